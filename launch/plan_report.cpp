@@ -1,0 +1,91 @@
+#include "launch/plan_report.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "launch/remainder.h"
+
+namespace trireme {
+namespace {
+
+constexpr Role printed_roles[] = {Role::parameters,  Role::gathered,  Role::gradients,     Role::optimizer,
+                                  Role::activations, Role::workspace, Role::communication, Role::data};
+
+Bytes role_bytes(const ArenaPlan& arena, Role role) { return arena.role_bytes[static_cast<std::size_t>(role)]; }
+
+std::string rank_names(const RankClass& ranks) {
+  if (ranks.count == 1) return fmt::format("rank {}", ranks.rank);
+  return fmt::format("{} ranks like rank {}", ranks.count, ranks.rank);
+}
+
+}  // namespace
+
+std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks) {
+  std::vector<RankClass> classes;
+  std::vector<RankPrograms> built = build_and_check(settings, ranks, classes);
+  std::vector<RankPlan> plans;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const MemoryPlan plan = plan_run(built[i].run, settings.device_memory);
+    check_run({built[i].run});
+    const Schedule* peak = built[i].run.find(plan.device.peak_schedule);
+    plans.push_back({.ranks = classes[i], .arena = plan.device,
+                     .peak_op = peak ? describe(*peak, plan.device.peak_op) : "",
+                     .remainder_bytes = process_remainder_bytes});
+  }
+  return plans;
+}
+
+Bytes host_bytes_per_node(const std::vector<RankPlan>& plans, int ranks_per_node) {
+  std::vector<Bytes> ranks;
+  for (const RankPlan& plan : plans)
+    ranks.insert(ranks.end(), static_cast<std::size_t>(plan.ranks.count), plan.arena.peak_bytes + plan.remainder_bytes);
+  std::sort(ranks.rbegin(), ranks.rend());
+  ranks.resize(std::min(ranks.size(), static_cast<std::size_t>(ranks_per_node)));
+  Bytes sum = 0;
+  for (Bytes bytes : ranks) sum += bytes;
+  return sum;
+}
+
+std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
+  std::string text;
+  for (const RankPlan& plan : plans) {
+    const ArenaPlan& arena = plan.arena;
+    text += fmt::format("{}: arena {} ({} bytes)\n", rank_names(plan.ranks), format_bytes(arena.peak_bytes),
+                        arena.peak_bytes);
+    text += fmt::format("  peak in schedule {}, {}\n", arena.peak_schedule, plan.peak_op);
+    for (Role role : printed_roles)
+      text += fmt::format("  {:<14} {:>12}  {:>16}\n", name(role), format_bytes(role_bytes(arena, role)),
+                          role_bytes(arena, role));
+    text += fmt::format("  {:<14} {:>12}  {:>16}\n", "fragmentation", format_bytes(arena.fragmentation_bytes),
+                        arena.fragmentation_bytes);
+    text += fmt::format("  {:<14} {:>12}  {:>16}  alive in every schedule\n", "states", format_bytes(arena.states_bytes),
+                        arena.states_bytes);
+    text += fmt::format("  {:<14} {:>12}  {:>16}  beside the arena: process and MPI\n", "remainder",
+                        format_bytes(plan.remainder_bytes), plan.remainder_bytes);
+  }
+  const Bytes node = host_bytes_per_node(plans, ranks_per_node);
+  text += fmt::format("node of {} ranks: {} ({} bytes)\n", ranks_per_node, format_bytes(node), node);
+  return text;
+}
+
+std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_node) {
+  nlohmann::ordered_json json;
+  json["ranks"] = nlohmann::ordered_json::array();
+  for (const RankPlan& plan : plans) {
+    nlohmann::ordered_json roles;
+    for (Role role : printed_roles) roles[name(role)] = role_bytes(plan.arena, role);
+    roles["fragmentation"] = plan.arena.fragmentation_bytes;
+    json["ranks"].push_back({{"class", rank_names(plan.ranks)},
+                             {"count", plan.ranks.count},
+                             {"peak_bytes", plan.arena.peak_bytes},
+                             {"peak_schedule", plan.arena.peak_schedule},
+                             {"peak_op", plan.arena.peak_op},
+                             {"roles", roles},
+                             {"states_bytes", plan.arena.states_bytes},
+                             {"remainder_bytes", plan.remainder_bytes}});
+  }
+  json["host_bytes_per_node"] = host_bytes_per_node(plans, ranks_per_node);
+  return json.dump(2) + "\n";
+}
+
+}  // namespace trireme

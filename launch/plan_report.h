@@ -1,0 +1,31 @@
+#pragma once
+// What `trireme plan` prints: bytes of every class of ranks, by role, before anything runs.
+
+#include <string>
+#include <vector>
+
+#include "launch/trainer.h"
+#include "shard/build_step.h"
+
+namespace trireme {
+
+/// The planned memory of one class of ranks.
+struct RankPlan {
+  RankClass ranks;
+  ArenaPlan arena;
+  std::string peak_op;        // in words
+  Bytes remainder_bytes = 0;  // process, MPI: what the arena does not hold
+};
+
+/// Builds, checks and plans one rank of every class; launches nothing.
+/// Errors: Error(plan) where an arena is over settings.device_memory; Error(bug) from the checks.
+std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks);
+
+/// Bytes that a node needs for `ranks_per_node` ranks, the largest ones first.
+Bytes host_bytes_per_node(const std::vector<RankPlan>& plans, int ranks_per_node);
+
+/// A table for people, and the JSON of the design for scripts.
+std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node);
+std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_node);
+
+}  // namespace trireme

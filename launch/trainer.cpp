@@ -1,0 +1,171 @@
+#include "launch/trainer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "comm/comm_ops.h"
+#include "models/describe.h"
+#include "models/model_ops.h"
+#include "shard/state_hash.h"
+
+namespace trireme {
+namespace {
+
+constexpr auto comm_stream = static_cast<Device::Stream>(StreamId::comm);
+
+MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
+  return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute, .wire = settings.wire,
+          .threads = settings.threads};
+}
+
+}  // namespace
+
+RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks) {
+  RankPrograms programs;
+  programs.model = describe(settings.model, shape_of(settings, settings.micro_batch));
+  programs.sample_model = describe(settings.model, shape_of(settings, 1));
+  programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
+                   .prefetch = settings.prefetch, .recompute = settings.recompute, .messages = settings.messages,
+                   .compute = settings.compute, .wire = settings.wire};
+  programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
+                           &programs.sample_model);
+  return programs;
+}
+
+std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes) {
+  const RankPrograms first = build_programs(settings, 0, ranks);
+  classes = rank_classes(first.model, first.spec);
+  std::vector<RankPrograms> built;
+  std::vector<RunPrograms> runs;
+  for (const RankClass& rank_class : classes) {
+    built.push_back(build_programs(settings, rank_class.rank, ranks));
+    runs.push_back(built.back().run);
+  }
+  check_run(runs);
+  return built;
+}
+
+Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
+                 std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
+                 std::function<void(OpTable&)> edit_table)
+    : settings_(settings), programs_(build_programs(settings, communicator.rank(), communicator.size())),
+      device_(std::move(device)), train_(std::move(train)), validation_(std::move(validation)) {
+  check_run({programs_.run});
+  plan_ = plan_run(programs_.run, settings.device_memory);
+  check_run({programs_.run});
+  arena_ = device_->allocate(std::max<Bytes>(plan_.device.peak_bytes, 1));
+  device_->set_idle(comm_stream, [&communicator] { communicator.progress(); });
+
+  const std::vector<UnitSpec>& units = programs_.model.units;
+  for (const UnitSpec& unit : units) layouts_.emplace_back(unit, communicator.size());
+  register_comm_ops(table_, communicator);
+  register_optim_ops(table_, settings.optimizer, units, layouts_);
+  register_model_ops(table_, make_model(settings.model, settings.sequence), units, layouts_,
+                     settings.seed);
+  table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
+  if (edit_table) edit_table(table_);
+  std::vector<const Schedule*> schedules;
+  for (const Schedule& schedule : programs_.run.schedules) schedules.push_back(&schedule);
+  executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers);
+  run("init");
+}
+
+Trainer::~Trainer() = default;
+
+std::size_t Trainer::index_of(std::string_view schedule) const {
+  const auto& list = programs_.run.schedules;
+  const auto found = std::find_if(list.begin(), list.end(), [&](const Schedule& s) { return s.name == schedule; });
+  ensure(found != list.end(), "the run has no schedule {}", schedule);
+  return static_cast<std::size_t>(found - list.begin());
+}
+
+void Trainer::run(std::string_view schedule) {
+  const bool enters = schedule == "step" && last_ != "step" && programs_.run.find("enter");
+  if (enters) executor_->run(index_of("enter"));
+  executor_->run(index_of(schedule));
+  last_ = schedule;
+  executor_->wait_compute();
+}
+
+// What differs from step to step, on the compute stream, straight into planned buffers.
+void Trainer::step_values(const OpContext& context) {
+  const Op& op = context.op();
+  context.record<StepValues>(op.writes[0]) = next_values_;
+  context.record<StepSums>(op.writes[1]) = StepSums();
+  for (std::size_t i = 2; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
+    const Batch batch(context.view(op.writes[i]));
+    const int round = static_cast<int>(i) - 2;
+    for (Elems n = 0; n < batch.token_count(); ++n)
+      batch.positions.as<std::int32_t>()[n] = static_cast<std::int32_t>(n % settings_.sequence);
+    if (context.schedule.name == "step") {
+      train_(next_values_.step, programs_.spec.microbatch(round), batch);
+    } else if (context.schedule.name == "validate") {
+      validation_(next_values_.step, first_validation_ + context.schedule.rank, batch);
+    } else {
+      for (Elems n = 0; n < batch.token_count(); ++n) {
+        const auto i_token = static_cast<std::size_t>(n);
+        batch.tokens.as<std::int32_t>()[n] = i_token < sample_tokens_.size() ? sample_tokens_[i_token] : 0;
+        batch.targets.as<std::int32_t>()[n] = 0;
+        batch.weights.as<float>()[n] = 0;
+      }
+    }
+  }
+}
+
+StepReport Trainer::step(std::int64_t step, double learning_rate) {
+  next_values_ = {.step = step, .learning_rate = learning_rate,
+                  .loss_scale = 1.0 / (static_cast<double>(settings_.global_batch) * settings_.sequence)};
+  run("step");
+  const Verdict& verdict = record<Verdict>("verdict");
+  return {.loss = verdict.loss, .gradient_norm = verdict.gradient_norm, .learning_rate = learning_rate,
+          .applied = verdict.go != 0};
+}
+
+void Trainer::validate_round(int first, ExactSum& loss, std::int64_t& valid_tokens) {
+  first_validation_ = first;
+  run("validate");
+  executor_->wait();
+  const StepSums& sums = record<StepSums>("sums");
+  loss.merge(sums.loss);
+  valid_tokens += sums.valid_tokens;
+}
+
+int Trainer::choose_next(std::span<const int> tokens) {
+  sample_tokens_.assign(tokens.begin(), tokens.end());
+  next_values_.position = static_cast<std::int64_t>(tokens.size()) - 1;
+  run("sample");
+  return record<std::int32_t>("choice");
+}
+
+void Trainer::finish() { executor_->wait(); }
+
+template <typename Record>
+Record& Trainer::record(std::string_view name) {
+  for (const Buffer& buffer : programs_.run.schedules.front().buffers)
+    if (buffer.name == name) return *reinterpret_cast<Record*>(arena_ + *buffer.offset);
+  throw Error(ErrorKind::bug, fmt::format("the run has no buffer {}", name));
+}
+
+std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<std::string>& prefixes) {
+  finish();
+  std::vector<std::vector<std::uint64_t>> hashes;
+  for (std::size_t u = 0; u < layouts_.size(); ++u)
+    for (const std::string& prefix : prefixes) {
+      std::byte* slice = &record<std::byte>(fmt::format("{}{}", prefix, u));
+      hashes.emplace_back();
+      hash_blocks(layouts_[u], programs_.spec.rank, View(slice, DType::f32, layouts_[u].slice_elems), hashes.back());
+    }
+  return hashes;
+}
+
+std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() { return hash_buffers({"master"}); }
+
+std::vector<std::vector<std::uint64_t>> Trainer::hash_states() { return hash_buffers({"m", "v"}); }
+
+Timeline Trainer::timeline(std::string_view schedule) {
+  finish();
+  return executor_->timeline(index_of(schedule));
+}
+
+}  // namespace trireme

@@ -1,0 +1,106 @@
+#pragma once
+// One rank of a run: builds its programs, places its bytes, and runs steps. Knows no MPI and no command line.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "models/batch.h"
+#include "models/model_config.h"
+#include "optim/optim_ops.h"
+#include "runtime/device/device.h"
+#include "runtime/execute/executor.h"
+#include "shard/build_step.h"
+#include "shard/step_records.h"
+
+namespace trireme {
+
+/// What a run computes (trajectory) and how it is laid out.
+struct TrainerSettings {
+  ModelConfig model;
+  int sequence = 0, micro_batch = 0, global_batch = 0;  // tokens; sequences; sequences
+  DType compute = DType::bf16, wire = DType::bf16;
+  OptimizerSettings optimizer;
+  std::uint64_t seed = 1;
+
+  int threads = 1, prefetch = 1;
+  Recompute recompute = Recompute::none;
+  bool messages = false;          // the communicator needs receive buffers
+  bool validate = false, sample = false;
+  Bytes device_memory = INT64_MAX;
+};
+
+/// The programs of one rank and the model they are of, without memory and without a device.
+struct RankPrograms {
+  ModelSpec model, sample_model;
+  StepSpec spec;
+  RunPrograms run;
+};
+RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks);
+/// Checked programs of one rank of every class. Errors: Error(bug) from check_run().
+std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes);
+
+/// Fills the planned buffers of one microbatch: of step `step` and number `microbatch` in it.
+using BatchSource = std::function<void(std::int64_t step, int microbatch, Batch batch)>;
+
+/// What a step did, equal on all ranks.
+struct StepReport {
+  double loss = 0, gradient_norm = 0, learning_rate = 0;
+  bool applied = false;
+};
+
+class Trainer {
+ public:
+  /// Builds, checks, plans and allocates, then runs `init`. `make_device` is called once.
+  /// Errors: Error(plan) when it does not fit, Error(device), Error(bug).
+  Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
+          std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
+          std::function<void(OpTable&)> edit_table = {});
+  ~Trainer();
+
+  StepReport step(std::int64_t step, double learning_rate);
+  /// Loss sums of one round of validation microbatches, first number `first`; one per rank.
+  /// Adds exactly to `loss` and to `valid_tokens`.
+  void validate_round(int first, ExactSum& loss, std::int64_t& valid_tokens);
+  /// The most likely token after `tokens` (at most a sequence of them); all ranks call it with the same.
+  int choose_next(std::span<const int> tokens);
+
+  /// Waits for everything that still runs.
+  void finish();
+  /// xxh3 of each block of the masters, and of the optimizer's states, by unit and buffer: for combine_hashes().
+  std::vector<std::vector<std::uint64_t>> hash_weights();
+  std::vector<std::vector<std::uint64_t>> hash_states();
+
+  const MemoryPlan& plan() const { return plan_; }
+  const RunPrograms& programs() const { return programs_.run; }
+  const RankPrograms& rank_programs() const { return programs_; }
+  Timeline timeline(std::string_view schedule);
+
+ private:
+  void run(std::string_view schedule);
+  std::size_t index_of(std::string_view schedule) const;
+  std::vector<std::vector<std::uint64_t>> hash_buffers(const std::vector<std::string>& prefixes);
+  void step_values(const OpContext& context);
+  template <typename Record>
+  Record& record(std::string_view buffer);
+
+  TrainerSettings settings_;
+  RankPrograms programs_;
+  std::vector<FlatLayout> layouts_;
+  MemoryPlan plan_;
+  std::unique_ptr<Device> device_;
+  std::byte* arena_ = nullptr;
+  OpTable table_;
+  std::unique_ptr<Executor> executor_;
+  BatchSource train_, validation_;
+  StepValues next_values_;          // what step_values will write
+  int first_validation_ = 0;
+  std::vector<int> sample_tokens_;
+  std::string last_;                // the schedule that ran last
+};
+
+}  // namespace trireme

@@ -1,0 +1,107 @@
+#include "models/head.h"
+
+#include <algorithm>
+
+#include "models/carve.h"
+#include "models/linear.h"
+#include "runtime/kernels/argmax.h"
+#include "runtime/kernels/cross_entropy.h"
+#include "runtime/kernels/square_sum.h"
+
+namespace trireme {
+namespace {
+
+/// Scratch of the head, cut from its workspace.
+struct HeadScratch {
+  View normed;           // [N,C]
+  NormStatistics statistics;
+  View d_normed;         // [N,C]
+  View losses;           // f32 [N]
+  View logits;           // [chunk,Vp]
+  View kernels;          // bytes
+  Bytes bytes;
+
+  HeadScratch(Carve carve, const Shapes& s, DType type, Bytes kernel_bytes)
+      : normed(carve.take(type, s.N, s.C)),
+        statistics{carve.take(DType::f32, 1, s.N), carve.take(DType::f32, 1, s.N)},
+        d_normed(carve.take(type, s.N, s.C)), losses(carve.take(DType::f32, 1, s.N)),
+        logits(carve.take(type, std::min(s.N, head_chunk_tokens), s.Vp)), kernels(carve.take_bytes(kernel_bytes)),
+        bytes(carve.used_bytes()) {}
+};
+
+/// Scratch of choosing one token: the norm and logits of one row.
+struct ChooseScratch {
+  View normed;   // [1,C]
+  NormStatistics statistics;
+  View logits;   // [1,Vp]
+  View kernels;  // bytes
+  Bytes bytes;
+
+  ChooseScratch(Carve carve, const Shapes& s, DType type, Bytes kernel_bytes)
+      : normed(carve.take(type, 1, s.C)), statistics{carve.take(DType::f32, 1, 1), carve.take(DType::f32, 1, 1)},
+        logits(carve.take(type, 1, s.Vp)), kernels(carve.take_bytes(kernel_bytes)), bytes(carve.used_bytes()) {}
+};
+
+Bytes linear_bytes(const Shapes& s, Elems tokens, const MicrobatchShape& shape) {
+  return linear_workspace_bytes(tokens, s.C, s.Vp, shape.compute, shape.threads);
+}
+
+// What is left of the workspace behind the fixed part is for kernels.
+template <typename Scratch>
+Scratch cut(View workspace, const Shapes& s, DType type) {
+  const Bytes fixed = Scratch(Carve(), s, type, 0).bytes;
+  return Scratch(Carve(workspace), s, type, workspace.bytes() - fixed);
+}
+
+ConstView bias_of(const UnitTensors& tensors, const Norm& norm) {
+  return norm.family() == Family::gpt2 ? ConstView(tensors[1]) : ConstView();
+}
+
+}  // namespace
+
+std::vector<SegmentSpec> head_segments(const Shapes& s, const MicrobatchShape& shape) {
+  const Bytes linear = linear_bytes(s, std::min(s.N, head_chunk_tokens), shape);
+  const Bytes bytes = HeadScratch(Carve(), s, shape.compute, linear).bytes;
+  const Bytes choose = ChooseScratch(Carve(), s, shape.compute, linear_bytes(s, 1, shape)).bytes;
+  const double flops = 2.0 * static_cast<double>(s.N) * static_cast<double>(s.C * s.V);
+  return {{.name = "loss", .forward_workspace_bytes = bytes, .backward_workspace_bytes = bytes, .forward_flops = flops,
+           .backward_flops = 2 * flops},
+          {.name = "choose", .forward_workspace_bytes = choose}};
+}
+
+void run_head(const Head& op, const Shapes& s, const Norm& norm) {
+  const DType type = op.x.type;
+  HeadScratch scratch = cut<HeadScratch>(op.workspace, s, type);
+  const bool backward = !op.d_x.empty();
+  const ConstView gain = op.parameters[0];
+  norm.forward(op.x, gain, bias_of(op.parameters, norm), scratch.normed, scratch.statistics);
+  for (Elems first = 0; first < s.N; first += head_chunk_tokens) {
+    const Elems n = std::min(head_chunk_tokens, s.N - first);
+    const ConstView normed = scratch.normed.rows_from(first, n);
+    const View logits = scratch.logits.rows_from(0, n);
+    linear_forward(normed, op.vocabulary, logits, scratch.kernels);
+    cross_entropy({.logits = logits, .vocabulary = s.V, .targets = op.batch.targets.cols_from(first, n),
+                   .weights = op.batch.weights.cols_from(first, n), .losses = scratch.losses.cols_from(first, n),
+                   .scale = static_cast<float>(op.loss_scale), .backward = backward});
+    if (!backward) continue;
+    linear_backward_input(logits, op.vocabulary, scratch.d_normed.rows_from(first, n), scratch.kernels);
+    // One chain over all tokens: later chunks go on where the one before stopped.
+    linear_backward_weight(logits, normed, op.d_vocabulary, scratch.kernels, {.accumulate = first > 0});
+  }
+  block_sum({.x = scratch.losses, .sum = &op.sums->loss});
+  const float* const weights = op.batch.weights.as<float>();
+  op.sums->valid_tokens += std::count_if(weights, weights + s.N, [](float weight) { return weight != 0; });
+  if (backward)
+    norm.backward(op.x, gain, scratch.statistics, scratch.d_normed, {}, op.d_x, op.gradients[0],
+                  norm.family() == Family::gpt2 ? op.gradients[1] : View());
+}
+
+void run_choose(const HeadChoose& op, const Shapes& s, const Norm& norm) {
+  ChooseScratch scratch = cut<ChooseScratch>(op.workspace, s, op.x.type);
+  norm.forward(op.x.rows_from(op.position, 1), op.parameters[0], bias_of(op.parameters, norm), scratch.normed,
+               scratch.statistics);
+  linear_forward(scratch.normed, op.vocabulary, scratch.logits, scratch.kernels);
+  argmax({.logits = scratch.logits, .vocabulary = s.V, .index = op.choice});
+}
+
+}  // namespace trireme

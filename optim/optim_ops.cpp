@@ -1,0 +1,108 @@
+#include "optim/optim_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "runtime/kernels/adamw.h"
+#include "runtime/kernels/cast.h"
+#include "runtime/kernels/ordered_add.h"
+#include "runtime/kernels/square_sum.h"
+#include "shard/step_records.h"
+
+namespace trireme {
+namespace {
+
+class OptimOps {
+ public:
+  OptimOps(const OptimizerSettings& settings, std::vector<UnitSpec> units, std::vector<FlatLayout> layouts)
+      : settings_(settings), units_(std::move(units)), layouts_(std::move(layouts)) {}
+
+  void square_sum_of(const OpContext& context) const;
+  void add_uses(const OpContext& context) const;
+  void verdict(const OpContext& context) const;
+  void update(const OpContext& context) const;
+
+ private:
+  std::vector<TensorPart> parts(const OpContext& context) const {
+    return owned_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.schedule.rank);
+  }
+  OptimizerSettings settings_;
+  std::vector<UnitSpec> units_;
+  std::vector<FlatLayout> layouts_;
+};
+
+// By tensor ranges: padding of a gradient may hold anything.
+void OptimOps::square_sum_of(const OpContext& context) const {
+  const View accumulator = context.view(context.op().reads[0]);
+  StepSums& sums = context.record<StepSums>(context.op().writes[0]);
+  for (const TensorPart& part : parts(context))
+    square_sum({.x = accumulator.cols_from(part.in_slice, part.elems), .sum = &sums.square_norm});
+}
+
+void OptimOps::add_uses(const OpContext& context) const {
+  const Op& op = context.op();
+  const int rank = context.schedule.rank;
+  const FlatRange own = op.range.owned_by(rank);
+  if (own.elems == 0) return;
+  const View accumulator = context.view(op.writes[0]);
+  const ConstView other = context.view(op.reads[1]);
+  ordered_add({.accumulator = accumulator.cols_from(own.begin - rank * own.slice_elems, own.elems),
+               .pieces = {&other, 1}, .store_first = false});
+}
+
+void OptimOps::verdict(const OpContext& context) const {
+  const Op& op = context.op();
+  const StepSums& sums = context.record<StepSums>(op.reads[0]);
+  const StepValues& values = context.record<StepValues>(op.reads[1]);
+  Verdict& verdict = context.record<Verdict>(op.writes[0]);
+  StepCounters& counters = context.record<StepCounters>(op.writes[1]);
+  const double norm = std::sqrt(sums.square_norm.value());
+  verdict = {.loss = sums.loss.value() / static_cast<double>(sums.valid_tokens), .gradient_norm = norm,
+             .learning_rate = values.learning_rate};
+  verdict.go = std::isfinite(verdict.loss) && std::isfinite(norm) ? 1 : 0;
+  if (!verdict.go) return;
+  ++counters.applied_updates;
+  const auto t = static_cast<double>(counters.applied_updates);
+  verdict.clip_scale = settings_.clip > 0 ? std::min(1.0, settings_.clip / (norm + 1e-6)) : 1.0;
+  verdict.correction1 = 1 - std::pow(settings_.beta1, t);
+  verdict.correction2 = 1 - std::pow(settings_.beta2, t);
+}
+
+void OptimOps::update(const OpContext& context) const {
+  const Op& op = context.op();
+  const Verdict& verdict = context.record<Verdict>(op.reads[1]);
+  if (!verdict.go) return;
+  const View gradient = context.view(op.reads[0]), master = context.view(op.writes[0]);
+  const View m = context.view(op.writes[1]), v = context.view(op.writes[2]);
+  // Where peers gather the master itself there is no exported copy.
+  const bool has_copy = op.writes.size() > 3 && context.buffer(op.writes[3]).role == Role::parameters;
+  const View exported = has_copy ? context.view(op.writes[3]) : View();
+  const std::vector<TensorSpec>& tensors = units_[static_cast<std::size_t>(*op.unit)].tensors;
+  for (const TensorPart& part : parts(context)) {
+    const auto cut = [&](const View& view) { return view.empty() ? View() : view.cols_from(part.in_slice, part.elems); };
+    const bool decays = tensors[static_cast<std::size_t>(part.tensor)].decay;
+    adamw({.master = cut(master), .m = cut(m), .v = cut(v), .gradient = cut(gradient), .exported = cut(exported),
+           .learning_rate = verdict.learning_rate, .beta1 = settings_.beta1, .beta2 = settings_.beta2,
+           .eps = settings_.eps, .weight_decay = decays ? settings_.weight_decay : 0.0,
+           .correction1 = verdict.correction1, .correction2 = verdict.correction2,
+           .gradient_scale = verdict.clip_scale});
+  }
+}
+
+}  // namespace
+
+void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::vector<UnitSpec> units,
+                        std::vector<FlatLayout> layouts) {
+  const auto ops = std::make_shared<const OptimOps>(settings, std::move(units), std::move(layouts));
+  table.set(OpKind::round, [](const OpContext& context) {
+    cast({.in = context.view(context.op().reads[0]), .out = context.view(context.op().writes[0])});
+  });
+  table.set(OpKind::add_uses, [ops](const OpContext& context) { ops->add_uses(context); });
+  table.set(OpKind::square_sum, [ops](const OpContext& context) { ops->square_sum_of(context); });
+  table.set(OpKind::verdict, [ops](const OpContext& context) { ops->verdict(context); });
+  table.set(OpKind::update, [ops](const OpContext& context) { ops->update(context); });
+}
+
+}  // namespace trireme

@@ -1,0 +1,16 @@
+#include "runtime/base/log.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace trireme {
+
+void say(std::string_view line) {
+  fmt::print(stdout, "{}\n", line);
+  std::fflush(stdout);
+}
+
+void warn(std::string_view line) { fmt::print(stderr, "trireme: warning: {}\n", line); }
+
+}  // namespace trireme

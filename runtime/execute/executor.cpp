@@ -1,0 +1,133 @@
+#include "runtime/execute/executor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "runtime/execute/lifetimes.h"
+
+namespace trireme {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double us_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
+
+// The op that failed and its neighbours in the program.
+std::string around(const Schedule& schedule, OpId op) {
+  std::string lines;
+  const OpId last = std::min<OpId>(op + 2, static_cast<OpId>(schedule.ops.size()) - 1);
+  for (OpId i = std::max(0, op - 2); i <= last; ++i)
+    lines += fmt::format("\n  {} {}", i == op ? ">" : " ", describe(schedule, i));
+  return lines;
+}
+
+}  // namespace
+
+struct Executor::BoundOp {
+  OpContext context;
+  const Handler* handler;
+  Program* program;
+  std::vector<Device::Event> waits;
+  std::optional<Device::Event> records;
+  std::vector<BufferId> births, deaths;
+
+  void execute() const;
+};
+
+struct Executor::Program {
+  const Schedule* schedule;
+  std::span<OpObserver* const> observers;
+  std::vector<BoundOp> ops;
+  Timeline timeline;  // since the executor was made
+  Clock::time_point made;
+};
+
+void Executor::BoundOp::execute() const {
+  Timeline::Span& span = program->timeline.ops[static_cast<std::size_t>(context.id)];
+  span.start_us = us_since(program->made);
+  try {
+    for (OpObserver* observer : program->observers) observer->before(context.schedule, context.id);
+    (*handler)(context);
+    for (OpObserver* observer : program->observers) observer->after(context.schedule, context.id);
+  } catch (const Error& error) {
+    throw Error(error.kind(),
+                fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
+                            describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
+                error.where());
+  }
+  span.end_us = us_since(program->made);
+}
+
+Executor::Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
+                   std::span<OpObserver* const> observers)
+    : device_(device), arena_(arena), observers_(observers.begin(), observers.end()),
+      compute_end_(device.create_event()), made_(Clock::now()) {
+  for (const Schedule* schedule : schedules) bind(*schedule, table);
+}
+
+Executor::~Executor() = default;
+
+void Executor::bind(const Schedule& schedule, const OpTable& table) {
+  programs_.push_back(std::make_unique<Program>());
+  Program& program = *programs_.back();
+  program.schedule = &schedule;
+  program.made = made_;
+  program.observers = observers_;
+  program.timeline.ops.resize(schedule.ops.size());
+  for (const Buffer& buffer : schedule.buffers)
+    ensure(buffer.offset || buffer.elems == 0, "buffer {} of schedule {} was never placed", buffer.name, schedule.name);
+
+  std::vector<std::optional<Device::Event>> events(static_cast<std::size_t>(schedule.event_count));
+  for (const BoundaryEvent& boundary : schedule.boundary_events) {
+    auto found = std::find_if(boundary_events_.begin(), boundary_events_.end(),
+                              [&](const auto& named) { return named.first == boundary.name; });
+    if (found == boundary_events_.end())
+      found = boundary_events_.insert(found, {boundary.name, device_.create_event()});
+    events[static_cast<std::size_t>(boundary.event)] = found->second;
+  }
+  for (std::optional<Device::Event>& event : events)
+    if (!event) event = device_.create_event();
+
+  Lifetimes lifetimes = find_lifetimes(schedule);
+  program.ops.reserve(schedule.ops.size());
+  for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
+    const auto i = static_cast<std::size_t>(id);
+    const Op& op = schedule.ops[i];
+    const Handler& handler = table.find(op.kind);
+    ensure(handler != nullptr, "no handler for {} of schedule {}", describe(schedule, id), schedule.name);
+    BoundOp bound{.context = {schedule, id, arena_}, .handler = &handler, .program = &program,
+                  .births = std::move(lifetimes.births[i]), .deaths = std::move(lifetimes.deaths[i])};
+    for (EventId event : op.waits) bound.waits.push_back(*events[static_cast<std::size_t>(event)]);
+    if (op.records) bound.records = events[static_cast<std::size_t>(*op.records)];
+    program.ops.push_back(std::move(bound));
+  }
+}
+
+void Executor::run(std::size_t index) {
+  Program& program = *programs_[index];
+  for (const BoundOp& op : program.ops) {
+    const auto stream = static_cast<Device::Stream>(op.context.op().stream);
+    for (Device::Event event : op.waits) device_.wait(stream, event);
+    for (BufferId b : op.births) device_.on_birth(stream, op.context.address(b), op.context.buffer(b).bytes());
+    device_.submit(stream, [bound = &op] { bound->execute(); });
+    for (BufferId b : op.deaths) device_.on_death(stream, op.context.address(b), op.context.buffer(b).bytes());
+    if (op.records) device_.record(stream, *op.records);
+  }
+  device_.record(static_cast<Device::Stream>(StreamId::compute), compute_end_);
+}
+
+void Executor::wait() { device_.synchronize(); }
+
+void Executor::wait_compute() { device_.synchronize(compute_end_); }
+
+Timeline Executor::timeline(std::size_t index) const {
+  Timeline timeline = programs_[index]->timeline;
+  double start_us = timeline.end_us();
+  for (const Timeline::Span& span : timeline.ops) start_us = std::min(start_us, span.start_us);
+  for (Timeline::Span& span : timeline.ops) span = {span.start_us - start_us, span.end_us - start_us};
+  return timeline;
+}
+
+}  // namespace trireme

@@ -1,0 +1,56 @@
+#pragma once
+// The machine that runs a program: for each op, wait for its events, call its handler, record its event.
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/device/device.h"
+#include "runtime/execute/op_observer.h"
+#include "runtime/execute/op_table.h"
+#include "runtime/schedule/schedule.h"
+#include "runtime/schedule/timeline.h"
+
+namespace trireme {
+
+/// Runs the schedules of one rank over one arena.
+///
+/// Threads  one host thread calls it; handlers and observers run on the device's streams.
+/// Failure  an op that throws stops the device; wait() and run() throw its error with rank, op and the ops around it
+///          in front.
+class Executor {
+ public:
+  /// Binds every op to its handler and its events. Schedules, device and arena must outlive the executor.
+  /// Errors: Error(bug) for an op without handler or a buffer without offset, before anything runs.
+  Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
+           std::span<OpObserver* const> observers);
+  ~Executor();
+
+  /// Submits all ops of schedule number `index`; returns when the streams have taken them.
+  void run(std::size_t index);
+  /// Returns when every op submitted so far is complete.
+  void wait();
+  /// Returns when the compute stream has finished its last schedule; carried gathers may still run.
+  void wait_compute();
+
+  /// When the ops of the last run of a schedule ran, since its first op started; call after wait().
+  Timeline timeline(std::size_t index) const;
+
+ private:
+  struct BoundOp;
+  struct Program;
+  void bind(const Schedule& schedule, const OpTable& table);
+
+  Device& device_;
+  std::byte* arena_;
+  std::vector<OpObserver*> observers_;
+  std::vector<std::unique_ptr<Program>> programs_;
+  std::vector<std::pair<std::string, Device::Event>> boundary_events_;  // shared by all schedules, by name
+  Device::Event compute_end_;
+  std::chrono::steady_clock::time_point made_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <vector>
+
+#include "runtime/schedule/check_sequence.h"
+
+namespace trireme::checking {
+
+/// Rule: the first reduce into an accumulator stores and so must not read it, all later ones read and write it, and
+/// microbatches ascend, within a reduce and from one to the next. This is the order of every gradient's sum.
+class Accumulators {
+ public:
+  explicit Accumulators(const Sequence& sequence) : sequence_(sequence), sums_(sequence.identities()) {}
+
+  Found visit(OpId op, std::size_t run);
+
+ private:
+  /// What was added to one accumulator so far. A schedule starts its sums anew.
+  struct Sum {
+    OpId last = -1;
+    std::size_t run = 0;
+    int microbatch = -1;
+  };
+
+  Found check_reduce(OpId op, std::size_t run, Identity id, bool reads, Sum& sum) const;
+  Found check_ascending(OpId op, std::size_t run, Identity id, Sum& sum) const;
+
+  const Sequence& sequence_;
+  std::vector<Sum> sums_;  // by identity
+};
+
+}  // namespace trireme::checking

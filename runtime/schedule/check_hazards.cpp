@@ -1,0 +1,60 @@
+#include "runtime/schedule/check_hazards.h"
+
+#include <fmt/format.h>
+
+namespace trireme::checking {
+
+Found Hazards::visit(OpId op, std::size_t run) {
+  const Op& x = sequence_.op(op);
+  for (BufferId b : x.reads) {
+    const Identity id = sequence_.identity(run, b);
+    if (Found found = check_read(op, run, id)) return found;
+    last_[static_cast<std::size_t>(id)].reads[static_cast<std::size_t>(x.stream)] = op;
+  }
+  for (BufferId b : x.writes) {
+    const Identity id = sequence_.identity(run, b);
+    if (Found found = check_write(op, id)) return found;
+    last_[static_cast<std::size_t>(id)] = Last{.write = op, .write_run = run};
+  }
+  return std::nullopt;
+}
+
+Found Hazards::check_read(OpId op, std::size_t run, Identity id) const {
+  if (Found found = check_source(op, run, id)) return found;
+  const OpId write = last_[static_cast<std::size_t>(id)].write;
+  if (write < 0 || write == op || sequence_.before(write, op)) return std::nullopt;
+  return Finding{op, fmt::format("{} reads {}, which {} writes, but no event orders the read after the write",
+                                 sequence_.describe(op), sequence_.buffer(id).name, sequence_.describe(write))};
+}
+
+// Where the value that is read comes from.
+Found Hazards::check_source(OpId op, std::size_t run, Identity id) const {
+  const Last& last = last_[static_cast<std::size_t>(id)];
+  const Buffer& buffer = sequence_.buffer(id);
+  switch (buffer.lifetime) {
+    case Lifetime::persistent: return std::nullopt;
+    case Lifetime::step:
+      if (last.write >= 0) return std::nullopt;
+      return Finding{op, fmt::format("{} reads {}, which no op above it writes", sequence_.describe(op), buffer.name)};
+    case Lifetime::carried:
+      // What ran before the first schedule is not known.
+      if (run == 0 || (last.write >= 0 && last.write_run + 1 >= run)) return std::nullopt;
+      return Finding{op, fmt::format("{} reads the carried buffer {}, which the schedule before it ({}) does not write",
+                                     sequence_.describe(op), buffer.name, sequence_.schedule(run - 1).name)};
+  }
+  return std::nullopt;
+}
+
+Found Hazards::check_write(OpId op, Identity id) const {
+  const Last& last = last_[static_cast<std::size_t>(id)];
+  for (OpId read : last.reads)
+    if (read >= 0 && read != op && !sequence_.before(read, op))
+      return Finding{op, fmt::format("{} writes {}, which {} reads, but no event orders the write after the read",
+                                     sequence_.describe(op), sequence_.buffer(id).name, sequence_.describe(read))};
+  if (last.write >= 0 && last.write != op && !sequence_.before(last.write, op))
+    return Finding{op, fmt::format("{} writes {}, which {} writes, too, but no event orders the two writes",
+                                   sequence_.describe(op), sequence_.buffer(id).name, sequence_.describe(last.write))};
+  return std::nullopt;
+}
+
+}  // namespace trireme::checking

@@ -1,0 +1,112 @@
+#include "shard/build_step.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "runtime/base/error.h"
+#include "runtime/schedule/check.h"
+#include "shard/flat_layout.h"
+#include "shard/passes/boundary.h"
+#include "shard/passes/compute_order.h"
+#include "shard/passes/derive_events.h"
+#include "shard/passes/gradient_bounds.h"
+#include "shard/passes/prefetch.h"
+#include "shard/passes/recompute.h"
+#include "shard/passes/strip_absent.h"
+
+namespace trireme {
+namespace {
+
+Schedule finish(Schedule schedule, const StepSpec& spec, bool fenced) {
+  return derive_events(add_boundary(strip_absent(std::move(schedule), spec), fenced));
+}
+
+void fail_on(const std::optional<Problem>& problem, int rank) {
+  if (problem)
+    throw Error(ErrorKind::bug, fmt::format("rank {}, schedule {}, op {}: {}", rank, problem->schedule, problem->op,
+                                            problem->message));
+}
+
+std::vector<const Schedule*> pointers(const RunPrograms& run) {
+  std::vector<const Schedule*> list;
+  for (const Schedule& schedule : run.schedules) list.push_back(&schedule);
+  return list;
+}
+
+}  // namespace
+
+const Schedule* RunPrograms::find(std::string_view name) const {
+  for (const Schedule& schedule : schedules)
+    if (schedule.name == name) return &schedule;
+  return nullptr;
+}
+
+RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
+                      const ModelSpec* sample_model) {
+  RunPrograms run;
+  run.schedules.push_back(finish(order_init(model, spec), spec, false));
+  Schedule step = bound_gradients(
+      prefetch(recompute(order_step(model, spec), model, spec.recompute), spec.prefetch, true));
+  Schedule enter = enter_of(step);
+  if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));
+  run.schedules.push_back(finish(std::move(step), spec, false));
+  if (programs.validate)
+    run.schedules.push_back(finish(prefetch(order_validate(model, spec), spec.prefetch, false), spec, true));
+  if (programs.sample)
+    run.schedules.push_back(finish(prefetch(order_sample(*sample_model, spec), spec.prefetch, false), spec, true));
+  return run;
+}
+
+std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec) {
+  // Programs differ by microbatches in the last round and by what a rank owns of a tied tensor.
+  std::optional<FlatRange> tied;
+  if (const auto t = model.units.back().tied)
+    tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
+  std::map<std::pair<bool, Elems>, RankClass> classes;
+  for (int rank = 0; rank < spec.ranks(); ++rank) {
+    StepSpec own = spec;
+    own.rank = rank;
+    const std::pair key(own.takes_part(own.rounds() - 1), tied ? tied->owned_by(rank).elems : 0);
+    RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
+    ++found.count;
+  }
+  std::vector<RankClass> list;
+  for (const auto& [key, rank_class] : classes) list.push_back(rank_class);
+  std::sort(list.begin(), list.end(), [](const RankClass& a, const RankClass& b) { return a.rank < b.rank; });
+  return list;
+}
+
+void check_run(const std::vector<RunPrograms>& classes) {
+  for (const RunPrograms& run : classes) {
+    const Schedule* init = run.find("init");
+    const Schedule* step = run.find("step");
+    const Schedule* enter = run.find("enter");
+    const auto check_after = [&](std::vector<const Schedule*> sequence) {
+      std::erase(sequence, nullptr);
+      fail_on(check_sequence(sequence), step->rank);
+    };
+    for (const Schedule& schedule : run.schedules) fail_on(check(schedule), schedule.rank);
+    check_after({init, enter, step, step});
+    for (const char* name : {"validate", "sample"})
+      if (const Schedule* other = run.find(name)) {
+        check_after({step, other, enter, step});
+        check_after({init, other, enter});
+        check_after({step, other, other});
+      }
+  }
+  for (const char* name : {"enter", "step", "validate", "sample"}) {
+    std::vector<const Schedule*> ranks;
+    for (const RunPrograms& run : classes)
+      if (const Schedule* schedule = run.find(name)) ranks.push_back(schedule);
+    if (!ranks.empty()) fail_on(check_ranks(ranks), ranks.front()->rank);
+  }
+}
+
+MemoryPlan plan_run(RunPrograms& run, Bytes limit_bytes) {
+  MemoryPlan plan = plan_memory(pointers(run), limit_bytes);
+  for (std::size_t i = 0; i < run.schedules.size(); ++i) apply(plan, i, run.schedules[i]);
+  return plan;
+}
+
+}  // namespace trireme

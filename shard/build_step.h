@@ -1,0 +1,47 @@
+#pragma once
+// The compiler's front door: a model and a rank's place in the run in, that rank's checked programs out.
+
+#include <vector>
+
+#include "runtime/schedule/memory_plan.h"
+#include "runtime/schedule/schedule.h"
+#include "shard/step_spec.h"
+#include "shard/unit.h"
+
+namespace trireme {
+
+/// Which schedules a run has besides init, enter and step.
+struct Programs {
+  bool validate = false, sample = false;
+};
+
+/// All schedules of one rank, in the order init, enter, step, validate, sample. `enter` is there when something is
+/// carried. `sample_model` describes the model at one sequence per microbatch.
+struct RunPrograms {
+  std::vector<Schedule> schedules;
+
+  const Schedule* find(std::string_view name) const;
+};
+
+/// Builds a rank's programs: compute order, recompute, prefetch, gradient bounds, strip, boundary, events.
+///
+/// Cost    linear in layers x microbatches.
+RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
+                      const ModelSpec* sample_model = nullptr);
+
+/// One rank for every class of ranks with equal programs, and how many ranks are in it.
+struct RankClass {
+  int rank = 0;   // the first of the class
+  int count = 0;
+};
+std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec);
+
+/// Checks each schedule alone, every pair that can follow one another, and the ranks together (one per class).
+/// Errors: Error(bug) with the first problem.
+void check_run(const std::vector<RunPrograms>& classes);
+
+/// Offsets for all schedules of a rank, written into them.
+/// Errors: Error(plan) when the arena is larger than limit_bytes.
+MemoryPlan plan_run(RunPrograms& run, Bytes limit_bytes);
+
+}  // namespace trireme

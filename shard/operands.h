@@ -1,0 +1,35 @@
+#pragma once
+// Which buffer stands at which place of an op's reads and writes. The builder writes by it, handlers read by it.
+// Tokens may follow in both lists and are skipped.
+//
+//   kind               reads                                            writes
+//   init               -                                                master, states [exported]; or, without a unit, constants, counters
+//   step_values        -                                                values, sums, batch of each local microbatch
+//   gather             slice                                            full (absent on a rank outside `to`)
+//   release            exported                                         -
+//   reduce             [gradient] [accumulator, when it adds]           accumulator [staging]
+//   forward embedding  full, batch                                      out, workspace
+//   forward block      full, x, batch, constants                        out, saved, workspace
+//   recompute block    full, x, batch, constants                        saved, workspace [out]
+//   backward block     full, d_out, x, saved, batch, constants          d_x, gradient, workspace
+//   backward embedding d_out, batch                                     gradient, workspace
+//   forward_backward   full, x, batch, constants, values, sums [tied]   d_x, gradient, sums, workspace [tied gradient]
+//   forward head loss  full, x, batch, constants, values, sums [tied]   sums, workspace
+//   forward head choose full, x, batch, constants, values [tied]        choice, workspace
+//   round              f32 chain                                        gradient
+//   add_uses           accumulator, other use's accumulator             accumulator
+//   square_sum         accumulator, sums                                sums
+//   all_reduce         sums                                             sums
+//   verdict            sums, values, counters                          verdict, counters
+//   update             accumulator, verdict, master, states              master, states [exported]
+
+#include <vector>
+
+#include "runtime/schedule/schedule.h"
+
+namespace trireme {
+
+/// The ids that are no tokens, in order.
+std::vector<BufferId> without_tokens(const Schedule& schedule, const std::vector<BufferId>& ids);
+
+}  // namespace trireme

@@ -1,0 +1,24 @@
+#pragma once
+// First pass: the program as one rank alone would write it down. Each use gathers just before it computes, each
+// gradient is reduced as soon as it is whole; nothing overlaps, nothing is dropped, no token and no event exists yet.
+
+#include "runtime/schedule/schedule.h"
+#include "shard/step_spec.h"
+#include "shard/unit.h"
+
+namespace trireme {
+
+/// One training step: every local microbatch forward and backward, then square sums, verdict and updates.
+/// Written as if this rank had a microbatch in every round; strip_absent() takes away what it has not.
+Schedule order_step(const ModelSpec& model, const StepSpec& spec);
+
+/// One microbatch on every rank, forward with loss, and the sums over the ranks.
+Schedule order_validate(const ModelSpec& model, const StepSpec& spec);
+
+/// One microbatch, the same on every rank, forward; chooses the most likely next token after one position.
+Schedule order_sample(const ModelSpec& model, const StepSpec& spec);
+
+/// Parameters, optimizer states, constants and counters from the seed.
+Schedule order_init(const ModelSpec& model, const StepSpec& spec);
+
+}  // namespace trireme

@@ -1,0 +1,102 @@
+#include "shard/passes/derive_events.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <vector>
+
+namespace trireme {
+namespace {
+
+using Clock = std::array<std::int32_t, stream_count>;  // per stream: ops known to be complete
+
+/// What happened to a buffer so far: its last write, and per stream the last read since.
+struct Accesses {
+  OpId write = -1;
+  std::array<OpId, stream_count> reads{-1, -1};
+};
+
+class DeriveEvents {
+ public:
+  explicit DeriveEvents(Schedule& schedule)
+      : s_(schedule), clocks_(s_.ops.size()), positions_(s_.ops.size()), accesses_(s_.buffers.size()) {}
+
+  void run() {
+    name_boundary_events();
+    for (OpId op = 0; op < static_cast<OpId>(s_.ops.size()); ++op) derive(op);
+  }
+
+ private:
+  Op& op(OpId id) { return s_.ops[static_cast<std::size_t>(id)]; }
+  Buffer& buffer(BufferId id) { return s_.buffers[static_cast<std::size_t>(id)]; }
+  Accesses& accesses(BufferId id) { return accesses_[static_cast<std::size_t>(id)]; }
+
+  // The last writer of a persistent token or carried buffer records the event that later schedules wait for.
+  void name_boundary_events() {
+    std::unordered_map<BufferId, OpId> last_writer;
+    for (OpId id = 0; id < static_cast<OpId>(s_.ops.size()); ++id)
+      for (BufferId b : op(id).writes)
+        if (outlives(b)) last_writer[b] = id;
+    for (BufferId b = 0; b < static_cast<BufferId>(s_.buffers.size()); ++b) {
+      if (!outlives(b)) continue;
+      const EventId event = s_.event_count++;
+      s_.boundary_events.push_back({event, buffer(b).name});
+      event_of_[b] = event;
+      if (const auto writer = last_writer.find(b); writer != last_writer.end()) op(writer->second).records = event;
+    }
+  }
+
+  bool outlives(BufferId b) {
+    const Buffer& x = buffer(b);
+    return x.lifetime == Lifetime::carried || (x.lifetime == Lifetime::persistent && x.role == Role::token);
+  }
+
+  void derive(OpId id) {
+    Op& current = op(id);
+    const auto stream = static_cast<std::size_t>(current.stream);
+    Clock& clock = clocks_[static_cast<std::size_t>(id)];
+    clock = stream_clock_[stream];
+    for (BufferId b : current.reads) {
+      if (accesses(b).write < 0 && outlives(b)) current.waits.push_back(event_of_.at(b));
+      order_behind(accesses(b).write, id);
+    }
+    for (BufferId b : current.writes) {
+      order_behind(accesses(b).write, id);
+      for (OpId reader : accesses(b).reads) order_behind(reader, id);
+    }
+    positions_[static_cast<std::size_t>(id)] = clock[stream]++;
+    stream_clock_[stream] = clock;
+    for (BufferId b : current.reads) accesses(b).reads[stream] = id;
+    for (BufferId b : current.writes) accesses(b) = Accesses{.write = id};
+  }
+
+  // Adds a wait of `id` for `earlier`, unless it is already ordered behind it.
+  void order_behind(OpId earlier, OpId id) {
+    if (earlier < 0 || earlier == id) return;
+    Clock& clock = clocks_[static_cast<std::size_t>(id)];
+    const auto stream = static_cast<std::size_t>(op(earlier).stream);
+    if (stream == static_cast<std::size_t>(op(id).stream)) return;
+    if (clock[stream] > positions_[static_cast<std::size_t>(earlier)]) return;
+    if (!op(earlier).records) op(earlier).records = s_.event_count++;
+    op(id).waits.push_back(*op(earlier).records);
+    const Clock& before = clocks_[static_cast<std::size_t>(earlier)];
+    for (std::size_t s = 0; s < clock.size(); ++s) clock[s] = std::max(clock[s], before[s]);
+    clock[stream] = std::max(clock[stream], positions_[static_cast<std::size_t>(earlier)] + 1);
+  }
+
+  Schedule& s_;
+  std::vector<Clock> clocks_;
+  std::vector<std::int32_t> positions_;
+  std::vector<Accesses> accesses_;
+  std::array<Clock, stream_count> stream_clock_{};
+  std::unordered_map<BufferId, EventId> event_of_;
+};
+
+}  // namespace
+
+Schedule derive_events(Schedule schedule) {
+  DeriveEvents(schedule).run();
+  return schedule;
+}
+
+}  // namespace trireme

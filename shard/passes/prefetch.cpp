@@ -1,0 +1,123 @@
+#include "shard/passes/prefetch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "shard/schedule_writer.h"
+
+namespace trireme {
+namespace {
+
+/// A run of ops that reads one gathered unit.
+struct Use {
+  std::vector<Op> gathers;
+  std::size_t last_op = 0;           // index in the list without gathers
+  std::optional<BufferId> used;      // token written by last_op
+};
+
+class PrefetchPass {
+ public:
+  PrefetchPass(Schedule schedule, int distance)
+      : ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
+    find_uses();
+    distance_ = std::min<std::size_t>(static_cast<std::size_t>(distance), uses_.empty() ? 0 : uses_.size() - 1);
+  }
+
+  Schedule run(bool carry) {
+    carried_ = carry ? distance_ : 0;
+    bound_gathers();
+    for (std::size_t k = 0; k < carried_; ++k) rename_carried(k);
+    std::size_t next_use = 0, next_carried = 0;
+    for (std::size_t i = 0; i < computes_.size(); ++i) {
+      Op op = std::move(computes_[i]);
+      const bool is_values = op.kind == OpKind::step_values;
+      const bool is_update = op.kind == OpKind::update;
+      const std::int32_t unit = op.unit.value_or(0);
+      if (next_use < uses_.size() && uses_[next_use].last_op == i) {
+        if (uses_[next_use].used) op.writes.push_back(*uses_[next_use].used);
+        writer_.add(std::move(op));
+        ++next_use;
+        if (next_use + distance_ < uses_.size()) emit_gathers(next_use + distance_);
+        continue;
+      }
+      writer_.add(std::move(op));
+      if (is_values)
+        for (std::size_t k = carried_; k <= distance_ && k < uses_.size(); ++k) emit_gathers(k);
+      while (is_update && next_carried < carried_ && reads_up_to(uses_[next_carried], unit)) emit_gathers(next_carried++);
+    }
+    return writer_.take();
+  }
+
+ private:
+  // Splits the list into compute ops and, per use, its gathers.
+  void find_uses() {
+    std::unordered_map<BufferId, std::size_t> use_of;  // by gathered buffer
+    std::vector<Op> waiting;
+    for (Op& op : ops_) {
+      if (op.kind == OpKind::gather) {
+        waiting.push_back(std::move(op));
+        continue;
+      }
+      if (!waiting.empty()) {
+        for (const Op& gather : waiting) use_of[gather.writes[0]] = uses_.size();
+        uses_.push_back({.gathers = std::exchange(waiting, {})});
+      }
+      if (!op.reads.empty())
+        if (const auto use = use_of.find(op.reads[0]); use != use_of.end()) uses_[use->second].last_op = computes_.size();
+      computes_.push_back(std::move(op));
+    }
+  }
+
+  void bound_gathers() {
+    for (std::size_t k = distance_ + 1; k < uses_.size(); ++k) {
+      Use& before = uses_[k - distance_ - 1];
+      before.used = writer_.add_token(fmt::format("used.{}", k - distance_ - 1));
+      for (Op& gather : uses_[k].gathers) gather.reads.push_back(*before.used);
+    }
+  }
+
+  void rename_carried(std::size_t k) {
+    for (const Op& gather : uses_[k].gathers) {
+      Buffer& full = writer_.schedule().buffers[static_cast<std::size_t>(gather.writes[0])];
+      full.name = "carry." + full.name;
+      full.lifetime = Lifetime::carried;
+    }
+  }
+
+  static bool reads_up_to(const Use& use, std::int32_t updated) {
+    return std::all_of(use.gathers.begin(), use.gathers.end(), [&](const Op& gather) { return *gather.unit <= updated; });
+  }
+
+  void emit_gathers(std::size_t k) {
+    for (Op& gather : uses_[k].gathers) writer_.add(std::move(gather));
+  }
+
+  std::vector<Op> ops_;       // as given
+  std::vector<Op> computes_;  // without gathers
+  std::vector<Use> uses_;
+  ScheduleWriter writer_;
+  std::size_t distance_ = 0, carried_ = 0;
+};
+
+}  // namespace
+
+Schedule prefetch(Schedule schedule, int distance, bool carry) {
+  return PrefetchPass(std::move(schedule), distance).run(carry);
+}
+
+Schedule enter_of(const Schedule& step) {
+  Schedule enter = step;
+  enter.name = "enter";
+  enter.ops.clear();
+  // Only a step's tail gathers into carried buffers; events and tokens are set anew by the passes that follow.
+  for (const Op& op : step.ops)
+    if (op.kind == OpKind::gather && !op.writes.empty() &&
+        step.buffers[static_cast<std::size_t>(op.writes[0])].lifetime == Lifetime::carried)
+      enter.ops.push_back(op);
+  return enter;
+}
+
+}  // namespace trireme

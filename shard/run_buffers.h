@@ -1,0 +1,34 @@
+#pragma once
+// The buffers that every schedule of a run has: states of the units and small records. One place says them all.
+
+#include <vector>
+
+#include "shard/flat_layout.h"
+#include "shard/schedule_writer.h"
+#include "shard/step_spec.h"
+#include "shard/unit.h"
+
+namespace trireme {
+
+/// Persistent buffers of one unit, each one slice long.
+struct StateBuffers {
+  BufferId master = 0;
+  std::vector<BufferId> states;  // of the optimizer, in its order
+  BufferId exported = 0;         // what peers gather: the master itself where compute is f32
+};
+
+/// Ids of the persistent buffers of a run; equal in all its schedules.
+struct RunBuffers {
+  std::vector<FlatLayout> layouts;  // per unit
+  std::vector<StateBuffers> units;
+  BufferId constants = 0, counters = 0, values = 0, sums = 0, verdict = 0;  // the structs of step_records.h
+  BufferId choice = 0;  // i32, one token
+};
+
+/// Adds them to an empty schedule, in an order that depends on nothing else.
+RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const StepSpec& spec);
+
+/// An empty schedule of this rank.
+Schedule empty_schedule(std::string name, const StepSpec& spec);
+
+}  // namespace trireme

@@ -1,0 +1,40 @@
+#pragma once
+// Small structs that live in planned buffers: what differs per step, what is summed over ranks, what is decided.
+
+#include <cstdint>
+
+#include "runtime/base/exact_sum.h"
+
+namespace trireme {
+
+/// Written by the first op of a schedule from what the host prepared.
+struct StepValues {
+  std::int64_t step = 0;           // counted from 0
+  double learning_rate = 0;
+  double loss_scale = 0;           // 1 / valid tokens of the global batch
+  std::int64_t position = 0;       // token whose successor a sample chooses
+};
+
+/// Sums over all microbatches and ranks; integers only, so an all-reduce of them is exact.
+struct StepSums {
+  ExactSum square_norm;  // of the accumulated gradient
+  ExactSum loss;         // of the losses of valid tokens, not yet divided
+  std::int64_t valid_tokens = 0;
+};
+static_assert(sizeof(StepSums) % sizeof(std::int64_t) == 0);
+
+/// What every update obeys, and what the host reads.
+struct Verdict {
+  double loss = 0, gradient_norm = 0;  // mean loss per valid token
+  double clip_scale = 0;               // min(1, clip / (norm + 1e-6))
+  double correction1 = 0, correction2 = 0;  // 1 - beta^t, t counting applied updates
+  double learning_rate = 0;
+  std::int64_t go = 0;                 // 0: loss or norm is not finite, updates do nothing
+};
+
+/// Persistent counts.
+struct StepCounters {
+  std::int64_t applied_updates = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,66 @@
+#pragma once
+// What the builder knows of a model: units that are gathered at once, their tensors, and their segments of compute.
+// Pure description; models/ fills it in.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/base/dtype.h"
+#include "runtime/base/units.h"
+
+namespace trireme {
+
+/// How a tensor starts. Counter-based: element i is a function of (seed, tensor name, i) alone.
+struct InitRule {
+  enum class Kind { normal, constant } kind = Kind::normal;
+  double value = 0;    // standard deviation, or the constant
+  Elems padding_rows = 0;  // the last rows, which start as zero
+};
+
+/// One parameter tensor, [rows, cols] (a vector has one row).
+struct TensorSpec {
+  std::string name;  // unique in the model
+  Elems rows = 1, cols = 1;
+  InitRule init;
+  bool decay = false;  // weight decay applies
+
+  Elems elems() const { return rows * cols; }
+};
+
+/// A run of compute of one unit with one op each for forward, recompute and backward.
+struct SegmentSpec {
+  std::string name;  // attention, mlp, ...
+  Bytes saved_bytes = 0;                 // what backward needs of forward, for one microbatch
+  Bytes forward_workspace_bytes = 0;     // also of recompute
+  Bytes backward_workspace_bytes = 0;
+  double forward_flops = 0, backward_flops = 0;  // model flops of one microbatch: attention at T^2/2
+};
+
+/// A tensor that belongs to an earlier unit and is used by this one, too.
+struct TiedTensor {
+  int unit = 0;
+  int tensor = 0;  // index into that unit's tensors
+};
+
+/// `embedding` reads tokens and is first; `block` maps activations to activations; `head` ends in the loss and is last.
+enum class UnitKind { embedding, block, head };
+
+struct UnitSpec {
+  std::string name;
+  UnitKind kind = UnitKind::block;
+  std::vector<TensorSpec> tensors;    // of its flat buffer, in this order
+  std::vector<SegmentSpec> segments;  // of a head: loss, choose
+  std::optional<TiedTensor> tied;
+};
+
+/// A model for one size of microbatch.
+struct ModelSpec {
+  std::vector<UnitSpec> units;
+  Elems activation_elems = 0;  // of the activations between segments: tokens x width
+  Elems batch_elems = 0;       // i32: tokens, targets, positions and weights of one microbatch
+  Bytes constants_bytes = 0;   // tables that depend on the configuration alone
+  bool head_chain = false;     // the head adds up its gradient over several chunks of tokens, in f32
+};
+
+}  // namespace trireme

@@ -1,0 +1,33 @@
+#pragma once
+// Trains for a few steps with ranks as threads, and hashes what came out.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "launch/trainer.h"
+
+namespace trireme::test {
+
+/// How a run is laid out beyond what TrainerSettings says.
+struct LocalLayout {
+  int ranks = 1;
+  int checked_seed = -1;  // >= 0: under the checked device, with delays from this seed
+  std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
+  std::function<void(TrainerSettings&, int rank)> edit_settings;
+};
+
+/// What a run left behind; equal runs compare equal.
+struct LocalResult {
+  std::uint64_t weights = 0, state = 0;
+  std::vector<StepReport> steps;
+};
+
+/// Tokens are random but for a pattern that can be learned; a function of (step, microbatch) alone.
+LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps);
+
+/// Small models for tests: any family, odd sizes, several blocks.
+TrainerSettings tiny_settings(Family family, DType compute, DType wire);
+
+}  // namespace trireme::test

@@ -1,0 +1,76 @@
+#include "shard/build_step.h"
+
+
+#include <catch2/catch.hpp>
+
+#include "runtime/schedule/check.h"
+#include "runtime/schedule/text.h"
+#include "tests/shard/random_spec.h"
+
+using namespace trireme;
+using trireme::test::RandomSpec;
+
+namespace {
+
+std::vector<RunPrograms> all_classes(const ModelSpec& model, StepSpec spec) {
+  std::vector<RunPrograms> runs;
+  for (const RankClass& rank_class : rank_classes(model, spec)) {
+    spec.rank = rank_class.rank;
+    runs.push_back(build_run(model, spec, {.validate = true, .sample = true}, &model));
+  }
+  return runs;
+}
+
+}  // namespace
+
+TEST_CASE("build_run: every program of a thousand random specs passes check, alone, in sequence and over ranks") {
+  for (std::uint32_t seed = 0; seed < 1000; ++seed) {
+    CAPTURE(seed);
+    RandomSpec random(seed);
+    const ModelSpec model = random.model(5);
+    const StepSpec spec = random.step(9, 13);
+    REQUIRE_NOTHROW(check_run(all_classes(model, spec)));
+  }
+}
+
+TEST_CASE("plan_run: planned programs pass check by bytes, and the transient peak is near its lower bound") {
+  int within_3_percent = 0;
+  constexpr int specs = 1000;
+  for (std::uint32_t seed = 0; seed < specs; ++seed) {
+    CAPTURE(seed);
+    RandomSpec random(seed + 5000);
+    const ModelSpec model = random.model(6);
+    StepSpec spec = random.step(8, 9);
+    RunPrograms run = build_run(model, spec, {.validate = true, .sample = true}, &model);
+    const MemoryPlan plan = plan_run(run, INT64_MAX);
+    REQUIRE_NOTHROW(check_run({run}));
+    const double transient = static_cast<double>(plan.device.peak_bytes - plan.device.states_bytes);
+    const double bound = static_cast<double>(plan.device.lower_bound_bytes - plan.device.states_bytes);
+    CHECK(transient <= bound * 1.10 + 65536);
+    within_3_percent += transient <= bound * 1.03;
+  }
+  CAPTURE(within_3_percent);
+  CHECK(within_3_percent >= specs * 99 / 100);
+}
+
+TEST_CASE("build_run: programs print and parse back") {
+  for (std::uint32_t seed = 0; seed < 50; ++seed) {
+    RandomSpec random(seed);
+    const ModelSpec model = random.model(3);
+    RunPrograms run = build_run(model, random.step(5, 7), {.validate = true, .sample = true}, &model);
+    plan_run(run, INT64_MAX);
+    for (const Schedule& schedule : run.schedules) REQUIRE(parse_schedule(print(schedule)) == schedule);
+  }
+}
+
+TEST_CASE("states_bytes: 14 bytes times the sum of slices, for any number of ranks") {
+  RandomSpec random(7);
+  const ModelSpec model = random.model(4);
+  for (int ranks : {1, 2, 3, 4, 5, 6, 7, 8, 1000}) {
+    StepSpec spec{.mesh = {.data = ranks}, .microbatches = 2 * ranks};
+    RunPrograms run = build_run(model, spec, {});
+    Elems slices = 0;
+    for (const UnitSpec& unit : model.units) slices += FlatLayout(unit, ranks).slice_elems;
+    CHECK(plan_run(run, INT64_MAX).device.states_bytes == 14 * slices);
+  }
+}

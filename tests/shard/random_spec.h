@@ -1,0 +1,69 @@
+#pragma once
+// Random models and rank layouts for property tests of the builder: any sizes, as long as they are allowed.
+
+#include <random>
+
+#include "shard/step_spec.h"
+#include "shard/unit.h"
+
+namespace trireme::test {
+
+class RandomSpec {
+ public:
+  explicit RandomSpec(std::uint32_t seed) : random_(seed) {}
+
+  Elems between(Elems low, Elems high) { return std::uniform_int_distribution<Elems>(low, high)(random_); }
+  bool coin() { return between(0, 1) == 1; }
+
+  /// A model with up to `max_blocks` blocks of sizes that vary by orders of magnitude.
+  ModelSpec model(int max_blocks) {
+    ModelSpec model;
+    const Elems width = between(1, 12) * 16, tokens = between(1, 300);
+    model.activation_elems = width * tokens;
+    model.batch_elems = 4 * tokens;
+    model.constants_bytes = coin() ? 0 : between(1, 5000);
+    model.head_chain = coin();
+    const Elems vocabulary = between(1, 40) * 128;
+    UnitSpec embedding{.name = "embedding", .kind = UnitKind::embedding};
+    embedding.tensors.push_back({.name = "token", .rows = vocabulary, .cols = width});
+    if (coin()) embedding.tensors.push_back({.name = "position", .rows = between(1, 500), .cols = width});
+    embedding.segments.push_back({.name = "embedding", .backward_workspace_bytes = between(0, 1) * between(1, 5000)});
+    model.units.push_back(embedding);
+    const Elems blocks = between(0, max_blocks), ffn = between(1, 5) * width;
+    for (Elems b = 0; b < blocks; ++b) {
+      UnitSpec block{.name = "block", .kind = UnitKind::block};
+      block.tensors = {{.name = "gain", .cols = width}, {.name = "in", .rows = ffn, .cols = width},
+                       {.name = "out", .rows = width, .cols = ffn}};
+      for (const char* name : {"attention", "mlp"})
+        block.segments.push_back({.name = name, .saved_bytes = 4 * width * tokens * (name[0] == 'a' ? 3 : 5) + 64,
+                                  .forward_workspace_bytes = 3000 + width * 64,
+                                  .backward_workspace_bytes = 5000 + width * tokens * 6});
+      model.units.push_back(block);
+    }
+    UnitSpec head{.name = "head", .kind = UnitKind::head, .tensors = {{.name = "norm", .cols = width}}};
+    head.segments = {{.name = "loss", .forward_workspace_bytes = tokens * vocabulary, .backward_workspace_bytes = tokens * vocabulary * 2},
+                     {.name = "choose", .forward_workspace_bytes = vocabulary * 2}};
+    if (coin()) head.tied = TiedTensor{0, 0};
+    else head.tensors.push_back({.name = "vocabulary", .rows = vocabulary, .cols = width});
+    model.units.push_back(head);
+    return model;
+  }
+
+  StepSpec step(int max_ranks, int max_microbatches) {
+    StepSpec spec;
+    spec.mesh.data = static_cast<int>(between(1, max_ranks));
+    spec.rank = static_cast<int>(between(0, spec.mesh.data - 1));
+    spec.microbatches = static_cast<int>(between(1, max_microbatches));
+    spec.prefetch = static_cast<int>(between(0, 4));
+    spec.recompute = static_cast<Recompute>(between(0, 3));
+    spec.messages = coin();
+    spec.compute = coin() ? DType::bf16 : DType::f32;
+    spec.wire = coin() ? DType::bf16 : DType::f32;
+    return spec;
+  }
+
+ private:
+  std::mt19937 random_;
+};
+
+}  // namespace trireme::test
