@@ -67,7 +67,8 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   if (edit_table) edit_table(table_);
   std::vector<const Schedule*> schedules;
   for (const Schedule& schedule : programs_.run.schedules) schedules.push_back(&schedule);
-  executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers);
+  executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers,
+                                         [&communicator] { communicator.abort(); });
   run("init");
 }
 
@@ -125,7 +126,7 @@ StepReport Trainer::step(std::int64_t step, double learning_rate) {
 void Trainer::validate_round(int first, ExactSum& loss, std::int64_t& valid_tokens) {
   first_validation_ = first;
   run("validate");
-  executor_->wait();
+  finish();
   const StepSums& sums = record<StepSums>("sums");
   loss.merge(sums.loss);
   valid_tokens += sums.valid_tokens;

@@ -17,9 +17,9 @@ class Random {
   Random(std::uint64_t seed, std::string_view stream);
 
   std::uint64_t bits(std::uint64_t index) const;
-  /// Uniform in the open interval (0, 1), 53 bits.
+  /// Uniform in the open interval (0, 1), 52 bits.
   double uniform(std::uint64_t index) const;
-  /// Uniform in [0, bound), exact (no modulo bias worth the name: 64-bit multiply-high). Needs bound > 0.
+  /// Uniform in [0, bound), by 64-bit multiply-high (a bias below bound / 2^64). Needs bound > 0.
   std::uint64_t below(std::uint64_t index, std::uint64_t bound) const;
   /// Standard normal by the inverse distribution function; our own arithmetic only, so equal on every machine.
   /// Source: Wichura 1988, AS 241 (PPND16).

@@ -39,6 +39,7 @@ struct Executor::BoundOp {
 struct Executor::Program {
   const Schedule* schedule;
   std::span<OpObserver* const> observers;
+  const std::function<void()>* on_failure;
   std::vector<BoundOp> ops;
   Timeline timeline;  // since the executor was made
   Clock::time_point made;
@@ -52,6 +53,7 @@ void Executor::BoundOp::execute() const {
     (*handler)(context);
     for (OpObserver* observer : program->observers) observer->after(context.schedule, context.id);
   } catch (const Error& error) {
+    if (*program->on_failure) (*program->on_failure)();
     throw Error(error.kind(),
                 fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
                             describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
@@ -61,9 +63,9 @@ void Executor::BoundOp::execute() const {
 }
 
 Executor::Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
-                   std::span<OpObserver* const> observers)
+                   std::span<OpObserver* const> observers, std::function<void()> on_failure)
     : device_(device), arena_(arena), observers_(observers.begin(), observers.end()),
-      compute_end_(device.create_event()), made_(Clock::now()) {
+      on_failure_(std::move(on_failure)), compute_end_(device.create_event()), made_(Clock::now()) {
   for (const Schedule* schedule : schedules) bind(*schedule, table);
 }
 
@@ -73,6 +75,7 @@ void Executor::bind(const Schedule& schedule, const OpTable& table) {
   programs_.push_back(std::make_unique<Program>());
   Program& program = *programs_.back();
   program.schedule = &schedule;
+  program.on_failure = &on_failure_;
   program.made = made_;
   program.observers = observers_;
   program.timeline.ops.resize(schedule.ops.size());

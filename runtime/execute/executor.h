@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,8 +26,9 @@ class Executor {
  public:
   /// Binds every op to its handler and its events. Schedules, device and arena must outlive the executor.
   /// Errors: Error(bug) for an op without handler or a buffer without offset, before anything runs.
+  /// `on_failure` runs at once on the stream whose op threw: it must wake what waits for other ranks.
   Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
-           std::span<OpObserver* const> observers);
+           std::span<OpObserver* const> observers, std::function<void()> on_failure);
   ~Executor();
 
   /// Submits all ops of schedule number `index`; returns when the streams have taken them.
@@ -47,6 +49,7 @@ class Executor {
   Device& device_;
   std::byte* arena_;
   std::vector<OpObserver*> observers_;
+  std::function<void()> on_failure_;
   std::vector<std::unique_ptr<Program>> programs_;
   std::vector<std::pair<std::string, Device::Event>> boundary_events_;  // shared by all schedules, by name
   Device::Event compute_end_;

@@ -1,0 +1,36 @@
+#pragma once
+// What the ranks compare before step 0, over any communicator.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "runtime/base/error.h"
+
+namespace trireme {
+
+/// An error that every rank of the group throws with the same text, so that one of them may say it for all.
+class AgreedError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The lowest rank that says yes, the same answer on all ranks.
+std::optional<int> first_rank_where(Communicator& communicator, bool mine);
+
+/// Checks that `text` is equal on all ranks.
+///
+/// Errors  AgreedError(config) that names `name`, the first rank that differs from rank 0, and the first line in which
+///         they differ, of both.
+/// Cost    one hash per rank; texts are sent only when they differ.
+void agree(Communicator& communicator, std::string_view name, std::string_view text);
+
+/// Where any rank brings an error, all ranks throw it: the one of the lowest such rank.
+void agree_on_success(Communicator& communicator, const Error* mine);
+
+/// `text` of every rank, by rank.
+std::vector<std::string> all_gather(Communicator& communicator, std::string_view text);
+
+}  // namespace trireme

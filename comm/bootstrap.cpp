@@ -1,0 +1,152 @@
+#include "comm/bootstrap.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <optional>
+
+#include "comm/agreement.h"
+#include "comm/mpi/mpi_check.h"
+#include "comm/mpi/mpi_communicator.h"
+#include "comm/termination.h"
+#include "runtime/base/error.h"
+
+namespace trireme {
+namespace {
+
+// A rank that may not speak waits this long to be ended by the one that does.
+constexpr int patience_s = 6;
+// Whatever hangs while a run is being stopped (MPI_Abort, too) ends by SIGALRM.
+constexpr unsigned last_resort_s = 9;
+
+// The run of this process, for exit() without finish(). Atomic: exit() may come from any thread.
+std::atomic<MpiRun*> unfinished_run{nullptr};
+
+void on_exit_of_process() {
+  MpiRun* run = unfinished_run;
+  if (!run) return;
+  run->fail(Error(ErrorKind::comm, "the process called exit() before the end of the run"));
+}
+
+[[noreturn]] void stop_all(int code) {
+  MPI_Abort(MPI_COMM_WORLD, code);
+  _exit(code);
+}
+
+// The details of an error (the ops around it) stay behind its first line, where the count of ranks goes.
+std::string failure_message(const StatusPage& page, const std::exception& error, const Error* ours, bool agreed) {
+  const std::string what = error.what();
+  const std::size_t end = std::min(what.find('\n'), what.size());
+  const char* kind = name(ours ? ours->kind() : ErrorKind::bug);
+  if (agreed || page.size() == 1) return fmt::format("trireme: {}: {}\n", kind, what);
+  StatusLine place, others;
+  page.describe(place, page.rank());
+  page.describe_others(others);
+  return fmt::format("trireme: rank {} failed at {}: {}: {}{}{}\n", page.rank(), place.text(), kind, what.substr(0, end),
+                     others.text(), what.substr(end));
+}
+
+}  // namespace
+
+struct MpiRun::World {
+  int rank = 0, size = 0, node_rank = 0, node_size = 0;
+  std::string node_name;
+  MPI_Comm node = MPI_COMM_NULL;
+  MPI_Win window = MPI_WIN_NULL;
+  std::optional<StatusPage> page;
+  std::optional<TerminationNotice> notice;
+
+  void open_page();
+  void close();
+};
+
+void MpiRun::World::open_page() {
+  // Lies wholly at the node's first rank.
+  const MPI_Aint own_bytes = node_rank == 0 ? static_cast<MPI_Aint>(StatusPage::bytes(node_size)) : 0;
+  std::byte* memory = nullptr;
+  mpi_check(MPI_Win_allocate_shared(own_bytes, 1, MPI_INFO_NULL, node, &memory, &window), "MPI_Win_allocate_shared");
+  MPI_Aint bytes = 0;
+  int unit_bytes = 0;
+  mpi_check(MPI_Win_shared_query(window, 0, &bytes, &unit_bytes, &memory), "MPI_Win_shared_query");
+  if (node_rank == 0) StatusPage::initialise(memory, node_size);
+  mpi_check(MPI_Barrier(node), "MPI_Barrier");
+  page.emplace(memory, node_rank, node_size, rank, size);
+  mpi_check(MPI_Barrier(node), "MPI_Barrier");
+  page->look_around();
+  notice.emplace(*page);
+}
+
+void MpiRun::World::close() {
+  mpi_check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier");
+  notice.reset();
+  page.reset();
+  mpi_check(MPI_Win_free(&window), "MPI_Win_free");
+  mpi_check(MPI_Comm_free(&node), "MPI_Comm_free");
+  mpi_check(MPI_Finalize(), "MPI_Finalize");
+}
+
+MpiRun::MpiRun(int* argc, char*** argv) : world_(std::make_unique<World>()) {
+  int provided = MPI_THREAD_SINGLE;
+  mpi_check(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
+  require(provided >= MPI_THREAD_SERIALIZED, ErrorKind::comm,
+          "this MPI gives thread level {}; MPI_THREAD_SERIALIZED ({}) is needed", provided,
+          static_cast<int>(MPI_THREAD_SERIALIZED));
+  World& world = *world_;
+  MPI_Comm_rank(MPI_COMM_WORLD, &world.rank);
+  MPI_Comm_size(MPI_COMM_WORLD, &world.size);
+  mpi_check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank, MPI_INFO_NULL, &world.node),
+            "MPI_Comm_split_type");
+  MPI_Comm_rank(world.node, &world.node_rank);
+  MPI_Comm_size(world.node, &world.node_size);
+  char name[MPI_MAX_PROCESSOR_NAME];
+  int length = 0;
+  MPI_Get_processor_name(name, &length);
+  world.node_name.assign(name, static_cast<std::size_t>(length));
+  world.open_page();
+  unfinished_run = this;
+  std::atexit(on_exit_of_process);
+}
+
+MpiRun::~MpiRun() {
+  if (world_ && std::uncaught_exceptions() == 0) finish();
+}
+
+int MpiRun::rank() const { return world_->rank; }
+int MpiRun::size() const { return world_->size; }
+int MpiRun::node_rank() const { return world_->node_rank; }
+int MpiRun::node_size() const { return world_->node_size; }
+const std::string& MpiRun::node_name() const { return world_->node_name; }
+StatusPage& MpiRun::page() { return *world_->page; }
+
+std::unique_ptr<Communicator> MpiRun::make_communicator(const MpiOptions& options) {
+  return make_mpi_communicator(MPI_COMM_WORLD, options, &page());
+}
+
+void MpiRun::finish() {
+  if (!unfinished_run.exchange(nullptr)) return;
+  world_->page->set_finished();
+  world_->close();
+}
+
+void MpiRun::fail(const std::exception& error) {
+  unfinished_run = nullptr;
+  alarm(last_resort_s);
+  const auto* ours = dynamic_cast<const Error*>(&error);
+  const bool agreed = dynamic_cast<const AgreedError*>(&error) != nullptr;
+  const int code = exit_code(ours ? ours->kind() : ErrorKind::bug);
+  StatusPage& status = page();
+  if (!agreed || rank() == 0) status.raise_abort();
+  if (!status.win_message()) {
+    sleep(patience_s);
+    stop_all(code);
+  }
+  StatusLine line;
+  const std::optional<int> dead = ours && ours->kind() == ErrorKind::comm ? status.find_dead() : std::nullopt;
+  if (dead) write_death(line, status, *dead);
+  else line << failure_message(status, error, ours, agreed);
+  write_line(line);
+  stop_all(code);
+}
+
+}  // namespace trireme

@@ -1,0 +1,51 @@
+#pragma once
+// The start and the end of a run over MPI: who is there, and how everybody stops when one cannot go on.
+
+#include <exception>
+#include <memory>
+#include <string>
+
+#include "comm/communicator.h"
+#include "comm/mpi/mpi_options.h"
+#include "comm/status_page.h"
+
+namespace trireme {
+
+/// MPI from its start to its end, once per process; made in main() before anything that may fail on one rank alone.
+///
+/// Failure  whatever ends one rank ends all within 10 s, with one message per node: an error (fail), exit() before
+///          finish(), a death (the launcher's SIGTERM finds who is gone), a wait past its deadline (an error, too).
+/// Threads  made, finished and destroyed on the main thread; no other thread is inside MPI then.
+class MpiRun {
+ public:
+  /// Collective. Errors: Error(comm) when MPI cannot be called from one thread after the other.
+  MpiRun(int* argc, char*** argv);
+  /// finish() where that was not yet done, unless an exception flies.
+  ~MpiRun();
+  MpiRun(const MpiRun&) = delete;
+  MpiRun& operator=(const MpiRun&) = delete;
+
+  int rank() const;
+  int size() const;
+  /// Among the ranks that share memory.
+  int node_rank() const;
+  int node_size() const;
+  const std::string& node_name() const;
+  StatusPage& page();
+
+  /// Collective. All ranks as one group; the run must outlive it.
+  std::unique_ptr<Communicator> make_communicator(const MpiOptions& options);
+
+  /// Collective: the ordinary end. Communicators are gone by now.
+  void finish();
+
+  /// The end of all ranks because this one cannot go on: prints the one message of the node, unless another rank did,
+  /// and stops all with error's exit code. An AgreedError is printed by rank 0 alone.
+  [[noreturn]] void fail(const std::exception& error);
+
+ private:
+  struct World;
+  std::unique_ptr<World> world_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,230 @@
+#include "comm/local/local_group.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <cstring>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "runtime/base/random.h"
+#include "runtime/kernels/ordered_add.h"
+
+namespace trireme {
+namespace {
+
+// How many collectives a rank may be ahead of the slowest one.
+constexpr std::int64_t ring_entries = 16;
+constexpr std::size_t largest_sum = 512;  // int64: 4 KiB
+
+/// What a rank shows its peers of the collectives that it has reached.
+struct Shown {
+  std::int64_t arrived = 0, done = 0;                      // collectives reached, finished with
+  std::array<const void*, ring_entries> memory{};          // by collective number
+};
+
+}  // namespace
+
+struct LocalGroup::State {
+  State(int size, const LocalOptions& group_options) : options(group_options), ranks(static_cast<std::size_t>(size)) {}
+
+  LocalOptions options;
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool aborted = false;
+  std::vector<Shown> ranks;
+  std::map<std::pair<int, int>, std::deque<std::vector<std::byte>>> mail;  // (from, to)
+};
+
+namespace {
+
+class LocalCommunicator final : public Communicator {
+ public:
+  LocalCommunicator(std::shared_ptr<LocalGroup::State> state, int rank);
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(state_->ranks.size()); }
+  void gather(const Gather& gather) override;
+  void reduce(const Reduce& reduce) override;
+  void release(const void* exported) override;
+  void all_reduce(std::span<std::int64_t> sums) override;
+  void broadcast(std::span<std::byte> bytes, int root) override;
+  void send(std::span<const std::byte> bytes, int to) override;
+  void receive(std::span<std::byte> bytes, int from) override;
+  void barrier() override;
+  void progress() override {}
+  void abort() override;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  Shown& shown(int rank) { return state_->ranks[static_cast<std::size_t>(rank)]; }
+  template <typename Ready>
+  void wait(Lock& lock, const char* call, int peer, Ready ready);
+  std::int64_t arrive(const void* memory, const char* call);
+  const std::byte* memory_of(int peer, std::int64_t collective, const char* call);
+  void leave(std::int64_t collective);
+  void wait_for_all_done(std::int64_t collective, const char* call);
+  void pause();
+
+  std::shared_ptr<LocalGroup::State> state_;
+  int rank_;
+  std::int64_t collective_ = 0;                                 // the last one begun
+  std::unordered_map<const void*, std::int64_t> last_reader_;   // exported address -> collective
+  Random random_;
+  std::uint64_t pauses_ = 0;
+};
+
+LocalCommunicator::LocalCommunicator(std::shared_ptr<LocalGroup::State> state, int rank)
+    : state_(std::move(state)), rank_(rank), random_(state_->options.seed, "pauses of rank " + std::to_string(rank)) {}
+
+template <typename Ready>
+void LocalCommunicator::wait(Lock& lock, const char* call, int peer, Ready ready) {
+  const auto deadline = std::chrono::duration<double>(state_->options.deadline_s);
+  const bool came = state_->changed.wait_for(lock, deadline, [&] { return state_->aborted || ready(); });
+  require(!state_->aborted || ready(), ErrorKind::comm, "rank {} gave up {} of collective {}: the run was aborted", rank_,
+          call, collective_);
+  require(came, ErrorKind::comm, "rank {} waited {} s in {} of collective {} for rank {}", rank_,
+          state_->options.deadline_s, call, collective_, peer);
+}
+
+// Shows peers the memory that they may read, and returns the number of the collective.
+std::int64_t LocalCommunicator::arrive(const void* memory, const char* call) {
+  const std::int64_t n = ++collective_;
+  Lock lock(state_->mutex);
+  for (int peer = 0; peer < size(); ++peer)
+    wait(lock, call, peer, [&] { return shown(peer).done + ring_entries >= n || peer == rank_; });
+  shown(rank_).memory[static_cast<std::size_t>(n % ring_entries)] = memory;
+  shown(rank_).arrived = n;
+  if (memory) last_reader_[memory] = n;
+  state_->changed.notify_all();
+  return n;
+}
+
+const std::byte* LocalCommunicator::memory_of(int peer, std::int64_t collective, const char* call) {
+  Lock lock(state_->mutex);
+  wait(lock, call, peer, [&] { return shown(peer).arrived >= collective; });
+  return static_cast<const std::byte*>(shown(peer).memory[static_cast<std::size_t>(collective % ring_entries)]);
+}
+
+void LocalCommunicator::leave(std::int64_t collective) {
+  const Lock lock(state_->mutex);
+  shown(rank_).done = collective;
+  state_->changed.notify_all();
+}
+
+void LocalCommunicator::wait_for_all_done(std::int64_t collective, const char* call) {
+  Lock lock(state_->mutex);
+  for (int peer = 0; peer < size(); ++peer)
+    wait(lock, call, peer, [&] { return shown(peer).done >= collective || peer == rank_; });
+}
+
+void LocalCommunicator::pause() {
+  if (state_->options.max_delay_us <= 0) return;
+  const auto us = random_.below(pauses_++, static_cast<std::uint64_t>(state_->options.max_delay_us) + 1);
+  std::this_thread::sleep_for(std::chrono::microseconds(us));
+}
+
+void LocalCommunicator::gather(const Gather& gather) {
+  const std::int64_t n = arrive(gather.slice.data, "gather");
+  const FlatRange& range = gather.range;
+  const Bytes width = size_bytes(gather.slice.type);
+  for (int peer = 0; peer < size() && !gather.full.empty(); ++peer) {
+    const FlatRange part = range.owned_by(peer);
+    if (part.elems == 0) continue;
+    const std::byte* slice = memory_of(peer, n, "gather");
+    pause();
+    std::memcpy(static_cast<std::byte*>(gather.full.data) + (part.begin - range.begin) * width,
+                slice + (part.begin - peer * range.slice_elems) * width, static_cast<std::size_t>(part.elems * width));
+  }
+  leave(n);
+}
+
+void LocalCommunicator::reduce(const Reduce& reduce) {
+  const std::int64_t n = arrive(reduce.gradient.data, "reduce");
+  const FlatRange own = reduce.range.owned_by(rank_);
+  if (own.elems > 0) {
+    std::vector<ConstView> pieces;
+    for (int peer : reduce.from) {
+      const std::byte* gradient = memory_of(peer, n, "reduce");
+      pause();
+      pieces.emplace_back(gradient + (own.begin - reduce.range.begin) * size_bytes(reduce.wire), reduce.wire, own.elems);
+    }
+    ordered_add({.accumulator = reduce.accumulator, .pieces = pieces, .store_first = !reduce.accumulate});
+  }
+  leave(n);
+}
+
+void LocalCommunicator::release(const void* exported) {
+  const auto found = last_reader_.find(exported);
+  if (found == last_reader_.end()) return;
+  wait_for_all_done(found->second, "release");
+  last_reader_.erase(found);
+}
+
+void LocalCommunicator::all_reduce(std::span<std::int64_t> sums) {
+  require(sums.size() <= largest_sum, ErrorKind::bug, "an all_reduce of {} values; at most {}", sums.size(), largest_sum);
+  std::array<std::int64_t, largest_sum> total{};
+  const std::int64_t n = arrive(sums.data(), "all_reduce");
+  for (int peer = 0; peer < size(); ++peer) {
+    const auto* values = reinterpret_cast<const std::int64_t*>(memory_of(peer, n, "all_reduce"));
+    for (std::size_t i = 0; i < sums.size(); ++i) total[i] += values[i];
+  }
+  leave(n);
+  wait_for_all_done(n, "all_reduce");
+  std::copy_n(total.begin(), sums.size(), sums.begin());
+  last_reader_.erase(sums.data());
+}
+
+void LocalCommunicator::broadcast(std::span<std::byte> bytes, int root) {
+  const std::int64_t n = arrive(bytes.data(), "broadcast");
+  const std::byte* source = memory_of(root, n, "broadcast");
+  if (root != rank_) std::memcpy(bytes.data(), source, bytes.size());
+  leave(n);
+  if (root == rank_) wait_for_all_done(n, "broadcast");
+  last_reader_.erase(bytes.data());
+}
+
+void LocalCommunicator::send(std::span<const std::byte> bytes, int to) {
+  const Lock lock(state_->mutex);
+  state_->mail[{rank_, to}].emplace_back(bytes.begin(), bytes.end());
+  state_->changed.notify_all();
+}
+
+void LocalCommunicator::receive(std::span<std::byte> bytes, int from) {
+  Lock lock(state_->mutex);
+  auto& letters = state_->mail[{from, rank_}];
+  wait(lock, "receive", from, [&] { return !letters.empty(); });
+  require(letters.front().size() == bytes.size(), ErrorKind::comm, "rank {} expected {} bytes from rank {}, which sent {}",
+          rank_, bytes.size(), from, letters.front().size());
+  std::copy(letters.front().begin(), letters.front().end(), bytes.begin());
+  letters.pop_front();
+}
+
+void LocalCommunicator::barrier() {
+  const std::int64_t n = arrive(nullptr, "barrier");
+  for (int peer = 0; peer < size(); ++peer) memory_of(peer, n, "barrier");
+  leave(n);
+}
+
+void LocalCommunicator::abort() {
+  const Lock lock(state_->mutex);
+  state_->aborted = true;
+  state_->changed.notify_all();
+}
+
+}  // namespace
+
+LocalGroup::LocalGroup(int size, const LocalOptions& options) : state_(std::make_shared<State>(size, options)) {}
+
+LocalGroup::~LocalGroup() = default;
+
+std::unique_ptr<Communicator> LocalGroup::rank(int rank) { return std::make_unique<LocalCommunicator>(state_, rank); }
+
+}  // namespace trireme

@@ -1,0 +1,170 @@
+#include "comm/mpi/mpi_communicator.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <functional>
+#include <vector>
+
+#include "comm/mpi/message_engine.h"
+#include "runtime/kernels/ordered_add.h"
+
+namespace trireme {
+namespace {
+
+constexpr std::size_t largest_sum = 512;  // int64: 4 KiB
+// MPI promises tags up to 32767. The order of messages alone matches them; a number of the collective in the tag turns
+// ranks that disagree about what comes next into a wait that ends, instead of wrong values.
+constexpr int tag_range = 16384;
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(MPI_Comm group, const MpiOptions& options, StatusPage* page)
+      : engine_(group, options, page), sent_(static_cast<std::size_t>(engine_.size())), received_(sent_) {}
+
+  int rank() const override { return engine_.rank(); }
+  int size() const override { return engine_.size(); }
+  void gather(const Gather& gather) override;
+  void reduce(const Reduce& reduce) override;
+  void release(const void* exported) override { engine_.finish_sends(exported, "release"); }
+  void all_reduce(std::span<std::int64_t> sums) override;
+  void broadcast(std::span<std::byte> bytes, int root) override;
+  void send(std::span<const std::byte> bytes, int to) override;
+  void receive(std::span<std::byte> bytes, int from) override;
+  void barrier() override;
+  void progress() override { engine_.progress(); }
+  void abort() override { engine_.abort(); }
+
+ private:
+  int next_tag() { return static_cast<int>(collective_++ % tag_range); }
+  /// Of the messages of one pair in one direction.
+  static int next_tag(unsigned& count) { return tag_range + static_cast<int>(count++ % (tag_range - 1)); }
+  void send_pieces(const Reduce& reduce, int tag);
+
+  MessageEngine engine_;
+  unsigned collective_ = 0;
+  std::vector<unsigned> sent_, received_;  // by peer
+  std::vector<ConstView> pieces_;     // of a reduce, in adding order
+  std::array<std::int64_t, largest_sum> sums_{};
+};
+
+const std::byte* at(const void* data, Bytes offset_bytes) { return static_cast<const std::byte*>(data) + offset_bytes; }
+std::byte* at(void* data, Bytes offset_bytes) { return static_cast<std::byte*>(data) + offset_bytes; }
+
+void MpiCommunicator::gather(const Gather& gather) {
+  const int tag = next_tag();
+  const FlatRange& range = gather.range;
+  const Bytes width = size_bytes(gather.slice.type);
+  const FlatRange own = range.owned_by(rank());
+  if (!gather.full.empty())
+    for (int peer = 0; peer < size(); ++peer) {
+      const FlatRange part = range.owned_by(peer);
+      if (peer != rank())
+        engine_.receive(at(gather.full.data, (part.begin - range.begin) * width), part.elems * width, peer, tag);
+    }
+  if (own.elems > 0) {
+    const std::byte* mine = at(gather.slice.data, (own.begin - rank() * range.slice_elems) * width);
+    for (int peer : gather.to)
+      if (peer != rank()) engine_.send(mine, own.elems * width, peer, tag, gather.slice.data);
+    if (!gather.full.empty())
+      std::memcpy(at(gather.full.data, (own.begin - range.begin) * width), mine, static_cast<std::size_t>(own.elems * width));
+  }
+  engine_.finish_receives("gather");
+}
+
+void MpiCommunicator::send_pieces(const Reduce& reduce, int tag) {
+  if (reduce.gradient.empty()) return;
+  const Bytes width = size_bytes(reduce.wire);
+  for (int i = 1; i < size(); ++i) {
+    const int peer = (rank() + i) % size();  // each rank starts with another one
+    const FlatRange part = reduce.range.owned_by(peer);
+    engine_.send(at(reduce.gradient.data, (part.begin - reduce.range.begin) * width), part.elems * width, peer, tag,
+                 reduce.gradient.data);
+  }
+}
+
+void MpiCommunicator::reduce(const Reduce& reduce) {
+  const int tag = next_tag();
+  const Bytes width = size_bytes(reduce.wire);
+  const FlatRange own = reduce.range.owned_by(rank());
+  pieces_.clear();
+  Elems staged = 0;
+  for (int peer : reduce.from) {
+    if (own.elems == 0) break;
+    if (peer == rank()) {
+      pieces_.emplace_back(at(reduce.gradient.data, (own.begin - reduce.range.begin) * width), reduce.wire, own.elems);
+      continue;
+    }
+    ensure(reduce.staging.bytes() >= (staged + own.elems) * width, "staging of {} bytes is too small for {} contributors",
+           reduce.staging.bytes(), reduce.from.size());
+    std::byte* piece = at(reduce.staging.data, staged * width);
+    engine_.receive(piece, own.elems * width, peer, tag);
+    pieces_.emplace_back(piece, reduce.wire, own.elems);
+    staged += own.elems;
+  }
+  send_pieces(reduce, tag);
+  engine_.finish_receives("reduce");
+  if (own.elems > 0)
+    ordered_add({.accumulator = reduce.accumulator, .pieces = pieces_, .store_first = !reduce.accumulate});
+}
+
+// Up a binomial tree to rank 0 and down again: 2 log2(size) messages deep, any size.
+void MpiCommunicator::all_reduce(std::span<std::int64_t> sums) {
+  ensure(sums.size() <= largest_sum, "an all_reduce of {} values; at most {}", sums.size(), largest_sum);
+  const int tag = next_tag();
+  const auto bytes = static_cast<Bytes>(sums.size_bytes());
+  for (int distance = 1; distance < size(); distance *= 2) {
+    if (rank() & distance) {
+      engine_.send(sums.data(), bytes, rank() - distance, tag, sums.data());
+      break;
+    }
+    if (rank() + distance >= size()) continue;
+    engine_.receive(sums_.data(), bytes, rank() + distance, tag);
+    engine_.finish_receives("all_reduce");
+    std::transform(sums.begin(), sums.end(), sums_.begin(), sums.begin(), std::plus<>());
+  }
+  engine_.finish_sends(sums.data(), "all_reduce");
+  broadcast(std::as_writable_bytes(sums), 0);
+}
+
+void MpiCommunicator::broadcast(std::span<std::byte> bytes, int root) {
+  const int tag = next_tag();
+  const int place = (rank() - root + size()) % size();  // in the tree, with the root at 0
+  const auto peer = [&](int other) { return (other + root) % size(); };
+  int distance = 1;
+  while (distance < size() && !(place & distance)) distance *= 2;
+  if (place != 0) engine_.receive(bytes.data(), static_cast<Bytes>(bytes.size()), peer(place - distance), tag);
+  engine_.finish_receives("broadcast");
+  for (distance /= 2; distance > 0; distance /= 2)
+    if (place + distance < size())
+      engine_.send(bytes.data(), static_cast<Bytes>(bytes.size()), peer(place + distance), tag, bytes.data());
+  engine_.finish_sends(bytes.data(), "broadcast");
+}
+
+void MpiCommunicator::send(std::span<const std::byte> bytes, int to) {
+  engine_.send(bytes.data(), static_cast<Bytes>(bytes.size()), to, next_tag(sent_[static_cast<std::size_t>(to)]),
+               bytes.data());
+  engine_.finish_sends(bytes.data(), "send");
+}
+
+void MpiCommunicator::receive(std::span<std::byte> bytes, int from) {
+  engine_.receive(bytes.data(), static_cast<Bytes>(bytes.size()), from,
+                  next_tag(received_[static_cast<std::size_t>(from)]));
+  engine_.finish_receives("receive");
+}
+
+void MpiCommunicator::barrier() {
+  std::int64_t nothing = 0;
+  all_reduce({&nothing, 1});
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm world, const MpiOptions& options, StatusPage* page) {
+  MPI_Comm group = MPI_COMM_NULL;
+  mpi_check(MPI_Comm_dup(world, &group), "MPI_Comm_dup");
+  mpi_check(MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  return std::make_unique<MpiCommunicator>(group, options, page);
+}
+
+}  // namespace trireme

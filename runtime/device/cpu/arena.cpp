@@ -1,0 +1,56 @@
+#include "runtime/device/cpu/arena.h"
+
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#include "runtime/base/error.h"
+
+namespace trireme::cpu {
+namespace {
+
+constexpr Bytes page_bytes = 4 * KiB, huge_page_bytes = 2 * MiB;
+
+void require_memory(bool holds, Bytes bytes) {
+  require(holds, ErrorKind::device, "no {} ({} bytes) of memory for the arena: {}; free memory, or plan a smaller run",
+          format_bytes(bytes), bytes, std::strerror(errno));
+}
+
+// Kernels before 5.14 do not know MADV_POPULATE_WRITE (EINVAL): there each page is touched.
+bool populate(std::byte* data, Bytes bytes) {
+  if (madvise(data, static_cast<std::size_t>(bytes), MADV_POPULATE_WRITE) == 0) return true;
+  if (errno != EINVAL) return false;
+  for (Bytes at = 0; at < bytes; at += page_bytes) *const_cast<volatile std::byte*>(data + at) = std::byte{0};
+  return true;
+}
+
+}  // namespace
+
+Arena::Arena(Bytes bytes) {
+  require(bytes >= 0 && bytes < INT64_MAX - 2 * huge_page_bytes, ErrorKind::device, "an arena of {} bytes", bytes);
+  const Bytes data_bytes = align_up(bytes > 0 ? bytes : 1, page_bytes);
+  mapping_bytes_ = static_cast<std::size_t>(data_bytes + huge_page_bytes);
+  void* mapping = mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  require_memory(mapping != MAP_FAILED, bytes);
+  mapping_ = static_cast<std::byte*>(mapping);
+  const auto address = static_cast<Bytes>(reinterpret_cast<std::uintptr_t>(mapping_));
+  data_ = mapping_ + (align_up(address, huge_page_bytes) - address);
+  madvise(data_, static_cast<std::size_t>(data_bytes), MADV_HUGEPAGE);  // a wish: without it all still works
+  if (populate(data_, data_bytes)) return;
+  const int reason = errno;
+  munmap(mapping_, mapping_bytes_);
+  errno = reason;
+  require_memory(false, bytes);
+}
+
+Arena::Arena(Arena&& other) noexcept
+    : mapping_(std::exchange(other.mapping_, nullptr)), mapping_bytes_(other.mapping_bytes_), data_(other.data_) {}
+
+Arena::~Arena() {
+  if (mapping_ != nullptr) munmap(mapping_, mapping_bytes_);
+}
+
+}  // namespace trireme::cpu

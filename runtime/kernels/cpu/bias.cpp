@@ -1,0 +1,53 @@
+#include "runtime/kernels/bias.h"
+
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/bias.cpp"
+#include <hwy/foreach_target.h>
+
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+
+// A run of channels wide enough to read whole cache lines; one chain over the tokens per channel.
+constexpr Elems channels_at_once = 8 * lanes;
+
+template <typename T, typename G>
+void sum_columns(const BiasGradient& k, Elems first, Elems last) {
+  F16 sums[channels_at_once / lanes];
+  for (F16& s : sums) s = set(0);
+  for (Elems n = 0; n < k.d_out.rows; ++n) {
+    const T* row = k.d_out.as<T>() + n * k.d_out.row_stride;
+    for (Elems c = first, i = 0; c < last; c += lanes, ++i) sums[i] = sums[i] + load_at(row, c, last);
+  }
+  for (Elems c = first, i = 0; c < last; c += lanes, ++i) store_at(k.d_bias.as<G>(), sums[i], c, last);
+}
+
+void column_sums(const BiasGradient& k) {
+  with_type(k.d_out.type, [&](auto type) {
+    with_type(k.d_bias.type, [&](auto gradient) {
+      for_each_block(k.d_out.cols, channels_at_once, [&](Elems first, Elems last, int) {
+        sum_columns<decltype(type), decltype(gradient)>(k, first, last);
+      });
+    });
+  });
+}
+
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme {
+namespace cpu {
+HWY_EXPORT(column_sums);
+}  // namespace cpu
+
+void bias_gradient(const BiasGradient& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(column_sums)(k);
+}
+}  // namespace trireme
+#endif

@@ -1,0 +1,104 @@
+#include "runtime/kernels/cross_entropy.h"
+
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/cross_entropy.cpp"
+#include <hwy/foreach_target.h>
+
+#include <cmath>
+#include <limits>
+
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+
+// Natural logarithm of x >= 1 by our own arithmetic, in double.
+double natural_log(double x) {
+  int exponent = 0;
+  double m = std::frexp(x, &exponent);
+  if (m < 0.70710678118654752) {
+    m *= 2;
+    --exponent;
+  }
+  const double s = (m - 1) / (m + 1), s2 = s * s;
+  double series = 0;
+  for (int k = 25; k >= 1; k -= 2) series = series * s2 + 1.0 / k;
+  return 2 * s * series + exponent * 0.69314718055994531;
+}
+
+constexpr float log2_e = 1.44269504f;
+
+template <typename T>
+void row(const CrossEntropy& k, Elems n) {
+  T* x = k.logits.as<T>() + n * k.logits.row_stride;
+  const std::int32_t target = k.targets.as<std::int32_t>()[n];
+  const float weight = k.weights.as<float>()[n];
+  const bool counts = target >= 0 && weight != 0;
+  const Elems vocabulary = k.vocabulary;
+  float maximum = -3e38f, total = 0;
+  if (counts) {
+    F16 top = set(maximum);
+    for (Elems v = 0; v < vocabulary; v += lanes) top = max(top, load_at(x, v, vocabulary, -3e38f));
+    maximum = largest(top);
+    F16 terms = set(0);
+    for (Elems v = 0; v < vocabulary; v += lanes) {
+      const F16 e = exp2((load_at(x, v, vocabulary) - set(maximum)) * set(log2_e));
+      float kept[lanes] = {};
+      if (vocabulary - v >= lanes) {
+        terms = terms + e;
+        continue;
+      }
+      store_tail(kept, e, vocabulary - v);
+      terms = terms + load(kept);
+    }
+    total = sum(terms);
+    ensure(target < vocabulary, "target {} is outside a vocabulary of {}", target, vocabulary);
+    float at_target = 0;
+    store_tail(&at_target, load_tail(x + target, 1), 1);
+    // A not-finite logit must show in the loss: it reaches it through the maximum, the sum or the target.
+    k.losses.as<float>()[n] = std::isfinite(total) && std::isfinite(maximum)
+                                  ? static_cast<float>(weight * (natural_log(total) + (static_cast<double>(maximum) - at_target)))
+                                  : std::numeric_limits<float>::quiet_NaN();
+  } else {
+    k.losses.as<float>()[n] = 0;
+  }
+  if (!k.backward) return;
+  const F16 scale = set(counts ? weight * k.scale / total : 0.0f);
+  float own = 0;  // the target's element: softmax - 1, before any rounding
+  if (counts) {
+    const F16 e = exp2((load_tail(x + target, 1) - set(maximum)) * set(log2_e)) * scale - set(weight * k.scale);
+    store_tail(&own, e, 1);
+  }
+  for (Elems v = 0; v < vocabulary && counts; v += lanes)
+    store_at(x, exp2((load_at(x, v, vocabulary) - set(maximum)) * set(log2_e)) * scale, v, vocabulary);
+  const F16 zero = set(0);
+  for (Elems v = counts ? vocabulary : 0; v < k.logits.cols; v += lanes) store_at(x, zero, v, k.logits.cols);
+  if (counts) store_tail(x + target, set(own), 1);
+}
+
+void loss(const CrossEntropy& k) {
+  with_type(k.logits.type, [&](auto type) {
+    for_each_block(k.logits.rows, 4, [&](Elems first, Elems last, int) {
+      for (Elems n = first; n < last; ++n) row<decltype(type)>(k, n);
+    });
+  });
+}
+
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme {
+namespace cpu {
+HWY_EXPORT(loss);
+}  // namespace cpu
+
+void cross_entropy(const CrossEntropy& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(loss)(k);
+}
+}  // namespace trireme
+#endif

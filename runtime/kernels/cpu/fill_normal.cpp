@@ -1,0 +1,19 @@
+#include "runtime/kernels/fill_normal.h"
+
+#include <algorithm>
+
+#include "runtime/kernels/cpu/threads.h"
+
+namespace trireme {
+
+void fill_normal(const FillNormal& k) {
+  float* const out = k.out.as<float>();
+  cpu::for_each_block(k.out.elems(), 4096, [&](Elems first, Elems last, int) {
+    for (Elems i = first; i < last; ++i)
+      out[i] = static_cast<float>(k.scale * k.random.normal(k.first_index + static_cast<std::uint64_t>(i)));
+  });
+}
+
+void fill_constant(View out, float value) { std::fill_n(out.as<float>(), out.elems(), value); }
+
+}  // namespace trireme

@@ -1,0 +1,118 @@
+#include "runtime/kernels/layer_norm.h"
+
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/layer_norm.cpp"
+#include <hwy/foreach_target.h>
+
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+
+template <typename T>
+void forward_row(const LayerNormForward& k, Elems n) {
+  const Elems channels = k.x.cols;
+  const T* x = k.x.as<T>() + n * k.x.row_stride;
+  F16 total = set(0);
+  for (Elems c = 0; c < channels; c += lanes) total = total + load_at(x, c, channels);
+  const float mean = sum(total) / static_cast<float>(channels);
+  F16 squares = set(0);
+  // A tail is filled with the mean: its distance is zero.
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 d = load_at(x, c, channels, mean) - set(mean);
+    squares = fma(d, d, squares);
+  }
+  const float inv_std = 1.0f / std::sqrt(sum(squares) / static_cast<float>(channels) + k.eps);
+  T* out = k.out.as<T>() + n * k.out.row_stride;
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 normed = (load_at(x, c, channels) - set(mean)) * set(inv_std);
+    store_at(out, fma(normed, load_at(k.gain.as<T>(), c, channels), load_at(k.bias.as<T>(), c, channels)), c, channels);
+  }
+  k.mean.as<float>()[n] = mean;
+  k.inv_std.as<float>()[n] = inv_std;
+}
+
+template <typename T>
+void backward_row(const LayerNormBackward& k, Elems n) {
+  const Elems channels = k.x.cols;
+  const T* x = k.x.as<T>() + n * k.x.row_stride;
+  const T* d_out = k.d_out.as<T>() + n * k.d_out.row_stride;
+  const T* residual = k.d_residual.empty() ? nullptr : k.d_residual.as<T>() + n * k.d_residual.row_stride;
+  T* d_x = k.d_x.as<T>() + n * k.d_x.row_stride;
+  const F16 mean = set(k.mean.as<float>()[n]), inv_std = set(k.inv_std.as<float>()[n]);
+  F16 sum_d = set(0), sum_dx = set(0);
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 d = load_at(d_out, c, channels) * load_at(k.gain.as<T>(), c, channels);
+    sum_d = sum_d + d;
+    sum_dx = fma(d, (load_at(x, c, channels) - mean) * inv_std, sum_dx);
+  }
+  const F16 mean_d = set(sum(sum_d) / static_cast<float>(channels));
+  const F16 mean_dx = set(sum(sum_dx) / static_cast<float>(channels));
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 d = load_at(d_out, c, channels) * load_at(k.gain.as<T>(), c, channels);
+    const F16 normed = (load_at(x, c, channels) - mean) * inv_std;
+    F16 out = inv_std * (d - mean_d - normed * mean_dx);
+    if (residual) out = load_at(residual, c, channels) + out;
+    store_at(d_x, out, c, channels);
+  }
+}
+
+// Sixteen channels: one chain over the tokens each.
+template <typename T, typename G>
+void backward_columns(const LayerNormBackward& k, Elems c) {
+  const Elems channels = k.x.cols;
+  F16 d_gain = set(0), d_bias = set(0);
+  for (Elems n = 0; n < k.x.rows; ++n) {
+    const F16 d = load_at(k.d_out.as<T>() + n * k.d_out.row_stride, c, channels);
+    const F16 x = load_at(k.x.as<T>() + n * k.x.row_stride, c, channels);
+    d_gain = fma(d, (x - set(k.mean.as<float>()[n])) * set(k.inv_std.as<float>()[n]), d_gain);
+    d_bias = d_bias + d;
+  }
+  store_at(k.d_gain.as<G>(), d_gain, c, channels);
+  store_at(k.d_bias.as<G>(), d_bias, c, channels);
+}
+
+void forward(const LayerNormForward& k) {
+  with_type(k.x.type, [&](auto type) {
+    for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
+      for (Elems n = first; n < last; ++n) forward_row<decltype(type)>(k, n);
+    });
+  });
+}
+
+void backward(const LayerNormBackward& k) {
+  with_type(k.x.type, [&](auto type) {
+    using T = decltype(type);
+    // Columns first: d_x may be d_residual, but x and d_out are still whole either way.
+    with_type(k.d_gain.type, [&](auto gradient) {
+      for_each_block(k.x.cols, lanes, [&](Elems c, Elems, int) { backward_columns<T, decltype(gradient)>(k, c); });
+    });
+    for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
+      for (Elems n = first; n < last; ++n) backward_row<T>(k, n);
+    });
+  });
+}
+
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme {
+namespace cpu {
+HWY_EXPORT(forward);
+HWY_EXPORT(backward);
+}  // namespace cpu
+
+void layer_norm_forward(const LayerNormForward& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(forward)(k);
+}
+void layer_norm_backward(const LayerNormBackward& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(backward)(k);
+}
+}  // namespace trireme
+#endif

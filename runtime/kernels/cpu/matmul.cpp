@@ -1,0 +1,178 @@
+#include "runtime/kernels/matmul.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+namespace trireme {
+namespace {
+
+using namespace cpu;
+
+// A panel of 8 rows of this depth stays in the first-level cache, panels of b stream from the second.
+constexpr Elems deepest = 3072;
+constexpr Elems block_rows = 128, block_cols = 96;
+
+/// How K is cut: parts of equal depth, even, at most `deepest`.
+Elems part_depth(Elems k) {
+  const Elems count = ceil_div(k, deepest);
+  return align_up(ceil_div(k, count), 32);
+}
+
+/// Sizes of one product and of what its workspace holds.
+struct Layout {
+  Elems m, n, k;
+  Elems depth;            // of one part of K
+  bool a_is_small;        // the operand that is packed whole
+  Bytes element_bytes;    // of a packed element
+
+  Layout(Elems rows, Elems cols, Elems inner, DType type)
+      : m(rows), n(cols), k(inner), depth(part_depth(inner)), a_is_small(rows <= cols), element_bytes(size_bytes(type)) {}
+
+  bool is_split() const { return k > depth; }
+  Elems small_rows() const { return a_is_small ? align_up(m, tile_rows) : align_up(n, tile_cols); }
+  Elems block() const { return a_is_small ? block_cols : block_rows; }
+  Elems others() const { return a_is_small ? n : m; }
+  Bytes small_bytes() const { return align_up(small_rows() * depth * element_bytes, 64); }
+  Bytes block_bytes() const { return align_up(block() * depth * element_bytes, 64); }
+  Bytes sums_bytes() const {
+    return is_split() ? align_up(m, tile_rows) * align_up(n, tile_cols) * static_cast<Bytes>(sizeof(float)) : 0;
+  }
+};
+
+template <typename T>
+class Product {
+ public:
+  using Packed = std::conditional_t<sizeof(T) == 2, std::uint32_t, float>;
+
+  explicit Product(const Matmul& k)
+      : k_(k), at_(k.out.rows, k.out.cols, k.a_transposed ? k.a.rows : k.a.cols, k.a.type), kernels_(tile_kernels()) {
+    auto* workspace = static_cast<std::byte*>(k.workspace.data);
+    small_ = reinterpret_cast<Packed*>(workspace);
+    blocks_ = workspace + at_.small_bytes();
+    sums_ = reinterpret_cast<float*>(blocks_ + kernel_threads() * at_.block_bytes());
+  }
+
+  void run() {
+    for (Elems first = 0; first < at_.k; first += at_.depth) {
+      const Elems depth = std::min(at_.depth, at_.k - first);
+      pack_small(first, depth);
+      for_each_block(at_.others(), at_.block(), [&](Elems begin, Elems end, int thread) {
+        auto* block = reinterpret_cast<Packed*>(blocks_ + thread * at_.block_bytes());
+        pack_block(begin, end, first, depth, block);
+        if (at_.a_is_small) multiply({0, at_.m}, {begin, end}, small_, block, first, depth);
+        else multiply({begin, end}, {0, at_.n}, block, small_, first, depth);
+      });
+    }
+  }
+
+ private:
+  struct Span {
+    Elems begin, end;
+  };
+
+  // Elements of a packed panel of `width` rows.
+  static Elems panel_elems(Elems width, Elems depth) { return sizeof(T) == 2 ? width * ceil_div(depth, 2) : width * depth; }
+
+  Panel<T> rows_of_a(Elems row, Elems first, Elems depth) const {
+    const Elems rows = std::min(tile_rows, at_.m - row), stride = k_.a.row_stride;
+    const T* a = k_.a.template as<T>();
+    if (k_.a_transposed) return {a + first * stride + row, rows, depth, 1, stride};
+    return {a + row * stride + first, rows, depth, stride, 1};
+  }
+  Panel<T> cols_of_b(Elems col, Elems first, Elems depth) const {
+    const Elems cols = std::min(tile_cols, at_.n - col), stride = k_.b.row_stride;
+    const T* b = k_.b.template as<T>();
+    if (k_.b_transposed) return {b + col * stride + first, cols, depth, stride, 1};
+    return {b + first * stride + col, cols, depth, 1, stride};
+  }
+  void pack(const Panel<T>& panel, Elems width, Packed* packed) const {
+    if constexpr (sizeof(T) == 2) kernels_.pack_bf16(panel, width, packed);
+    else kernels_.pack_f32(panel, width, packed);
+  }
+  void pack_a(Span rows, Elems first, Elems depth, Packed* packed) const {
+    for (Elems row = rows.begin; row < rows.end; row += tile_rows, packed += panel_elems(tile_rows, depth))
+      pack(rows_of_a(row, first, depth), tile_rows, packed);
+  }
+  void pack_b(Span cols, Elems first, Elems depth, Packed* packed) const {
+    for (Elems col = cols.begin; col < cols.end; col += tile_cols, packed += panel_elems(tile_cols, depth))
+      pack(cols_of_b(col, first, depth), tile_cols, packed);
+  }
+  void pack_small(Elems first, Elems depth) {
+    if (at_.a_is_small) {
+      for_each_block(at_.m, tile_rows, [&](Elems begin, Elems end, int) {
+        pack_a({begin, end}, first, depth, small_ + begin / tile_rows * panel_elems(tile_rows, depth));
+      });
+    } else {
+      for_each_block(at_.n, tile_cols, [&](Elems begin, Elems end, int) {
+        pack_b({begin, end}, first, depth, small_ + begin / tile_cols * panel_elems(tile_cols, depth));
+      });
+    }
+  }
+  void pack_block(Elems begin, Elems end, Elems first, Elems depth, Packed* packed) const {
+    if (at_.a_is_small) pack_b({begin, end}, first, depth, packed);
+    else pack_a({begin, end}, first, depth, packed);
+  }
+
+  void multiply(Span rows, Span cols, const Packed* a, const Packed* b, Elems first, Elems depth) const {
+    for (Elems row = rows.begin; row < rows.end; row += tile_rows)
+      for (Elems col = cols.begin; col < cols.end; col += tile_cols)
+        multiply_tile(row, col, a + (row - rows.begin) / tile_rows * panel_elems(tile_rows, depth),
+                      b + (col - cols.begin) / tile_cols * panel_elems(tile_cols, depth), first, depth);
+  }
+
+  void multiply_tile(Elems row, Elems col, const Packed* a, const Packed* b, Elems first, Elems depth) const {
+    alignas(64) float scratch[tile_rows * tile_cols];
+    // Where K is split the tile rests in the workspace between its parts: storing f32 is exact.
+    float* tile = at_.is_split() ? sums_ + (row / tile_rows * ceil_div(at_.n, tile_cols) + col / tile_cols) * tile_rows * tile_cols
+                                 : scratch;
+    const Elems valid_rows = std::min(tile_rows, at_.m - row), valid_cols = std::min(tile_cols, at_.n - col);
+    const bool starts_from_out = first == 0 && k_.epilogue.accumulate;
+    if (starts_from_out) load_out(tile, row, col, valid_rows, valid_cols);
+    const bool load = first > 0 || starts_from_out;
+    if constexpr (sizeof(T) == 2) kernels_.multiply_bf16(ceil_div(depth, 2), a, b, tile, load);
+    else kernels_.multiply_f32(depth, a, b, tile, load);
+    if (first + depth == at_.k) store_tile(k_, tile, row, col, valid_rows, valid_cols);
+  }
+
+  void load_out(float* tile, Elems row, Elems col, Elems rows, Elems cols) const {
+    std::fill_n(tile, tile_rows * tile_cols, 0.0f);
+    for (Elems r = 0; r < rows; ++r)
+      std::copy_n(k_.out.template as<float>() + (row + r) * k_.out.row_stride + col, cols, tile + r * tile_cols);
+  }
+
+  const Matmul& k_;
+  Layout at_;
+  TileKernels kernels_;
+  Packed* small_;
+  std::byte* blocks_;
+  float* sums_;
+};
+
+void check_shapes(const Matmul& k) {
+  const Elems m = k.a_transposed ? k.a.cols : k.a.rows, depth = k.a_transposed ? k.a.rows : k.a.cols;
+  const Elems n = k.b_transposed ? k.b.rows : k.b.cols, depth_b = k.b_transposed ? k.b.cols : k.b.rows;
+  ensure(depth == depth_b && m == k.out.rows && n == k.out.cols, "product of [{},{}] and [{},{}] into [{},{}]", m, depth,
+         depth_b, n, k.out.rows, k.out.cols);
+  ensure(k.a.type == k.b.type, "product of {} and {}", name(k.a.type), name(k.b.type));
+  ensure(!k.epilogue.accumulate || k.out.type == DType::f32, "a chain goes on only in f32");
+  const Bytes needed = matmul_workspace_bytes(m, n, depth, k.a.type, kernel_threads());
+  ensure(k.workspace.bytes() >= needed, "a product needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
+}
+
+}  // namespace
+
+void matmul(const Matmul& k) {
+  check_shapes(k);
+  with_type(k.a.type, [&](auto type) { Product<decltype(type)>(k).run(); });
+}
+
+Bytes matmul_workspace_bytes(Elems m, Elems n, Elems k, DType type, int threads) {
+  const Layout at(m, n, k, type);
+  return at.small_bytes() + threads * at.block_bytes() + at.sums_bytes();
+}
+
+}  // namespace trireme

@@ -1,0 +1,137 @@
+#include "runtime/kernels/cpu/matmul_tile.h"
+
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul_tile.cpp"
+#include <hwy/foreach_target.h>
+
+#include <algorithm>
+
+#include "runtime/kernels/cpu/gelu-inl.h"
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+
+// Rows whose sums fit into the registers next to three loads of b.
+constexpr Elems rows_at_once = parts == 1 ? 8 : 2;
+constexpr Elems vectors = tile_cols / lanes;
+
+HWY_INLINE F16 low_halves(const std::uint32_t* pairs) {
+  return map([&](int p) HWY_ATTR {
+    const auto u = hn::LoadU(U32(), pairs + p * static_cast<int>(hn::MaxLanes(F32())));
+    return hn::BitCast(F32(), hn::ShiftLeft<16>(u));
+  });
+}
+HWY_INLINE F16 high_halves(const std::uint32_t* pairs) {
+  return map([&](int p) HWY_ATTR {
+    const auto u = hn::LoadU(U32(), pairs + p * static_cast<int>(hn::MaxLanes(F32())));
+    return hn::BitCast(F32(), hn::And(u, hn::Set(U32(), 0xffff0000u)));
+  });
+}
+
+template <typename Step>
+HWY_INLINE void multiply_rows(float* tile, bool load_tile, Step step) {
+  F16 sum[rows_at_once][vectors];
+  for (Elems r = 0; r < rows_at_once; ++r)
+    for (Elems v = 0; v < vectors; ++v) sum[r][v] = load_tile ? load(tile + r * tile_cols + v * lanes) : set(0);
+  step(sum);
+  for (Elems r = 0; r < rows_at_once; ++r)
+    for (Elems v = 0; v < vectors; ++v) store(tile + r * tile_cols + v * lanes, sum[r][v]);
+}
+
+void multiply_bf16(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load_tile) {
+  for (Elems first = 0; first < tile_rows; first += rows_at_once)
+    multiply_rows(tile + first * tile_cols, load_tile, [&](F16(&sum)[rows_at_once][vectors]) HWY_ATTR {
+      for (Elems k = 0; k < pairs; ++k)
+        for (Elems v = 0; v < vectors; ++v) {
+          const F16 low = low_halves(b + k * tile_cols + v * lanes), high = high_halves(b + k * tile_cols + v * lanes);
+          for (Elems r = 0; r < rows_at_once; ++r) {
+            const std::uint32_t pair = a[k * tile_rows + first + r];
+            const F16 a0 = set(std::bit_cast<float>(pair << 16)), a1 = set(std::bit_cast<float>(pair & 0xffff0000u));
+            sum[r][v] = fma(a0, low, fma(a1, high, sum[r][v]));
+          }
+        }
+    });
+}
+
+void multiply_f32(Elems depth, const float* a, const float* b, float* tile, bool load_tile) {
+  for (Elems first = 0; first < tile_rows; first += rows_at_once)
+    multiply_rows(tile + first * tile_cols, load_tile, [&](F16(&sum)[rows_at_once][vectors]) HWY_ATTR {
+      for (Elems k = 0; k < depth; ++k)
+        for (Elems v = 0; v < vectors; ++v) {
+          const F16 right = load(b + k * tile_cols + v * lanes);
+          for (Elems r = 0; r < rows_at_once; ++r)
+            sum[r][v] = fma(set(a[k * tile_rows + first + r]), right, sum[r][v]);
+        }
+    });
+}
+
+// Sixteen elements of one row of the product, from their sum to their storage.
+template <typename T>
+HWY_INLINE void store_lanes(const Matmul& k, F16 x, Elems row, Elems col, Elems end) {
+  const Epilogue& e = k.epilogue;
+  const auto read = [&](const ConstView& view, Elems r) HWY_ATTR {
+    if (view.type == DType::f32) return load_at(view.as<float>() + r * view.row_stride, col, end);
+    return load_at(view.as<bf16>() + r * view.row_stride, col, end);
+  };
+  if (!e.bias.empty()) x = x + read(e.bias, 0);
+  if (!e.residual.empty()) x = x + read(e.residual, row);
+  if (!e.gelu_pre.empty()) {
+    store_at(e.gelu_pre.as<T>() + row * e.gelu_pre.row_stride, x, col, end);
+    x = gelu(rounded<T>(x));
+  }
+  if (!e.gelu_backward_pre.empty()) x = x * gelu_slope(read(e.gelu_backward_pre, row));
+  store_at(k.out.as<T>() + row * k.out.row_stride, x, col, end);
+}
+
+void store(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {
+  with_type(k.out.type, [&](auto type) HWY_ATTR {
+    for (Elems r = 0; r < rows; ++r)
+      for (Elems c = 0; c < cols; c += lanes)
+        store_lanes<decltype(type)>(k, load(tile + r * tile_cols + c), row + r, col + c, col + cols);
+  });
+}
+
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme::cpu {
+HWY_EXPORT(multiply_bf16);
+HWY_EXPORT(multiply_f32);
+HWY_EXPORT(store);
+
+namespace {
+
+// Any shape and any steps; the AVX-512 BF16 set has faster ones for whole panels.
+void pack_bf16(const Panel<bf16>& p, Elems width, std::uint32_t* packed) {
+  const auto at = [&](Elems r, Elems k) -> std::uint32_t {
+    return r < p.rows && k < p.depth ? p.data[r * p.row_step + k * p.k_step].bits : 0;
+  };
+  for (Elems k = 0; k < p.depth; k += 2)
+    for (Elems r = 0; r < width; ++r) *packed++ = at(r, k) | at(r, k + 1) << 16;
+}
+
+void pack_f32(const Panel<float>& p, Elems width, float* packed) {
+  for (Elems k = 0; k < p.depth; ++k)
+    for (Elems r = 0; r < width; ++r) *packed++ = r < p.rows ? p.data[r * p.row_step + k * p.k_step] : 0.0f;
+}
+
+}  // namespace
+
+TileKernels tile_kernels() {
+  const TileKernels kernels = {.pack_bf16 = pack_bf16, .pack_f32 = pack_f32,
+                               .multiply_bf16 = HWY_DYNAMIC_DISPATCH(multiply_bf16),
+                               .multiply_f32 = HWY_DYNAMIC_DISPATCH(multiply_f32)};
+  return active_isa() == Isa::avx512_bf16 ? tile_kernels_avx512_bf16(kernels) : kernels;
+}
+
+void store_tile(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {
+  HWY_DYNAMIC_DISPATCH(store)(k, tile, row, col, rows, cols);
+}
+
+}  // namespace trireme::cpu
+#endif

@@ -1,0 +1,50 @@
+#include "runtime/kernels/ordered_add.h"
+
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/ordered_add.cpp"
+#include <hwy/foreach_target.h>
+
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+
+template <typename T>
+void add_pieces(float* sum, std::span<const ConstView> pieces, bool store_first, Elems n) {
+  for_each_block(n, elementwise_block, [&](Elems first, Elems last, int) HWY_ATTR {
+    for (Elems i = first; i < last; i += lanes) {
+      F16 x = load_at(pieces[0].as<T>(), i, last);
+      if (!store_first) x = load_at(sum, i, last) + x;
+      for (std::size_t p = 1; p < pieces.size(); ++p) x = x + load_at(pieces[p].as<T>(), i, last);
+      store_at(sum, x, i, last);
+    }
+  });
+}
+
+void ordered_add_all(const OrderedAdd& k) {
+  ensure(!k.pieces.empty(), "an ordered add of no pieces");
+  for (const ConstView& piece : k.pieces)
+    ensure(piece.type == k.pieces[0].type && piece.elems() == k.accumulator.elems(), "pieces differ in type or length");
+  with_type(k.pieces[0].type, [&](auto type) {
+    add_pieces<decltype(type)>(k.accumulator.as<float>(), k.pieces, k.store_first, k.accumulator.elems());
+  });
+}
+
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme {
+namespace cpu {
+HWY_EXPORT(ordered_add_all);
+}  // namespace cpu
+
+void ordered_add(const OrderedAdd& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(ordered_add_all)(k);
+}
+}  // namespace trireme
+#endif

@@ -1,0 +1,56 @@
+#include "runtime/kernels/rope.h"
+
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/rope.cpp"
+#include <hwy/foreach_target.h>
+
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+
+template <typename T>
+void turn_row(const Rope& k, Elems n) {
+  const Elems half = k.head_dim / 2;
+  const Elems position = k.positions.as<std::int32_t>()[n];
+  const float* cosines = k.cosines.as<float>() + position * k.cosines.row_stride;
+  const float* sines = k.sines.as<float>() + position * k.sines.row_stride;
+  const F16 sign = set(k.direction == RopeDirection::forward ? 1.0f : -1.0f);
+  for (Elems head = 0; head < k.x.cols; head += k.head_dim) {
+    T* low = k.x.as<T>() + n * k.x.row_stride + head;
+    T* high = low + half;
+    for (Elems i = 0; i < half; i += lanes) {
+      const F16 a = load_at(low, i, half), b = load_at(high, i, half);
+      const F16 cosine = load_at(cosines, i, half), sine = sign * load_at(sines, i, half);
+      store_at(low, a * cosine - b * sine, i, half);
+      store_at(high, b * cosine + a * sine, i, half);
+    }
+  }
+}
+
+void turn(const Rope& k) {
+  with_type(k.x.type, [&](auto type) {
+    for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
+      for (Elems n = first; n < last; ++n) turn_row<decltype(type)>(k, n);
+    });
+  });
+}
+
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme {
+namespace cpu {
+HWY_EXPORT(turn);
+}  // namespace cpu
+
+void rope(const Rope& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(turn)(k);
+}
+}  // namespace trireme
+#endif

@@ -1,0 +1,53 @@
+#include "runtime/kernels/square_sum.h"
+
+#include <algorithm>
+#include <array>
+
+#include "runtime/kernels/cpu/threads.h"
+
+namespace trireme {
+namespace {
+
+constexpr Elems block = 1024;
+constexpr Elems lane_count = 16;
+// Blocks that one thread sums before it merges; keeps the partial sums on the stack.
+constexpr Elems blocks_at_once = 64;
+
+/// One block in 16 lanes of f64; plain code, which compilers turn into vectors of any width with the same bits.
+template <typename Term>
+double sum_block(const float* x, Elems n, Term term) {
+  std::array<double, lane_count> lane{};
+  Elems i = 0;
+  for (; i + lane_count <= n; i += lane_count)
+    for (Elems l = 0; l < lane_count; ++l) lane[static_cast<std::size_t>(l)] += term(static_cast<double>(x[i + l]));
+  for (Elems l = 0; i + l < n; ++l) lane[static_cast<std::size_t>(l)] += term(static_cast<double>(x[i + l]));
+  for (std::size_t half = lane_count / 2; half > 0; half /= 2)
+    for (std::size_t l = 0; l < half; ++l) lane[l] += lane[l + half];
+  return lane[0];
+}
+
+template <typename Term>
+void sum_blocks(const ConstView& x, ExactSum& sum, Term term) {
+  const float* data = x.as<float>();
+  const Elems n = x.elems();
+  for (Elems start = 0; start < n; start += block * blocks_at_once) {
+    std::array<double, blocks_at_once> partial{};
+    const Elems count = std::min(n - start, block * blocks_at_once);
+    cpu::for_each_block(count, block, [&](Elems first, Elems last, int) {
+      partial[static_cast<std::size_t>(first / block)] = sum_block(data + start + first, last - first, term);
+    });
+    for (Elems b = 0; b * block < count; ++b) sum.add(partial[static_cast<std::size_t>(b)]);
+  }
+}
+
+}  // namespace
+
+void square_sum(const SquareSum& k) {
+  sum_blocks(k.x, *k.sum, [](double x) { return x * x; });
+}
+
+void block_sum(const BlockSum& k) {
+  sum_blocks(k.x, *k.sum, [](double x) { return x; });
+}
+
+}  // namespace trireme

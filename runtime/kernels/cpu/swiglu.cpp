@@ -1,0 +1,73 @@
+#include "runtime/kernels/swiglu.h"
+
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/swiglu.cpp"
+#include <hwy/foreach_target.h>
+
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "runtime/kernels/cpu/with_type.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+
+template <typename T>
+void forward_row(const SwigluForward& k, Elems n) {
+  const T *gate = k.gate.as<T>() + n * k.gate.row_stride, *up = k.up.as<T>() + n * k.up.row_stride;
+  T* out = k.out.as<T>() + n * k.out.row_stride;
+  for (Elems f = 0; f < k.out.cols; f += lanes) {
+    const F16 g = load_at(gate, f, k.out.cols);
+    store_at(out, g * sigmoid(g) * load_at(up, f, k.out.cols), f, k.out.cols);
+  }
+}
+
+template <typename T>
+void backward_row(const SwigluBackward& k, Elems n) {
+  const T *gate = k.gate.as<T>() + n * k.gate.row_stride, *up = k.up.as<T>() + n * k.up.row_stride;
+  const T* d_out = k.d_out.as<T>() + n * k.d_out.row_stride;
+  T *d_gate = k.d_gate.as<T>() + n * k.d_gate.row_stride, *d_up = k.d_up.as<T>() + n * k.d_up.row_stride;
+  const Elems width = k.d_out.cols;
+  for (Elems f = 0; f < width; f += lanes) {
+    const F16 g = load_at(gate, f, width), d = load_at(d_out, f, width), s = sigmoid(g);
+    store_at(d_gate, d * load_at(up, f, width) * s * fma(g, set(1.0f) - s, set(1.0f)), f, width);
+    store_at(d_up, d * (g * s), f, width);
+  }
+}
+
+void forward(const SwigluForward& k) {
+  with_type(k.out.type, [&](auto type) {
+    for_each_block(k.out.rows, 8, [&](Elems first, Elems last, int) {
+      for (Elems n = first; n < last; ++n) forward_row<decltype(type)>(k, n);
+    });
+  });
+}
+
+void backward(const SwigluBackward& k) {
+  with_type(k.d_out.type, [&](auto type) {
+    for_each_block(k.d_out.rows, 8, [&](Elems first, Elems last, int) {
+      for (Elems n = first; n < last; ++n) backward_row<decltype(type)>(k, n);
+    });
+  });
+}
+
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme {
+namespace cpu {
+HWY_EXPORT(forward);
+HWY_EXPORT(backward);
+}  // namespace cpu
+
+void swiglu_forward(const SwigluForward& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(forward)(k);
+}
+void swiglu_backward(const SwigluBackward& k) {
+  using namespace cpu;
+  HWY_DYNAMIC_DISPATCH(backward)(k);
+}
+}  // namespace trireme
+#endif

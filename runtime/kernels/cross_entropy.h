@@ -1,0 +1,25 @@
+#pragma once
+
+#include "runtime/base/tensor_view.h"
+
+namespace trireme {
+
+/// Softmax cross-entropy of a chunk of tokens, and its gradient in place of the logits.
+/// loss[n] = weight[n] * (log sum exp(logits[n]) - logits[n, target]);
+/// logits[n] <- (softmax - onehot(target)) * weight[n] * scale, zero in padding, where `backward` is set.
+///
+/// Shapes  logits [n,Vp]; targets i32, weights and losses f32 [n]. Only the first `vocabulary` columns count; a target
+///         below 0 or a weight of 0 is a token that does not count: loss and gradient 0.
+/// Types   logits bf16 or f32. Order: fixed per row (16 lanes).
+/// Errors  bug for a target of `vocabulary` or more.
+struct CrossEntropy {
+  View logits;
+  Elems vocabulary = 0;
+  ConstView targets, weights;
+  View losses;
+  float scale = 1;
+  bool backward = false;
+};
+void cross_entropy(const CrossEntropy& k);
+
+}  // namespace trireme

@@ -1,0 +1,82 @@
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+#include "runtime/device/device.h"
+
+namespace trireme {
+namespace {
+
+// One stream writes, the other reads, with or without the event between them. Atomic, so that the planted fault is a
+// wrong order and not a data race.
+int read_after_write(std::uint64_t seed, bool with_wait) {
+  const auto device = make_checked_device(2, 1, {.seed = seed, .max_delay_us = 500});
+  const Device::Event event = device->create_event();
+  std::atomic<int> value{0};
+  int seen = -1;
+  for (int i = 0; i < 3; ++i) device->submit(0, [] {});
+  device->submit(0, [&] { value = 1; });
+  device->record(0, event);
+  if (with_wait) device->wait(1, event);
+  device->submit(1, [&] { seen = value; });
+  device->synchronize();
+  return seen;
+}
+
+}  // namespace
+
+TEST_CASE("checked device: a planted missing wait shows, the same program with its wait does not", "[device]") {
+  int caught = 0;
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    caught += read_after_write(seed, false) == 0;
+    REQUIRE(read_after_write(seed, true) == 1);
+  }
+  CHECK(caught >= 20);
+}
+
+TEST_CASE("checked device: bytes read before they are written, and after their buffer's death, are NaN", "[device]") {
+  const auto device = make_checked_device(1, 1, {});
+  auto* data = device->allocate(64);
+  float unwritten = 0, written = 0, dead = 0;
+  const auto first = [data] { return *reinterpret_cast<float*>(data); };
+  device->on_birth(0, data, 64);
+  device->submit(0, [&] { unwritten = first(); });
+  device->submit(0, [&] { *reinterpret_cast<float*>(data) = 3, written = first(); });
+  device->on_death(0, data, 64);
+  device->submit(0, [&] { dead = first(); });
+  device->synchronize();
+  CHECK(std::isnan(unwritten));
+  CHECK(written == 3.0f);
+  CHECK(std::isnan(dead));
+}
+
+TEST_CASE("checked device: without poison and delays it changes nothing", "[device]") {
+  const auto device = make_checked_device(1, 1, {.poison = false, .max_delay_us = 0});
+  auto* data = device->allocate(64);
+  device->on_birth(0, data, 64);
+  device->on_death(0, data, 64);
+  device->synchronize();
+  for (int i = 0; i < 64; ++i) CHECK(data[i] == std::byte{0});
+}
+
+TEST_CASE("checked device: the length of the delays depends on the seed", "[device]") {
+  const auto milliseconds = [](std::uint64_t seed) {
+    const auto device = make_checked_device(1, 1, {.seed = seed, .max_delay_us = 4000});
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 4; ++i) device->submit(0, [] {});
+    device->synchronize();
+    return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
+  double least = 1e9, most = 0;
+  for (std::uint64_t seed = 0; seed < 6; ++seed) {
+    const double taken = milliseconds(seed);
+    least = std::min(least, taken), most = std::max(most, taken);
+  }
+  CHECK(most > least + 0.5);
+}
+
+}  // namespace trireme
