@@ -147,12 +147,14 @@ void LocalCommunicator::gather(const Gather& gather) {
 }
 
 void LocalCommunicator::reduce(const Reduce& reduce) {
+  ensure(!reduce.from.empty(), "a reduce without contributions");
   const std::int64_t n = arrive(reduce.gradient.data, "reduce");
   const FlatRange own = reduce.range.owned_by(rank_);
   if (own.elems > 0) {
     std::vector<ConstView> pieces;
     for (int peer : reduce.from) {
       const std::byte* gradient = memory_of(peer, n, "reduce");
+      require(gradient != nullptr, ErrorKind::comm, "rank {} brought no gradient to collective {}", peer, n);
       pause();
       pieces.emplace_back(gradient + (own.begin - reduce.range.begin) * size_bytes(reduce.wire), reduce.wire, own.elems);
     }

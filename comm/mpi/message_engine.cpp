@@ -140,7 +140,7 @@ void MessageEngine::check_node(std::string_view call, std::optional<Clock::time_
           call);
 }
 
-void MessageEngine::wait_until(Outstanding& outstanding, const void* exported, std::string_view call) {
+void MessageEngine::poll_until_done(Outstanding& outstanding, const void* exported, std::string_view call) {
   const auto waits = [&] {
     return std::any_of(outstanding.messages.begin(), outstanding.messages.end(),
                        [&](const Message& message) { return message.exported == exported; });
@@ -169,9 +169,27 @@ void MessageEngine::wait_until(Outstanding& outstanding, const void* exported, s
   if (page_) page_->set_waiting_for(std::nullopt);
 }
 
-void MessageEngine::finish_receives(std::string_view call) { wait_until(receives_, nullptr, call); }
+void MessageEngine::wait_for(Outstanding& outstanding, const void* exported, std::string_view call) {
+  try {
+    poll_until_done(outstanding, exported, call);
+  } catch (...) {
+    drop_receives();
+    throw;
+  }
+}
 
-void MessageEngine::finish_sends(const void* exported, std::string_view call) { wait_until(sends_, exported, call); }
+void MessageEngine::drop_receives() {
+  for (MPI_Request& request : receives_.requests) {
+    if (request == MPI_REQUEST_NULL) continue;
+    MPI_Cancel(&request);
+    MPI_Request_free(&request);
+  }
+  receives_ = {};
+}
+
+void MessageEngine::finish_receives(std::string_view call) { wait_for(receives_, nullptr, call); }
+
+void MessageEngine::finish_sends(const void* exported, std::string_view call) { wait_for(sends_, exported, call); }
 
 void MessageEngine::progress() { test(sends_); }
 

@@ -18,7 +18,7 @@ namespace trireme {
 /// Threads  one thread at a time; abort() from any.
 /// Memory   vectors of requests grow to the largest number under way and are kept.
 /// Failure  a wait in which no message completes for deadline_s, or during which the node aborts or a rank of it dies,
-///          ends with Error(comm).
+///          ends with Error(comm), and nothing is written into the receivers' memory any more.
 class MessageEngine {
  public:
   /// `page` may be null; else it must outlive the engine. Takes over `group`, which returns its errors.
@@ -51,12 +51,13 @@ class MessageEngine {
     std::vector<MPI_Request> requests;
     std::vector<Message> messages;
   };
-  class Wait;
 
   bool test(Outstanding& outstanding);
+  void drop_receives();
   std::string peers_of(const Outstanding& outstanding, const void* exported) const;
   [[noreturn]] void give_up(const Outstanding& outstanding, const void* exported, std::string_view call);
-  void wait_until(Outstanding& outstanding, const void* exported, std::string_view call);
+  void wait_for(Outstanding& outstanding, const void* exported, std::string_view call);
+  void poll_until_done(Outstanding& outstanding, const void* exported, std::string_view call);
   void check_node(std::string_view call, std::optional<Clock::time_point>& death_seen);
 
   MPI_Comm group_;

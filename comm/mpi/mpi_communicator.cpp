@@ -84,6 +84,7 @@ void MpiCommunicator::send_pieces(const Reduce& reduce, int tag) {
 }
 
 void MpiCommunicator::reduce(const Reduce& reduce) {
+  ensure(!reduce.from.empty(), "a reduce without contributions");
   const int tag = next_tag();
   const Bytes width = size_bytes(reduce.wire);
   const FlatRange own = reduce.range.owned_by(rank());

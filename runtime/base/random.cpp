@@ -4,22 +4,10 @@
 
 #include <cmath>
 
+#include "runtime/base/natural_log.h"
+
 namespace trireme {
 namespace {
-
-// Natural logarithm by our own arithmetic: x = 2^e m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m-1)/(m+1)).
-double natural_log(double x) {
-  int exponent = 0;
-  double m = std::frexp(x, &exponent);
-  if (m < 0.70710678118654752) {
-    m *= 2;
-    --exponent;
-  }
-  const double s = (m - 1) / (m + 1), s2 = s * s;
-  double sum = 0;  // s2 < 0.0295: 13 terms reach 2^-53
-  for (int k = 25; k >= 1; k -= 2) sum = sum * s2 + 1.0 / k;
-  return 2 * s * sum + exponent * 0.69314718055994531;
-}
 
 template <std::size_t N>
 double polynomial(const double (&coefficients)[N], double x) {

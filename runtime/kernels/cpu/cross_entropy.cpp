@@ -8,26 +8,13 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/base/natural_log.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
-
-// Natural logarithm of x >= 1 by our own arithmetic, in double.
-double natural_log(double x) {
-  int exponent = 0;
-  double m = std::frexp(x, &exponent);
-  if (m < 0.70710678118654752) {
-    m *= 2;
-    --exponent;
-  }
-  const double s = (m - 1) / (m + 1), s2 = s * s;
-  double series = 0;
-  for (int k = 25; k >= 1; k -= 2) series = series * s2 + 1.0 / k;
-  return 2 * s * series + exponent * 0.69314718055994531;
-}
 
 constexpr float log2_e = 1.44269504f;
 

@@ -6,6 +6,7 @@
 #include <hwy/foreach_target.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "runtime/kernels/cpu/gelu-inl.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
@@ -87,7 +88,7 @@ HWY_INLINE void store_lanes(const Matmul& k, F16 x, Elems row, Elems col, Elems 
   store_at(k.out.as<T>() + row * k.out.row_stride, x, col, end);
 }
 
-void store(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {
+void store_product(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {
   with_type(k.out.type, [&](auto type) HWY_ATTR {
     for (Elems r = 0; r < rows; ++r)
       for (Elems c = 0; c < cols; c += lanes)
@@ -102,7 +103,7 @@ HWY_AFTER_NAMESPACE();
 namespace trireme::cpu {
 HWY_EXPORT(multiply_bf16);
 HWY_EXPORT(multiply_f32);
-HWY_EXPORT(store);
+HWY_EXPORT(store_product);
 
 namespace {
 
@@ -130,7 +131,7 @@ TileKernels tile_kernels() {
 }
 
 void store_tile(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {
-  HWY_DYNAMIC_DISPATCH(store)(k, tile, row, col, rows, cols);
+  HWY_DYNAMIC_DISPATCH(store_product)(k, tile, row, col, rows, cols);
 }
 
 }  // namespace trireme::cpu

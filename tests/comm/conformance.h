@@ -1,0 +1,30 @@
+#pragma once
+// What every transport must do, as programs that all ranks run together. A case throws where it does not hold.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "comm/communicator.h"
+
+namespace trireme::test {
+
+struct ConformanceCase {
+  const char* fact;
+  std::function<void(Communicator&, std::uint64_t seed)> run;
+  int ranks_from = 1;  // the smallest group that can do it
+};
+std::span<const ConformanceCase> conformance_cases();
+
+/// Calls that wait for rank `absent`, which makes none; each ends with Error(comm) by the deadline.
+struct WaitingCall {
+  const char* name;
+  std::function<void(Communicator&, int absent)> run;
+};
+std::span<const WaitingCall> waiting_calls();
+
+/// Errors: Error(data) with `what`. (Assertions of the test framework belong to one thread.)
+void check(bool holds, const std::string& what);
+
+}  // namespace trireme::test
