@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <optional>
@@ -34,17 +35,24 @@ void on_exit_of_process() {
   _exit(code);
 }
 
+// Who is to blame, and at which op: the rank that this one's wait gave up on, else this one.
+std::string blame(const StatusPage& page, const char* kind) {
+  const std::optional<int> stalled = page.blamed();
+  StatusLine place;
+  page.describe(place, stalled.value_or(page.rank()));
+  if (stalled) return fmt::format("rank {} stalled at {}", *stalled, place.text());
+  return fmt::format("rank {} failed at {}: {}", page.rank(), place.text(), kind);
+}
+
 // The details of an error (the ops around it) stay behind its first line, where the count of ranks goes.
 std::string failure_message(const StatusPage& page, const std::exception& error, const Error* ours, bool agreed) {
   const std::string what = error.what();
   const std::size_t end = std::min(what.find('\n'), what.size());
   const char* kind = name(ours ? ours->kind() : ErrorKind::bug);
   if (agreed || page.size() == 1) return fmt::format("trireme: {}: {}\n", kind, what);
-  StatusLine place, others;
-  page.describe(place, page.rank());
+  StatusLine others;
   page.describe_others(others);
-  return fmt::format("trireme: rank {} failed at {}: {}: {}{}{}\n", page.rank(), place.text(), kind, what.substr(0, end),
-                     others.text(), what.substr(end));
+  return fmt::format("trireme: {}: {}{}{}\n", blame(page, kind), what.substr(0, end), others.text(), what.substr(end));
 }
 
 }  // namespace

@@ -159,6 +159,11 @@ std::optional<int> StatusPage::end_of_waits(int rank) const {
   return rank;  // a ring of waits: any of them will do
 }
 
+std::optional<int> StatusPage::blamed() const {
+  const int rank = blamed_;
+  return rank == nobody ? std::nullopt : std::optional(rank);
+}
+
 void StatusPage::describe(StatusLine& line, int rank) const {
   const Entry* entry = find(rank);
   if (!entry) {
@@ -174,7 +179,7 @@ void StatusPage::describe(StatusLine& line, int rank) const {
   const std::int32_t op = status.op, unit = status.unit;
   if (entry->step >= 0) line << "step " << entry->step << ", ";
   if (op == nobody) {
-    line << "no op yet";
+    line << "its first op";
     return;
   }
   char schedule[name_bytes];

@@ -58,6 +58,9 @@ class StatusPage {
   std::optional<int> find_dead() const;                    // (signal)
   /// The rank at the end of the chain of waits that starts at `rank`; none where it leaves the node.
   std::optional<int> end_of_waits(int rank) const;
+  /// Notes, for this process's own message, which rank its wait gave up on.
+  void blame(int rank) { blamed_ = rank; }
+  std::optional<int> blamed() const;
   /// "step 3, op 41 backward unit 4".
   void describe(StatusLine& line, int rank) const;         // (signal)
   /// "; 3 ranks stopped", or nothing where the run has one rank.
@@ -75,6 +78,7 @@ class StatusPage {
   Memory* memory_;
   int node_rank_, node_size_, rank_, size_;
   std::atomic<bool> printed_{false};
+  std::atomic<int> blamed_{-1};
 };
 
 }  // namespace trireme

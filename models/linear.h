@@ -1,6 +1,8 @@
 #pragma once
 // A linear layer, y = x W^T, in the three products that training needs. Weights are [out, in].
 
+#include <algorithm>
+
 #include "runtime/kernels/matmul.h"
 
 namespace trireme {

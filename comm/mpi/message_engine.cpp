@@ -114,22 +114,19 @@ std::string MessageEngine::peers_of(const Outstanding& outstanding, const void* 
 }
 
 void MessageEngine::give_up(const Outstanding& outstanding, const void* exported, std::string_view call) {
-  const std::string waited =
-      fmt::format("rank {} waited {} s in {} for {}", rank_, options_.deadline_s, call, peers_of(outstanding, exported));
   if (page_) {
-    // Only the first to give up describes the wait: the others may wait for it by now.
+    // First of all, so that a rank that waits for us keeps quiet.
     page_->raise_abort();
     for (const Message& message : outstanding.messages) {
       if (message.exported != exported) continue;
       const std::optional<int> stalled = page_->end_of_waits(message.peer);
       if (!stalled || *stalled == rank_) continue;
-      StatusLine line;
-      line << "rank " << *stalled << " stalled at ";
-      page_->describe(line, *stalled);
-      throw Error(ErrorKind::comm, fmt::format("{}: {}", line.text(), waited));
+      page_->blame(*stalled);
+      break;
     }
   }
-  throw Error(ErrorKind::comm, waited);
+  throw Error(ErrorKind::comm, fmt::format("rank {} waited {} s in {} for {}", rank_, options_.deadline_s, call,
+                                           peers_of(outstanding, exported)));
 }
 
 void MessageEngine::check_node(std::string_view call, std::optional<Clock::time_point>& death_seen) {

@@ -15,13 +15,14 @@ using RoleBytes = std::array<Bytes, role_count>;
 
 /// The arena of one space.
 struct ArenaPlan {
-  Bytes peak_bytes = 0;            // the arena: the largest end of any buffer
-  Bytes lower_bound_bytes = 0;     // the largest sum of live bytes over one position of any schedule
-  std::string peak_schedule;       // where the sum of live bytes is largest
+  Bytes peak_bytes = 0;         // the arena: the largest end of any buffer
+  Bytes lower_bound_bytes = 0;  // the largest sum of live bytes over one position of any schedule
+  std::string peak_schedule;    // where the sum of live bytes is largest
   OpId peak_op = 0;
-  RoleBytes role_bytes{};          // live at peak_op; they and fragmentation_bytes sum to peak_bytes
+  RoleBytes
+      role_bytes{};  // live at peak_op, each buffer rounded up to 256; they and fragmentation_bytes sum to peak_bytes
   Bytes fragmentation_bytes = 0;
-  Bytes states_bytes = 0;          // of persistent buffers: alive in every schedule
+  Bytes states_bytes = 0;  // exact (not rounded to 256) sum of the persistent parameters and optimizer states
 };
 
 struct MemoryPlan {

@@ -85,7 +85,7 @@ void ArenaPlanner::add_schedule(Part& part, std::size_t schedule, Names& carried
     if (!here(buffer) || buffer.lifetime == Lifetime::persistent) continue;
     item_of(id) = all.size();
     if (buffer.lifetime == Lifetime::carried) item_of(id) = carried.try_emplace(buffer.name, all.size()).first->second;
-    if (item_of(id) == all.size()) all.push_back({.size = placed_bytes(buffer), .when = {}, .address = {}});
+    if (item_of(id) == all.size()) all.push_back({.size = placed_bytes(buffer), .when = {}});
   }
   for (const Life& life : liveness_[schedule].lives)
     if (item_of(life.buffer) != no_item)
@@ -127,9 +127,12 @@ std::string ArenaPlanner::describe_peak() const {
 }
 
 ArenaPlan ArenaPlanner::report(Bytes height) const {
-  ArenaPlan plan{.peak_bytes = height, .lower_bound_bytes = persistent_bytes_ + std::max<Bytes>(peak_.bytes, 0),
-                 .peak_schedule = schedules_.empty() ? "" : schedules_[peak_.schedule]->name, .peak_op = peak_op()};
-  for (const Buffer* buffer : alive_at_peak()) plan.role_bytes[static_cast<std::size_t>(buffer->role)] += placed_bytes(*buffer);
+  ArenaPlan plan{.peak_bytes = height,
+                 .lower_bound_bytes = persistent_bytes_ + std::max<Bytes>(peak_.bytes, 0),
+                 .peak_schedule = schedules_.empty() ? "" : schedules_[peak_.schedule]->name,
+                 .peak_op = peak_op()};
+  for (const Buffer* buffer : alive_at_peak())
+    plan.role_bytes[static_cast<std::size_t>(buffer->role)] += placed_bytes(*buffer);
   plan.fragmentation_bytes = height - std::accumulate(plan.role_bytes.begin(), plan.role_bytes.end(), Bytes{0});
   for (const Buffer* buffer : persistent_)
     if (buffer->role == Role::parameters || buffer->role == Role::optimizer) plan.states_bytes += buffer->bytes();

@@ -53,7 +53,9 @@ struct Lives {
   }
 };
 
-bool contains(const std::vector<BufferId>& ids, BufferId id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); }
+bool contains(const std::vector<BufferId>& ids, BufferId id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
 
 std::vector<Lives> find_lives(const Schedule& schedule, const Liveness& times) {
   std::vector<Lives> lives(schedule.buffers.size());
@@ -76,7 +78,8 @@ Liveness find_liveness(const Schedule& schedule) {
   const auto compute_ops = std::count_if(schedule.ops.begin(), schedule.ops.end(),
                                          [](const Op& op) { return op.stream == StreamId::compute; });
   Liveness found{.moments = 2 * static_cast<Moment>(compute_ops) + 1,
-                 .op_intervals = find_op_intervals(schedule, order), .lives = {}};
+                 .op_intervals = find_op_intervals(schedule, order),
+                 .lives = {}};
   const std::vector<Lives> lives = find_lives(schedule, found);
   for (BufferId id = 0; id < static_cast<BufferId>(lives.size()); ++id) {
     const Buffer& buffer = schedule.buffers[static_cast<std::size_t>(id)];

@@ -22,15 +22,15 @@ struct Life {
 };
 
 struct Liveness {
-  Moment moments = 0;               // times are 0 .. moments - 1
+  Moment moments = 0;                  // times are 0 .. moments - 1
   std::vector<Interval> op_intervals;  // by op: when it may run
-  std::vector<Life> lives;          // of step and carried buffers with bytes, in order of buffers
+  std::vector<Life> lives;             // of step and carried buffers with bytes, in order of buffers
 };
 
 /// In      a schedule that passed check().
 /// Promise two lives of different buffers that do not intersect: the last use of one happens-before the first of the
-///         other. A step buffer has one life, from its first to its last use; a carried one up to two: from the start to
-///         the last use before it is written anew, and from that write to the end.
+///         other. A step buffer has one life, from its first to its last use; a carried one up to two: from the start
+///         to the last use before it is written anew, and from that write to the end.
 Liveness find_liveness(const Schedule& schedule);
 
 }  // namespace trireme::planning

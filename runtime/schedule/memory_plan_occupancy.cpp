@@ -8,7 +8,8 @@ namespace {
 // Calls visit(node) for the fewest nodes that make up [when.first, when.last].
 template <typename Visit>
 void for_each_part(std::size_t leaves, Interval when, Visit&& visit) {
-  std::size_t low = leaves + static_cast<std::size_t>(when.first), high = leaves + static_cast<std::size_t>(when.last) + 1;
+  std::size_t low = leaves + static_cast<std::size_t>(when.first),
+              high = leaves + static_cast<std::size_t>(when.last) + 1;
   for (; low < high; low /= 2, high /= 2) {
     if (low % 2 == 1) visit(low++);
     if (high % 2 == 1) visit(--high);

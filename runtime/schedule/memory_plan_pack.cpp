@@ -1,50 +1,108 @@
 #include "runtime/schedule/memory_plan_pack.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstdio>
+#include <cstdint>
 #include <limits>
 #include <numeric>
-#include <tuple>
+#include <utility>
 
+#include "runtime/base/random.h"
 #include "runtime/schedule/memory_plan_occupancy.h"
+#include "runtime/schedule/memory_plan_orders.h"
 
 namespace trireme::planning {
 namespace {
-using Order = std::vector<std::uint32_t>;
 
-struct Traits { std::vector<Bytes> lifetime, contention; };
+// How long to search. Counted in placed items, not in seconds: equal problems must give equal plans.
+constexpr std::size_t placements = 400'000, least_packings = 3;
+constexpr int steps_per_round = 100;
 
-class Packer {
+/// Tries one order after the other and keeps the lowest packing.
+class Search {
  public:
-  Packer(const PackProblem& p, Bytes good) : p_(p), good_(good), occ_(p.moments) {
+  Search(const PackProblem& problem, Bytes good_enough)
+      : problem_(problem),
+        good_enough_(good_enough),
+        occupancy_(problem.moments),
+        traits_(find_traits(problem)),
+        random_(0, "memory plan"),
+        left_(std::max(placements, least_packings * problem.items.size())) {
     best_.height = std::numeric_limits<Bytes>::max();
   }
-  // returns height or nullopt if aborted beyond best
-  Bytes run(const Order& order, bool abort) {
-    occ_.clear();
-    cur_.address.assign(p_.items.size(), 0);
-    cur_.height = 0;
-    for (std::size_t i = 0; i < p_.items.size(); ++i)
-      if (p_.items[i].address) put(i, *p_.items[i].address);
-    for (auto i : order) {
-      put(i, occ_.lowest_fit(p_.items[i].when, p_.items[i].size));
-      if (abort && cur_.height >= best_.height) { return cur_.height; }
+
+  Packing run() {
+    try_orders();
+    for (std::size_t round = 0; !over(); ++round) improve(starting_order(round));
+    return std::move(best_);
+  }
+
+ private:
+  bool over() const { return best_.height <= good_enough_ || left_ < problem_.items.size(); }
+  std::size_t below(std::size_t bound) { return random_.below(drawn_++, bound); }
+
+  /// Every item in turn at the lowest address that is free for its whole time.
+  void pack_greedily(const Order& order) {
+    left_ -= order.size();
+    occupancy_.clear();
+    now_.address.resize(order.size());
+    now_.height = 0;
+    for (const std::uint32_t i : order) {
+      const Item& item = problem_.items[i];
+      now_.address[i] = occupancy_.lowest_fit(item.when, item.size);
+      for (const Interval& when : item.when) occupancy_.take(when, {now_.address[i], end_of(i)});
+      now_.height = std::max(now_.height, end_of(i));
     }
-    if (cur_.height < best_.height) best_ = cur_;
-    return cur_.height;
+    if (now_.height < best_.height) best_ = now_;
   }
-  void put(std::size_t i, Bytes at) {
-    cur_.address[i] = at;
-    cur_.height = std::max(cur_.height, at + p_.items[i].size);
-    for (auto w : p_.items[i].when) occ_.take(w, {at, at + p_.items[i].size});
+
+  Bytes end_of(std::uint32_t item) const { return now_.address[item] + problem_.items[item].size; }
+
+  void try_orders() {
+    for (int number = 0; number < order_count && !over(); ++number) {
+      pack_greedily(make_order(number, traits_));
+      ranking_.emplace_back(now_.height, number);
+    }
+    std::sort(ranking_.begin(), ranking_.end());
   }
-  bool done() const { return best_.height <= good_; }
-  const PackProblem& p_;
-  Bytes good_;
-  Occupancy occ_;
-  Packing best_, cur_;
+
+  // The best orders first; when all have had their turn, again with some items exchanged.
+  Order starting_order(std::size_t round) {
+    Order order = make_order(ranking_[round % ranking_.size()].second, traits_);
+    if (round < ranking_.size()) return order;
+    for (std::size_t k = 0; k < 1 + order.size() / 20; ++k)
+      std::swap(order[below(order.size())], order[below(order.size())]);
+    return order;
+  }
+
+  void improve(Order order) {
+    for (int step = 0; step < steps_per_round && !over(); ++step) {
+      pack_greedily(order);
+      promote(order);
+    }
+  }
+
+  /// Moves each item that sticks out of the best packing half of the way to the front.
+  void promote(Order& order) {
+    const Bytes limit = std::max(good_enough_, best_.height - 1);
+    std::vector<std::pair<std::size_t, std::uint32_t>> places;  // twice the place in the order; item
+    places.reserve(order.size());
+    for (std::size_t at = 0; at < order.size(); ++at)
+      places.emplace_back(end_of(order[at]) > limit ? at : 2 * at + 1, order[at]);
+    std::stable_sort(places.begin(), places.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (std::size_t at = 0; at < order.size(); ++at) order[at] = places[at].second;
+  }
+
+  const PackProblem& problem_;
+  Bytes good_enough_;
+  Occupancy occupancy_;
+  std::vector<Traits> traits_;
+  Random random_;
+  std::uint64_t drawn_ = 0;
+  std::size_t left_;  // placements
+  Packing best_, now_;
+  std::vector<std::pair<Bytes, int>> ranking_;  // height that an order reached, its number
 };
+
 }  // namespace
 
 std::vector<Bytes> load(const PackProblem& problem) {
@@ -60,79 +118,8 @@ std::vector<Bytes> load(const PackProblem& problem) {
 }
 
 Packing pack(const PackProblem& problem, Bytes good_enough) {
-  Packer packer(problem, good_enough);
-  const std::size_t n = problem.items.size();
-  Order movable;
-  std::vector<Bytes> lifetime(n), contention(n);
-  const auto l = load(problem);
-  for (std::uint32_t i = 0; i < n; ++i) {
-    if (!problem.items[i].address) movable.push_back(i);
-    for (auto w : problem.items[i].when) lifetime[i] += w.last - w.first + 1;
-  }
-  {  // sparse: max load over the interval
-    std::vector<std::vector<Bytes>> table{l};
-    for (std::size_t k = 1; (1u << k) <= l.size(); ++k) {
-      table.emplace_back(l.size() - (1u << k) + 1);
-      for (std::size_t i = 0; i < table[k].size(); ++i) table[k][i] = std::max(table[k - 1][i], table[k - 1][i + (1u << (k - 1))]);
-    }
-    for (std::uint32_t i = 0; i < n; ++i)
-      for (auto w : problem.items[i].when) {
-        const unsigned len = w.last - w.first + 1;
-        const int k = 31 - __builtin_clz(len);
-        contention[i] = std::max({contention[i], table[k][w.first], table[k][w.last + 1 - (1 << k)]});
-      }
-  }
-  auto size = [&](std::uint32_t i) { return problem.items[i].size; };
-  auto first = [&](std::uint32_t i) { return problem.items[i].when.front().first; };
-  auto by = [&](auto key) {
-    Order o = movable;
-    std::stable_sort(o.begin(), o.end(), [&](auto a, auto b) { return key(a) > key(b); });
-    return o;
-  };
-  std::vector<std::pair<const char*, Order>> orders;
-  orders.push_back({"size", by([&](auto i) { return std::tuple(size(i), lifetime[i]); })});
-  orders.push_back({"life", by([&](auto i) { return std::tuple(lifetime[i], size(i)); })});
-  orders.push_back({"area", by([&](auto i) { return (double)size(i) * lifetime[i]; })});
-  orders.push_back({"start", by([&](auto i) { return std::tuple(-first(i), lifetime[i]); })});
-  orders.push_back({"end", by([&](auto i) { return std::tuple(problem.items[i].when.back().last, lifetime[i]); })});
-  orders.push_back({"cont_size", by([&](auto i) { return std::tuple(contention[i], size(i), lifetime[i]); })});
-  orders.push_back({"cont_life", by([&](auto i) { return std::tuple(contention[i], lifetime[i], size(i)); })});
-  orders.push_back({"cont_area", by([&](auto i) { return std::tuple((double)contention[i], (double)size(i) * lifetime[i]); })});
-  const bool debug = getenv("PACK_DEBUG");
-  const int iters = getenv("PACK_ITERS") ? atoi(getenv("PACK_ITERS")) : 100;
-  const double lb = *std::max_element(l.begin(), l.end());
-  std::vector<std::pair<Bytes, std::size_t>> heights;
-  for (auto& [name, order] : orders) {
-    const Bytes h = packer.run(order, false);
-    if (debug) (void)name, (void)h;
-    heights.push_back({h, heights.size()});
-    if (packer.done() && !debug) return packer.best_;
-  }
-  std::sort(heights.begin(), heights.end());
-  const int mode = getenv("PACK_MODE") ? atoi(getenv("PACK_MODE")) : 0;
-  const long budget = getenv("PACK_BUDGET") ? atol(getenv("PACK_BUDGET")) : 400000;
-  long used = 0;
-  std::uint64_t rng = 88172645463325252ull;
-  auto rnd = [&](std::uint64_t bound) { rng ^= rng << 13; rng ^= rng >> 7; rng ^= rng << 17; return rng % bound; };
-  for (int round = 0; used < budget && !packer.done(); ++round) {
-    Order o = orders[heights[round % heights.size()].second].second;
-    if (round >= (int)heights.size()) for (int q = 0; q < 1 + (int)n / 20; ++q) std::swap(o[rnd(o.size())], o[rnd(o.size())]);
-    std::vector<double> pos(n);
-    for (int it = 0; it < iters && !packer.done() && used < budget; ++it) {
-      const Bytes limit = mode & 1 ? good_enough : std::max(good_enough, packer.best_.height - 256);
-      packer.run(o, false); used += (long)o.size();
-      Order out;
-      for (auto i : o) if (packer.cur_.address[i] + size(i) > limit) out.push_back(i);
-      if (out.empty()) continue;
-      for (std::size_t j = 0; j < o.size(); ++j) pos[o[j]] = j + 0.5;
-      if (mode & 2) { for (auto i : out) pos[i] = rnd(2) ? pos[i] / 2 : pos[i] * (double)rnd(1000) / 1000; }
-      else if (mode & 4) { auto i = out[rnd(out.size())]; pos[i] = pos[i] * (double)rnd(1000) / 1000; }
-      else for (auto i : out) pos[i] = pos[i] / 2;
-      if (mode & 8) { auto i = o[rnd(o.size())]; pos[i] = rnd(o.size()); }
-      std::stable_sort(o.begin(), o.end(), [&](auto x, auto y) { return pos[x] < pos[y]; });
-    }
-  }
-  if (debug) printf(" -> best %.4f n %zu\n", packer.best_.height / lb, n);
-  return packer.best_;
+  if (problem.items.empty()) return {};
+  return Search(problem, good_enough).run();
 }
+
 }  // namespace trireme::planning

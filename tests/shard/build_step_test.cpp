@@ -5,6 +5,7 @@
 
 #include "runtime/schedule/check.h"
 #include "runtime/schedule/text.h"
+#include "shard/flat_layout.h"
 #include "tests/shard/random_spec.h"
 
 using namespace trireme;

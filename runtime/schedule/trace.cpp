@@ -1,0 +1,75 @@
+#include "runtime/schedule/trace.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "runtime/base/error.h"
+
+namespace trireme {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json names(const Schedule& schedule, const std::vector<BufferId>& ids) {
+  Json list = Json::array();
+  for (const BufferId id : ids) list.push_back(schedule.buffers[static_cast<std::size_t>(id)].name);
+  return list;
+}
+
+Json name_of(const char* what, std::size_t process, int thread, std::string_view name) {
+  return {{"name", what}, {"ph", "M"}, {"pid", process}, {"tid", thread}, {"args", {{"name", name}}}};
+}
+
+std::string label(const Op& op) {
+  return op.unit ? fmt::format("{} unit {}", name(op.kind), *op.unit) : std::string(name(op.kind));
+}
+
+Json arguments(const Schedule& schedule, OpId id) {
+  const Op& op = schedule.ops[static_cast<std::size_t>(id)];
+  Json arguments{{"op", id}, {"kind", name(op.kind)}};
+  if (op.unit) arguments["unit"] = *op.unit;
+  if (op.segment) arguments["segment"] = *op.segment;
+  if (op.microbatch) arguments["microbatch"] = *op.microbatch;
+  if (op.bytes > 0) arguments["bytes"] = op.bytes;
+  arguments["reads"] = names(schedule, op.reads);
+  arguments["writes"] = names(schedule, op.writes);
+  return arguments;
+}
+
+Json complete_event(const TraceRow& row, std::size_t process, OpId id) {
+  const Op& op = row.schedule->ops[static_cast<std::size_t>(id)];
+  const Timeline::Span& span = row.timeline->ops[static_cast<std::size_t>(id)];
+  return {{"name", label(op)},
+          {"cat", name(op.stream)},
+          {"ph", "X"},
+          {"pid", process},
+          {"tid", static_cast<int>(op.stream)},
+          {"ts", span.start_us},
+          {"dur", span.end_us - span.start_us},
+          {"args", arguments(*row.schedule, id)}};
+}
+
+}  // namespace
+
+std::string print_trace(std::span<const TraceRow> rows) {
+  std::string text = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
+  const char* separator = "\n";
+  // Event by event: a whole trace as one tree would take many times its text.
+  const auto add = [&](const Json& event) {
+    text += separator + event.dump();
+    separator = ",\n";
+  };
+  for (std::size_t process = 0; process < rows.size(); ++process) {
+    const TraceRow& row = rows[process];
+    ensure(row.timeline->ops.size() == row.schedule->ops.size(), "trace row {}: {} spans for {} ops", row.name,
+           row.timeline->ops.size(), row.schedule->ops.size());
+    add(name_of("process_name", process, 0, row.name));
+    for (int stream = 0; stream < stream_count; ++stream)
+      add(name_of("thread_name", process, stream, name(static_cast<StreamId>(stream))));
+    for (OpId id = 0; id < static_cast<OpId>(row.schedule->ops.size()); ++id) add(complete_event(row, process, id));
+  }
+  return text + "\n]}\n";
+}
+
+}  // namespace trireme

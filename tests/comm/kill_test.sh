@@ -1,0 +1,65 @@
+#!/bin/bash
+# A rank that dies, fails, leaves or stalls at a random moment: all ranks end within 10 s of it (of the deadline's end
+# for a stall), with the right exit code and one message that names it.
+# usage: kill_test.sh PROGRAM [ROUNDS] [SEED]
+set -u
+program=$1 rounds=${2:-14} RANDOM=${3:-1}
+deadline_s=2 limit_s=10
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+now_ms() { date +%s%3N; }
+at='step [0-9]+, op [0-9]+ [a-z_]+ unit [0-9]+'
+failures=0 slowest_ms=0
+
+# check FAULT EXIT_CODES MESSAGE [RANKS VICTIM]: one run; MESSAGE is a pattern in which RANK and ALL are filled in.
+check() {
+  local fault=$1 codes=$2 message=$3
+  local ranks=${4:-$((RANDOM % 4 + 2))}
+  local victim=${5:-$((RANDOM % ranks))} delay_us=$((RANDOM % 400 * 1000 + RANDOM % 1000))
+  local out=$folder/out mark=$folder/mark allowed_s=$limit_s
+  case $fault in stall|stop) allowed_s=$((limit_s + deadline_s));; esac
+  rm -f "$mark"
+  local begun=$(now_ms)
+  timeout -k 5 60 mpirun --oversubscribe --bind-to none -n "$ranks" "$program" "$fault" "$victim" "$delay_us" $deadline_s "$mark" >"$out" 2>&1
+  local code=$?
+  local ended=$(now_ms)
+  local moment=$begun
+  [ -e "$mark" ] && moment=$(date -r "$mark" +%s%3N)
+  local took_ms=$((ended - moment))
+  message=${message//RANK/$victim}
+  message=${message//ALL/$ranks}
+  local problem=""
+  [[ " $codes " == *" $code "* ]] || problem="exit code $code, not $codes"
+  [ "$(grep -c '^trireme: ' "$out")" -eq "$([ -z "$message" ] && echo 0 || echo 1)" ] || problem="$problem; not one message"
+  [ -z "$message" ] || grep -Eq "^trireme: $message\$" "$out" || problem="$problem; expected '$message'"
+  [ "$took_ms" -lt $((allowed_s * 1000)) ] || problem="$problem; took $took_ms ms"
+  [ "$took_ms" -le "$slowest_ms" ] || slowest_ms=$took_ms
+  if [ -n "$problem" ]; then
+    failures=$((failures + 1))
+    echo "FAILED: $fault of rank $victim of $ranks after $delay_us us: $problem"
+    sed 's/^/    /' "$out"
+  else
+    echo "ok: $fault, rank $victim of $ranks: code $code in $took_ms ms: $(grep -m1 '^trireme: ' "$out")"
+  fi
+}
+
+random_moment() {
+  case $(($1 % 8)) in
+    0) check kill "137" "rank RANK died at ($at|its first op); ALL ranks stopped";;
+    1) check error "4" "rank RANK failed at $at: data: a planted error; ALL ranks stopped";;
+    2) check exit "7" "rank RANK failed at $at: communication: the process called exit\(\) before the end of the run; ALL ranks stopped";;
+    3) check stall "7" "rank RANK stalled at $at: rank [0-9]+ waited $deadline_s s in [a-z]+ for ranks? [0-9, ]+; ALL ranks stopped";;
+    4) check exception "70" "rank RANK failed at $at: a bug of ours: a planted exception; ALL ranks stopped";;
+    5) check _exit "0 1" "rank RANK died at $at; ALL ranks stopped";;
+    6) check stop "7" "rank RANK stalled at $at: rank [0-9]+ waited $deadline_s s in [a-z]+ for ranks? [0-9, ]+; ALL ranks stopped";;
+    7) check late "6" "rank RANK failed at $at: not a number: a planted error beside the collectives; ALL ranks stopped";;
+  esac
+}
+
+check none 0 "" 3 0
+check config 2 "configuration: a planted error of every rank" 1 0
+check differ 2 "configuration: the ranks do not agree on the configuration: rank 0 has 'width = 4', rank RANK has 'width = 3'; start all ranks with the same files and flags" 4 2
+for ((round = 0; round < rounds; ++round)); do random_moment "$round"; done
+echo "$rounds random moments, slowest end $slowest_ms ms, $failures failures"
+[ "$failures" -eq 0 ]
