@@ -49,7 +49,7 @@ std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int r
 Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
                  std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
                  std::function<void(OpTable&)> edit_table)
-    : settings_(settings), programs_(build_programs(settings, communicator.rank(), communicator.size())),
+    : settings_(settings), communicator_(communicator), programs_(build_programs(settings, communicator.rank(), communicator.size())),
       device_(std::move(device)), train_(std::move(train)), validation_(std::move(validation)) {
   check_run({programs_.run});
   plan_ = plan_run(programs_.run, settings.device_memory);
@@ -140,6 +140,12 @@ int Trainer::choose_next(std::span<const int> tokens) {
 }
 
 void Trainer::finish() { executor_->wait(); }
+
+void Trainer::close() {
+  // What step carried is not released by any later update: peers may still gather it.
+  device_->submit(comm_stream, [this] { communicator_.barrier(); });
+  device_->synchronize();
+}
 
 template <typename Record>
 Record& Trainer::record(std::string_view name) {

@@ -69,8 +69,10 @@ class Trainer {
   /// The most likely token after `tokens` (at most a sequence of them); all ranks call it with the same.
   int choose_next(std::span<const int> tokens);
 
-  /// Waits for everything that still runs.
+  /// Waits for everything that still runs on this rank.
   void finish();
+  /// The ordinary end, on all ranks together: peers may read this rank's memory until it returns.
+  void close();
   /// xxh3 of each block of the masters, and of the optimizer's states, by unit and buffer: for combine_hashes().
   std::vector<std::vector<std::uint64_t>> hash_weights();
   std::vector<std::vector<std::uint64_t>> hash_states();
@@ -89,6 +91,7 @@ class Trainer {
   Record& record(std::string_view buffer);
 
   TrainerSettings settings_;
+  Communicator& communicator_;
   RankPrograms programs_;
   std::vector<FlatLayout> layouts_;
   MemoryPlan plan_;

@@ -71,10 +71,11 @@ std::vector<SegmentSpec> head_segments(const Shapes& s, const MicrobatchShape& s
 
 void run_head(const Head& op, const Shapes& s, const Norm& norm) {
   const DType type = op.x.type;
+  const ConstView x = op.x.reshape(s.N, s.C);
   HeadScratch scratch = cut<HeadScratch>(op.workspace, s, type);
   const bool backward = !op.d_x.empty();
   const ConstView gain = op.parameters[0];
-  norm.forward(op.x, gain, bias_of(op.parameters, norm), scratch.normed, scratch.statistics);
+  norm.forward(x, gain, bias_of(op.parameters, norm), scratch.normed, scratch.statistics);
   for (Elems first = 0; first < s.N; first += head_chunk_tokens) {
     const Elems n = std::min(head_chunk_tokens, s.N - first);
     const ConstView normed = scratch.normed.rows_from(first, n);
@@ -92,13 +93,13 @@ void run_head(const Head& op, const Shapes& s, const Norm& norm) {
   const float* const weights = op.batch.weights.as<float>();
   op.sums->valid_tokens += std::count_if(weights, weights + s.N, [](float weight) { return weight != 0; });
   if (backward)
-    norm.backward(op.x, gain, scratch.statistics, scratch.d_normed, {}, op.d_x, op.gradients[0],
+    norm.backward(x, gain, scratch.statistics, scratch.d_normed, {}, op.d_x.reshape(s.N, s.C), op.gradients[0],
                   norm.family() == Family::gpt2 ? op.gradients[1] : View());
 }
 
 void run_choose(const HeadChoose& op, const Shapes& s, const Norm& norm) {
   ChooseScratch scratch = cut<ChooseScratch>(op.workspace, s, op.x.type);
-  norm.forward(op.x.rows_from(op.position, 1), op.parameters[0], bias_of(op.parameters, norm), scratch.normed,
+  norm.forward(op.x.reshape(s.N, s.C).rows_from(op.position, 1), op.parameters[0], bias_of(op.parameters, norm), scratch.normed,
                scratch.statistics);
   linear_forward(scratch.normed, op.vocabulary, scratch.logits, scratch.kernels);
   argmax({.logits = scratch.logits, .vocabulary = s.V, .index = op.choice});

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/random.h"
@@ -23,10 +24,22 @@ namespace {
 constexpr std::int64_t ring_entries = 16;
 constexpr std::size_t largest_sum = 512;  // int64: 4 KiB
 
+/// A collective as one rank called it: equal on all ranks but for the memory.
+struct Call {
+  const char* name = "";
+  FlatRange range;
+  Bytes bytes = 0;
+  const void* memory = nullptr;  // what peers may read
+};
+
+bool agrees(const Call& a, const Call& b) { return a.name == b.name && a.range == b.range && a.bytes == b.bytes; }
+
 /// What a rank shows its peers of the collectives that it has reached.
 struct Shown {
-  std::int64_t arrived = 0, done = 0;                      // collectives reached, finished with
-  std::array<const void*, ring_entries> memory{};          // by collective number
+  std::int64_t arrived = 0, done = 0;      // collectives reached, finished with
+  std::array<Call, ring_entries> calls{};  // by collective number
+  int readers = 0;                         // peers that read this rank's memory right now
+  bool withdrawn = false;                  // failed: its memory may be gone
 };
 
 }  // namespace
@@ -65,10 +78,15 @@ class LocalCommunicator final : public Communicator {
   using Lock = std::unique_lock<std::mutex>;
 
   Shown& shown(int rank) { return state_->ranks[static_cast<std::size_t>(rank)]; }
+  class Reading;
+
   template <typename Ready>
   void wait(Lock& lock, const char* call, int peer, Ready ready);
-  std::int64_t arrive(const void* memory, const char* call);
-  const std::byte* memory_of(int peer, std::int64_t collective, const char* call);
+  void withdraw(Lock& lock);
+  Call& call_of(int rank, std::int64_t collective) {
+    return shown(rank).calls[static_cast<std::size_t>(collective % ring_entries)];
+  }
+  std::int64_t arrive(const Call& call);
   void leave(std::int64_t collective);
   void wait_for_all_done(std::int64_t collective, const char* call);
   void pause();
@@ -84,33 +102,67 @@ class LocalCommunicator final : public Communicator {
 LocalCommunicator::LocalCommunicator(std::shared_ptr<LocalGroup::State> state, int rank)
     : state_(std::move(state)), rank_(rank), random_(state_->options.seed, "pauses of rank " + std::to_string(rank)) {}
 
+/// A peer's memory of one collective, from its arrival until the end of the scope.
+class LocalCommunicator::Reading {
+ public:
+  Reading(LocalCommunicator& own, int peer, std::int64_t collective) : own_(&own), peer_(peer) {
+    Lock lock(own.state_->mutex);
+    const Call mine = own.call_of(own.rank_, collective);
+    Shown& shown = own.shown(peer);
+    own.wait(lock, mine.name, peer, [&] { return shown.arrived >= collective && !shown.withdrawn; });
+    const Call& theirs = own.call_of(peer, collective);
+    if (!agrees(mine, theirs)) {
+      own.withdraw(lock);
+      throw Error(ErrorKind::comm,
+                  fmt::format("collective {} is {} of {} bytes on rank {} and {} of {} bytes on rank {}", collective,
+                              mine.name, mine.bytes, own.rank_, theirs.name, theirs.bytes, peer));
+    }
+    memory_ = static_cast<const std::byte*>(theirs.memory);
+    ++shown.readers;
+  }
+  Reading(Reading&& other) noexcept : own_(std::exchange(other.own_, nullptr)), peer_(other.peer_), memory_(other.memory_) {}
+  ~Reading() {
+    if (!own_) return;
+    const Lock lock(own_->state_->mutex);
+    if (--own_->shown(peer_).readers == 0 && own_->shown(peer_).withdrawn) own_->state_->changed.notify_all();
+  }
+  const std::byte* memory() const { return memory_; }
+
+ private:
+  LocalCommunicator* own_;
+  int peer_;
+  const std::byte* memory_;
+};
+
+// Before an error frees this rank's memory, whoever reads it finishes.
+void LocalCommunicator::withdraw(Lock& lock) {
+  shown(rank_).withdrawn = true;
+  state_->changed.wait(lock, [&] { return shown(rank_).readers == 0; });
+}
+
 template <typename Ready>
 void LocalCommunicator::wait(Lock& lock, const char* call, int peer, Ready ready) {
   const auto deadline = std::chrono::duration<double>(state_->options.deadline_s);
   const bool came = state_->changed.wait_for(lock, deadline, [&] { return state_->aborted || ready(); });
-  require(!state_->aborted || ready(), ErrorKind::comm, "rank {} gave up {} of collective {}: the run was aborted", rank_,
-          call, collective_);
-  require(came, ErrorKind::comm, "rank {} waited {} s in {} of collective {} for rank {}", rank_,
-          state_->options.deadline_s, call, collective_, peer);
+  const bool aborted = state_->aborted;
+  if (came && !aborted) return;
+  withdraw(lock);
+  require(!aborted, ErrorKind::comm, "rank {} gave up {} of collective {}: the run was aborted", rank_, call, collective_);
+  throw Error(ErrorKind::comm, fmt::format("rank {} waited {} s in {} of collective {} for rank {}", rank_,
+                                           state_->options.deadline_s, call, collective_, peer));
 }
 
 // Shows peers the memory that they may read, and returns the number of the collective.
-std::int64_t LocalCommunicator::arrive(const void* memory, const char* call) {
+std::int64_t LocalCommunicator::arrive(const Call& call) {
   const std::int64_t n = ++collective_;
   Lock lock(state_->mutex);
   for (int peer = 0; peer < size(); ++peer)
-    wait(lock, call, peer, [&] { return shown(peer).done + ring_entries >= n || peer == rank_; });
-  shown(rank_).memory[static_cast<std::size_t>(n % ring_entries)] = memory;
+    wait(lock, call.name, peer, [&] { return shown(peer).done + ring_entries >= n || peer == rank_; });
+  call_of(rank_, n) = call;
   shown(rank_).arrived = n;
-  if (memory) last_reader_[memory] = n;
+  if (call.memory) last_reader_[call.memory] = n;
   state_->changed.notify_all();
   return n;
-}
-
-const std::byte* LocalCommunicator::memory_of(int peer, std::int64_t collective, const char* call) {
-  Lock lock(state_->mutex);
-  wait(lock, call, peer, [&] { return shown(peer).arrived >= collective; });
-  return static_cast<const std::byte*>(shown(peer).memory[static_cast<std::size_t>(collective % ring_entries)]);
 }
 
 void LocalCommunicator::leave(std::int64_t collective) {
@@ -132,31 +184,33 @@ void LocalCommunicator::pause() {
 }
 
 void LocalCommunicator::gather(const Gather& gather) {
-  const std::int64_t n = arrive(gather.slice.data, "gather");
   const FlatRange& range = gather.range;
   const Bytes width = size_bytes(gather.slice.type);
+  const std::int64_t n = arrive({"gather", range, range.elems * width, gather.slice.data});
   for (int peer = 0; peer < size() && !gather.full.empty(); ++peer) {
     const FlatRange part = range.owned_by(peer);
     if (part.elems == 0) continue;
-    const std::byte* slice = memory_of(peer, n, "gather");
+    const Reading slice(*this, peer, n);
     pause();
     std::memcpy(static_cast<std::byte*>(gather.full.data) + (part.begin - range.begin) * width,
-                slice + (part.begin - peer * range.slice_elems) * width, static_cast<std::size_t>(part.elems * width));
+                slice.memory() + (part.begin - peer * range.slice_elems) * width, static_cast<std::size_t>(part.elems * width));
   }
   leave(n);
 }
 
 void LocalCommunicator::reduce(const Reduce& reduce) {
   ensure(!reduce.from.empty(), "a reduce without contributions");
-  const std::int64_t n = arrive(reduce.gradient.data, "reduce");
+  const Bytes width = size_bytes(reduce.wire);
+  const std::int64_t n = arrive({"reduce", reduce.range, reduce.range.elems * width, reduce.gradient.data});
   const FlatRange own = reduce.range.owned_by(rank_);
   if (own.elems > 0) {
+    std::vector<Reading> readings;
     std::vector<ConstView> pieces;
     for (int peer : reduce.from) {
-      const std::byte* gradient = memory_of(peer, n, "reduce");
+      const std::byte* gradient = readings.emplace_back(*this, peer, n).memory();
       require(gradient != nullptr, ErrorKind::comm, "rank {} brought no gradient to collective {}", peer, n);
       pause();
-      pieces.emplace_back(gradient + (own.begin - reduce.range.begin) * size_bytes(reduce.wire), reduce.wire, own.elems);
+      pieces.emplace_back(gradient + (own.begin - reduce.range.begin) * width, reduce.wire, own.elems);
     }
     ordered_add({.accumulator = reduce.accumulator, .pieces = pieces, .store_first = !reduce.accumulate});
   }
@@ -173,9 +227,10 @@ void LocalCommunicator::release(const void* exported) {
 void LocalCommunicator::all_reduce(std::span<std::int64_t> sums) {
   require(sums.size() <= largest_sum, ErrorKind::bug, "an all_reduce of {} values; at most {}", sums.size(), largest_sum);
   std::array<std::int64_t, largest_sum> total{};
-  const std::int64_t n = arrive(sums.data(), "all_reduce");
+  const std::int64_t n = arrive({"all_reduce", {}, static_cast<Bytes>(sums.size_bytes()), sums.data()});
   for (int peer = 0; peer < size(); ++peer) {
-    const auto* values = reinterpret_cast<const std::int64_t*>(memory_of(peer, n, "all_reduce"));
+    const Reading reading(*this, peer, n);
+    const auto* values = reinterpret_cast<const std::int64_t*>(reading.memory());
     for (std::size_t i = 0; i < sums.size(); ++i) total[i] += values[i];
   }
   leave(n);
@@ -185,9 +240,11 @@ void LocalCommunicator::all_reduce(std::span<std::int64_t> sums) {
 }
 
 void LocalCommunicator::broadcast(std::span<std::byte> bytes, int root) {
-  const std::int64_t n = arrive(bytes.data(), "broadcast");
-  const std::byte* source = memory_of(root, n, "broadcast");
-  if (root != rank_) std::memcpy(bytes.data(), source, bytes.size());
+  const std::int64_t n = arrive({"broadcast", {}, static_cast<Bytes>(bytes.size()), bytes.data()});
+  if (root != rank_ && !bytes.empty()) {
+    const Reading source(*this, root, n);
+    std::memcpy(bytes.data(), source.memory(), bytes.size());
+  }
   leave(n);
   if (root == rank_) wait_for_all_done(n, "broadcast");
   last_reader_.erase(bytes.data());
@@ -210,8 +267,8 @@ void LocalCommunicator::receive(std::span<std::byte> bytes, int from) {
 }
 
 void LocalCommunicator::barrier() {
-  const std::int64_t n = arrive(nullptr, "barrier");
-  for (int peer = 0; peer < size(); ++peer) memory_of(peer, n, "barrier");
+  const std::int64_t n = arrive({.name = "barrier"});
+  for (int peer = 0; peer < size(); ++peer) const Reading arrival(*this, peer, n);
   leave(n);
 }
 

@@ -12,11 +12,11 @@ Gpt::Gpt(const ModelConfig& config, int sequence)
 void Gpt::forward(const EmbeddingForward& op) const {
   embedding_forward({.tokens = op.batch.tokens, .positions = op.batch.positions,
                      .token_table = op.parameters[token_table], .position_table = op.parameters[position_table],
-                     .out = op.out});
+                     .out = op.out.reshape(op.batch.token_count(), config_.width)});
 }
 
 void Gpt::backward(const EmbeddingBackward& op) const {
-  embedding_backward({.tokens = op.batch.tokens, .positions = op.batch.positions, .d_out = op.d_out,
+  embedding_backward({.tokens = op.batch.tokens, .positions = op.batch.positions, .d_out = op.d_out.reshape(op.batch.token_count(), config_.width),
                       .d_token_table = op.gradients[token_table], .d_position_table = op.gradients[position_table],
                       .workspace = op.workspace});
 }

@@ -12,11 +12,11 @@ Llama::Llama(const ModelConfig& config, int sequence)
     : config_(config), sequence_(sequence), norm_(config.family, config.norm_eps) {}
 
 void Llama::forward(const EmbeddingForward& op) const {
-  embedding_forward({.tokens = op.batch.tokens, .token_table = op.parameters[token_table], .out = op.out});
+  embedding_forward({.tokens = op.batch.tokens, .token_table = op.parameters[token_table], .out = op.out.reshape(op.batch.token_count(), config_.width)});
 }
 
 void Llama::backward(const EmbeddingBackward& op) const {
-  embedding_backward({.tokens = op.batch.tokens, .d_out = op.d_out, .d_token_table = op.gradients[token_table],
+  embedding_backward({.tokens = op.batch.tokens, .d_out = op.d_out.reshape(op.batch.token_count(), config_.width), .d_token_table = op.gradients[token_table],
                       .workspace = op.workspace});
 }
 

@@ -20,11 +20,22 @@ struct Rope {
 };
 void rope(const Rope& k);
 
+/// Llama-3's stretching of frequencies to longer contexts; factor 1 leaves them as they are. Wavelengths above
+/// original_context / low_freq_factor are divided by `factor`, those below original_context / high_freq_factor stay,
+/// between them a straight line. Fields as rope_scaling of Hugging Face configs.
+struct RopeScaling {
+  double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
+  double original_context = 8192;  // tokens
+};
+
 /// The tables of positions 0 .. T-1: our own arithmetic in double, rounded to f32, so equal on every machine.
+///
+/// Errors  bug for an odd head_dim, theta < 1, or tables of other shapes.
 struct RopeTable {
-  View cosines, sines;  // f32 [T,D/2]
+  View cosines, sines;  // f32 [T,D/2], any row stride
   Elems head_dim = 0;
   double theta = 10000;
+  RopeScaling scaling;
 };
 void rope_table(const RopeTable& k);
 

@@ -19,8 +19,8 @@ struct ArenaPlan {
   Bytes lower_bound_bytes = 0;  // the largest sum of live bytes over one position of any schedule
   std::string peak_schedule;    // where the sum of live bytes is largest
   OpId peak_op = 0;
-  RoleBytes
-      role_bytes{};  // live at peak_op, each buffer rounded up to 256; they and fragmentation_bytes sum to peak_bytes
+  /// Live at peak_op, each buffer rounded up to 256; they and fragmentation_bytes sum to peak_bytes.
+  RoleBytes role_bytes{};
   Bytes fragmentation_bytes = 0;
   Bytes states_bytes = 0;  // exact (not rounded to 256) sum of the persistent parameters and optimizer states
 };

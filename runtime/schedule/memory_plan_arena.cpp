@@ -11,8 +11,11 @@ constexpr std::size_t no_item = SIZE_MAX;
 
 Bytes placed_bytes(const Buffer& buffer) { return align_up(buffer.bytes(), alignment_bytes); }
 
-// Half a percent above the bound is where the search for a better plan stops to be worth its time.
-Bytes good_enough(Bytes lower_bound) { return lower_bound + lower_bound / 200; }
+// Near the bound, or no higher than another part is anyhow.
+Goal goal_of(Bytes lower_bound, Bytes height) {
+  return {.good = std::max(height, lower_bound + lower_bound / 200),
+          .tolerable = std::max(height, lower_bound + lower_bound / 40)};
+}
 
 }  // namespace
 
@@ -27,7 +30,7 @@ ArenaPlan ArenaPlanner::place(std::vector<std::vector<Bytes>>& offsets) {
                    [](const Part& a, const Part& b) { return a.lower_bound > b.lower_bound; });
   Bytes height = 0;
   for (const Part& part : parts) {
-    const Packing packing = pack(part.problem, std::max(height, good_enough(part.lower_bound)));
+    const Packing packing = pack(part.problem, goal_of(part.lower_bound, height));
     height = std::max(height, packing.height);
     for (std::size_t k = 0; k < part.schedules.size(); ++k)
       for (std::size_t b = 0; b < part.items[k].size(); ++b)

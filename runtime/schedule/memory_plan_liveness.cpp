@@ -85,8 +85,8 @@ Liveness find_liveness(const Schedule& schedule) {
     const Buffer& buffer = schedule.buffers[static_cast<std::size_t>(id)];
     if (buffer.lifetime == Lifetime::persistent || buffer.elems == 0) continue;
     auto [old, fresh] = lives[static_cast<std::size_t>(id)];
-    // A step buffer that nothing uses needs a place all the same.
-    if (!old && buffer.lifetime == Lifetime::step) old = Interval{};
+    // A step buffer that nothing uses needs a place all the same; a carried one may hold bytes for a later schedule.
+    if (!old && !fresh) old = {0, buffer.lifetime == Lifetime::carried ? found.moments - 1 : 0};
     if (old && fresh && fresh->first <= old->last) extend(old, *std::exchange(fresh, std::nullopt));
     if (old) found.lives.push_back({id, *old});
     if (fresh) found.lives.push_back({id, *fresh});

@@ -101,21 +101,4 @@ Bytes Occupancy::lowest_fit(std::span<const Interval> when, Bytes size) {
   return address;
 }
 
-Bytes Occupancy::highest_fit(std::span<const Interval> when, Bytes size, Bytes top) {
-  collect(when);
-  for (Cursor& cursor : cursors_) cursor.next = cursor.ranges->size();
-  Bytes address = top - size;
-  for (std::size_t agreed = 0, i = 0; agreed < cursors_.size(); i = i + 1 == cursors_.size() ? 0 : i + 1, ++agreed) {
-    auto& [ranges, next] = cursors_[i];
-    while (next > 0 && (*ranges)[next - 1].end > address) {
-      if ((*ranges)[next - 1].begin < address + size) {
-        address = (*ranges)[next - 1].begin - size;
-        agreed = 0;
-      }
-      --next;
-    }
-  }
-  return address;
-}
-
 }  // namespace trireme::planning

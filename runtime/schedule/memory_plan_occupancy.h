@@ -34,8 +34,6 @@ class Occupancy {
   void take(Interval when, Range range);
   /// The lowest address >= 0 with `size` bytes free in all the intervals.
   Bytes lowest_fit(std::span<const Interval> when, Bytes size);
-  /// The highest address with `size` bytes free that end at or below `top`; negative if there is none.
-  Bytes highest_fit(std::span<const Interval> when, Bytes size, Bytes top);
 
  private:
   struct Node {

@@ -14,19 +14,19 @@ namespace trireme::planning {
 namespace {
 
 // How long to search. Counted in placed items, not in seconds: equal problems must give equal plans.
-constexpr std::size_t placements = 400'000, least_packings = 3;
+constexpr std::size_t placements = 400'000, placements_if_bad = 3'000'000, least_packings = 3;
 constexpr int steps_per_round = 100;
 
 /// Tries one order after the other and keeps the lowest packing.
 class Search {
  public:
-  Search(const PackProblem& problem, Bytes good_enough)
+  Search(const PackProblem& problem, Goal goal)
       : problem_(problem),
-        good_enough_(good_enough),
+        goal_(goal),
         occupancy_(problem.moments),
         traits_(find_traits(problem)),
         random_(0, "memory plan"),
-        left_(std::max(placements, least_packings * problem.items.size())) {
+        patience_(std::max(placements, least_packings * problem.items.size())) {
     best_.height = std::numeric_limits<Bytes>::max();
   }
 
@@ -37,12 +37,16 @@ class Search {
   }
 
  private:
-  bool over() const { return best_.height <= good_enough_ || left_ < problem_.items.size(); }
+  bool over() const {
+    const std::size_t spent = spent_ + problem_.items.size();  // with one more packing
+    return best_.height <= goal_.good || (spent > patience_ && best_.height <= goal_.tolerable) ||
+           spent > std::max(patience_, placements_if_bad);
+  }
   std::size_t below(std::size_t bound) { return random_.below(drawn_++, bound); }
 
   /// Every item in turn at the lowest address that is free for its whole time.
   void pack_greedily(const Order& order) {
-    left_ -= order.size();
+    spent_ += order.size();
     occupancy_.clear();
     now_.address.resize(order.size());
     now_.height = 0;
@@ -83,7 +87,7 @@ class Search {
 
   /// Moves each item that sticks out of the best packing half of the way to the front.
   void promote(Order& order) {
-    const Bytes limit = std::max(good_enough_, best_.height - 1);
+    const Bytes limit = std::max(goal_.good, best_.height - 1);
     std::vector<std::pair<std::size_t, std::uint32_t>> places;  // twice the place in the order; item
     places.reserve(order.size());
     for (std::size_t at = 0; at < order.size(); ++at)
@@ -93,12 +97,12 @@ class Search {
   }
 
   const PackProblem& problem_;
-  Bytes good_enough_;
+  Goal goal_;
   Occupancy occupancy_;
   std::vector<Traits> traits_;
   Random random_;
   std::uint64_t drawn_ = 0;
-  std::size_t left_;  // placements
+  std::size_t patience_, spent_ = 0;  // placements
   Packing best_, now_;
   std::vector<std::pair<Bytes, int>> ranking_;  // height that an order reached, its number
 };
@@ -117,9 +121,9 @@ std::vector<Bytes> load(const PackProblem& problem) {
   return sum;
 }
 
-Packing pack(const PackProblem& problem, Bytes good_enough) {
+Packing pack(const PackProblem& problem, Goal goal) {
   if (problem.items.empty()) return {};
-  return Search(problem, good_enough).run();
+  return Search(problem, goal).run();
 }
 
 }  // namespace trireme::planning

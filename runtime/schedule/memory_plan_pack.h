@@ -26,13 +26,17 @@ struct Packing {
 /// By moment: the sum of the sizes alive.
 std::vector<Bytes> load(const PackProblem& problem);
 
+/// Heights at which the search for a lower one ends: at once, or when it has taken a while.
+struct Goal {
+  Bytes good = 0, tolerable = 0;
+};
+
 /// An address for every item; items whose times intersect share no byte.
 ///
-/// In      `good_enough`: a height at which the search for a lower one stops.
 /// Cost    one greedy packing is O(n log n) steps where packings are dense; about 2 s for 800,000 items. The larger n,
 ///         the fewer packings are tried, at least three.
 /// Source  greedy by size, Pisarchyk and Lee 2020 (arXiv 2001.03288); by the load at an item's time, as in TelaMalloc,
 ///         Maas et al. 2022 (ASPLOS '23). Then items that stick out move forward in the order, again and again.
-Packing pack(const PackProblem& problem, Bytes good_enough);
+Packing pack(const PackProblem& problem, Goal goal);
 
 }  // namespace trireme::planning

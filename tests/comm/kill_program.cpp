@@ -58,10 +58,13 @@ class Victim {
  private:
   bool due() const { return mine_ && fault_ != "kill" && fault_ != "none" && Clock::now() >= moment_; }
   void mark() const {
+    if (marked_) return;  // the launcher wakes stopped processes before it ends them
+    marked_ = true;
     if (std::FILE* file = std::fopen(mark_.c_str(), "w")) std::fclose(file);
   }
   std::string fault_;
   bool mine_;
+  mutable bool marked_ = false;
   std::string mark_;
   Clock::time_point moment_;
 };

@@ -4,6 +4,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <deque>
+#include <mutex>
 #include <vector>
 
 #include "runtime/base/random.h"
@@ -23,16 +25,31 @@ inline float value_at(std::uint64_t seed, int rank, Elems i) {
   return std::ldexp(mantissa, static_cast<int>((x >> 24) % 12) - 30);
 }
 
+/// Memory of a test in which ranks are threads: where a rank fails, its peers may still read what it exported, so
+/// nothing is freed before all have ended.
+class TestMemory {
+ public:
+  static std::byte* take(Bytes bytes) {
+    const std::lock_guard lock(mutex);
+    return blocks.emplace_back(static_cast<std::size_t>(bytes)).data();
+  }
+  static void free_all() { blocks.clear(); }
+
+ private:
+  static inline std::mutex mutex;
+  static inline std::deque<std::vector<std::byte>> blocks;
+};
+
 /// A buffer of elements of one type.
 class Tensor {
  public:
-  Tensor(DType type, Elems elems) : type_(type), elems_(elems), bytes_(static_cast<std::size_t>(elems * size_bytes(type) + 1)) {}
+  Tensor(DType type, Elems elems) : type_(type), elems_(elems), data_(TestMemory::take(elems * size_bytes(type) + 1)) {}
 
   /// Fills [0, elems) with the values of elements first, first + 1, ...
   void fill(std::uint64_t seed, int rank, Elems first) {
     for (Elems i = 0; i < elems_; ++i) set(i, value_at(seed, rank, first + i));
   }
-  void poison() { std::memset(bytes_.data(), 0xff, bytes_.size()); }
+  void poison() { std::memset(data_, 0xff, static_cast<std::size_t>(elems_ * size_bytes(type_))); }
   void set(Elems i, float value) {
     if (type_ == DType::bf16) view().as<bf16>()[i] = to_bf16(value);
     else view().as<float>()[i] = value;
@@ -40,13 +57,13 @@ class Tensor {
   float get(Elems i) const {
     return type_ == DType::bf16 ? to_f32(ConstView(view()).as<bf16>()[i]) : ConstView(view()).as<float>()[i];
   }
-  View view() const { return {const_cast<std::byte*>(bytes_.data()), type_, elems_}; }
+  View view() const { return {data_, type_, elems_}; }
   Elems elems() const { return elems_; }
 
  private:
   DType type_;
   Elems elems_;
-  std::vector<std::byte> bytes_;
+  std::byte* data_;
 };
 
 inline float round_to(DType type, float value) { return type == DType::bf16 ? to_f32(to_bf16(value)) : value; }

@@ -15,10 +15,10 @@ void fill(const TrainerSettings& settings, std::int64_t step, int microbatch, Ba
   const Random random(settings.seed, "test tokens");
   const Elems n = batch.token_count();
   const auto start = static_cast<std::uint64_t>(step * 1000 + microbatch) * static_cast<std::uint64_t>(n + 1);
+  // Few different tokens: their frequencies are learned within a step or two.
   const auto token = [&](Elems i) {
-    const auto index = start + static_cast<std::uint64_t>(i);
-    const auto vocabulary = static_cast<std::uint64_t>(settings.model.vocab);
-    return static_cast<std::int32_t>(i % 3 == 2 ? (index * 7) % vocabulary : random.below(index, vocabulary));
+    const std::uint64_t roll = random.below(start + static_cast<std::uint64_t>(i), 64);
+    return static_cast<std::int32_t>(roll < 48 ? roll % 5 : roll % static_cast<std::uint64_t>(settings.model.vocab));
   };
   for (Elems i = 0; i < n; ++i) {
     batch.tokens.as<std::int32_t>()[i] = token(i);
@@ -38,29 +38,35 @@ std::unique_ptr<Device> make_device(const TrainerSettings& settings, const Local
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps) {
   LocalGroup group(layout.ranks, {.deadline_s = 120});
   std::vector<std::vector<std::vector<std::uint64_t>>> weights(static_cast<std::size_t>(layout.ranks)), state(weights);
+  std::vector<std::unique_ptr<Communicator>> communicators;
+  for (int rank = 0; rank < layout.ranks; ++rank) communicators.push_back(group.rank(rank));
+  // Peers read a rank's memory: no trainer may go before all threads have ended, not even where one fails.
+  std::vector<std::unique_ptr<Trainer>> trainers(static_cast<std::size_t>(layout.ranks));
   LocalResult result;
   std::exception_ptr failure;
   std::mutex mutex;
   const auto run_rank = [&](int rank) {
-    const auto communicator = group.rank(rank);
+    Communicator& communicator = *communicators[static_cast<std::size_t>(rank)];
     try {
-      TrainerSettings own = settings;
-      if (layout.edit_settings) layout.edit_settings(own, rank);
       const auto edit = [&](OpTable& table) {
         if (layout.edit_table) layout.edit_table(table, rank);
       };
-      const auto source = [&](std::int64_t step, int microbatch, Batch batch) { fill(own, step, microbatch, batch); };
-      Trainer trainer(own, *communicator, source, source, make_device(own, layout, rank), {}, edit);
+      const auto source = [&](std::int64_t step, int microbatch, Batch batch) { fill(settings, step, microbatch, batch); };
+      auto& owner = trainers[static_cast<std::size_t>(rank)];
+      owner = std::make_unique<Trainer>(settings, communicator, source, source, make_device(settings, layout, rank),
+                                        std::span<OpObserver* const>(), edit);
+      Trainer& trainer = *owner;
       for (int step = 0; step < steps; ++step) {
         const StepReport report = trainer.step(step, 1e-2);
         if (rank == 0) result.steps.push_back(report);
       }
       weights[static_cast<std::size_t>(rank)] = trainer.hash_weights();
       state[static_cast<std::size_t>(rank)] = trainer.hash_states();
+      trainer.close();
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
-      communicator->abort();
+      communicator.abort();
     }
   };
   std::vector<std::thread> ranks;

@@ -15,7 +15,6 @@ struct LocalLayout {
   int ranks = 1;
   int checked_seed = -1;  // >= 0: under the checked device, with delays from this seed
   std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
-  std::function<void(TrainerSettings&, int rank)> edit_settings;
 };
 
 /// What a run left behind; equal runs compare equal.

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <cmath>
+
 #include "runtime/kernels/cpu/isa.h"
 #include "tests/launch/local_run.h"
 
@@ -37,7 +39,8 @@ TrainerSettings laid_out(TrainerSettings settings, const Layout& layout) {
 
 void check_layouts(const TrainerSettings& settings) {
   const LocalResult expected = train_locally(settings, {}, steps);
-  REQUIRE(expected.steps.back().loss < expected.steps.front().loss);
+  // Better than chance after a few steps: the targets follow the tokens.
+  REQUIRE(expected.steps.back().loss < std::log(static_cast<double>(settings.model.vocab)));
   for (const Layout& layout : covering_layouts) {
     CAPTURE(layout.ranks, layout.threads, layout.prefetch, name(layout.recompute));
     const LocalResult got = train_locally(laid_out(settings, layout), {.ranks = layout.ranks}, steps);

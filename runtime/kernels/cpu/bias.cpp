@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/bias.cpp"
 #include <hwy/foreach_target.h>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -47,6 +48,7 @@ HWY_EXPORT(column_sums);
 
 void bias_gradient(const BiasGradient& k) {
   using namespace cpu;
+  check_vector("bias_gradient: d_bias", k.d_bias, k.d_bias.type, k.d_out.cols);
   HWY_DYNAMIC_DISPATCH(column_sums)(k);
 }
 }  // namespace trireme

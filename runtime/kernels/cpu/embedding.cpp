@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -30,15 +31,20 @@ void look_up(const EmbeddingLookup& k, Elems n) {
     store_at(out, load_at(row, c, channels) + load_at(place, c, channels), c, channels);
 }
 
-void check_ids(const ConstView& ids, Elems rows) {
+void check_ids(const ConstView& ids, Elems rows, Elems count) {
+  check_vector("embedding: ids", ids, DType::i32, count);
   const std::int32_t* id = ids.as<std::int32_t>();
   for (Elems n = 0; n < ids.elems(); ++n)
     ensure(id[n] >= 0 && id[n] < rows, "id {} at place {} is outside a table of {} rows", id[n], n, rows);
 }
 
 void forward(const EmbeddingLookup& k) {
-  check_ids(k.tokens, k.token_table.rows);
-  if (!k.position_table.empty()) check_ids(k.positions, k.position_table.rows);
+  check_ids(k.tokens, k.token_table.rows, k.out.rows);
+  check_matrix("embedding_forward: token_table", k.token_table, k.out.type, k.token_table.rows, k.out.cols);
+  if (!k.position_table.empty()) {
+    check_ids(k.positions, k.position_table.rows, k.out.rows);
+    check_matrix("embedding_forward: position_table", k.position_table, k.out.type, k.position_table.rows, k.out.cols);
+  }
   with_type(k.out.type, [&](auto type) {
     for_each_block(k.out.rows, 8, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) look_up<decltype(type)>(k, n);
@@ -78,7 +84,11 @@ void sum_row(const ConstView& d_out, const View& table, const Places& places, El
 }
 
 void sum_rows(const ConstView& ids, const ConstView& d_out, const View& table, const View& workspace) {
-  check_ids(ids, table.rows);
+  check_ids(ids, table.rows, d_out.rows);
+  check_matrix("embedding_backward: a table's gradient", table, table.type, table.rows, d_out.cols);
+  const Bytes needed_bytes = embedding_backward_workspace_bytes(ids.elems(), table.rows);
+  ensure(workspace.bytes() >= needed_bytes, "embedding_backward: a workspace of {} bytes for a table that needs {}",
+         workspace.bytes(), needed_bytes);
   const Places places = sort_places(ids, table.rows, workspace);
   with_type(d_out.type, [&](auto type) {
     with_type(table.type, [&](auto gradient) {

@@ -45,8 +45,13 @@ HWY_INLINE F16 operator-(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return
 HWY_INLINE F16 operator*(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Mul(a.part[p], b.part[p]); }); }
 HWY_INLINE F16 operator/(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Div(a.part[p], b.part[p]); }); }
 HWY_INLINE F16 sqrt(F16 a) { return map([&](int p) HWY_ATTR { return hn::Sqrt(a.part[p]); }); }
-HWY_INLINE F16 max(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Max(a.part[p], b.part[p]); }); }
-HWY_INLINE F16 min(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Min(a.part[p], b.part[p]); }); }
+/// a unless b is larger (smaller); so a NaN in a stays. Highway's own differ between targets for NaN and for signed zeros.
+HWY_INLINE F16 max(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return hn::IfThenElse(hn::Lt(a.part[p], b.part[p]), b.part[p], a.part[p]); });
+}
+HWY_INLINE F16 min(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return hn::IfThenElse(hn::Lt(b.part[p], a.part[p]), b.part[p], a.part[p]); });
+}
 
 HWY_INLINE F16 load(const float* x) {
   return map([&](int p) HWY_ATTR { return hn::LoadU(F32(), x + p * static_cast<int>(hn::MaxLanes(F32()))); });
@@ -148,19 +153,22 @@ HWY_INLINE float largest(F16 a) {
 }
 
 /// 2^x: nearest integer to the exponent, a polynomial of degree 5 for the rest (7.5e-8 relative). x is cut to
-/// [-126, 127]; results below the smallest normal number become zero.
+/// [-126, 127], so results stay normal numbers. NaN gives NaN.
 HWY_INLINE F16 exp2(F16 x) {
   x = min(max(x, set(-126.0f)), set(127.0f));
-  const F16 n = map([&](int p) HWY_ATTR { return hn::Round(x.part[p]); });
-  const F16 f = x - n;
+  // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits: one rule on every target, where
+  // Highway's Round has two (the scalar one takes 0.49999997 to 1).
+  constexpr float to_integer = 12582912.0f;
+  const F16 shifted = x + set(to_integer);
+  const F16 f = x - (shifted - set(to_integer));
   F16 y = fma(f, set(0.00132764725f), set(0.00967554096f));
   y = fma(y, f, set(0.0555071309f));
   y = fma(y, f, set(0.240221202f));
   y = fma(y, f, set(0.693146944f));
   y = fma(y, f, set(1.00000012f));
   const F16 scale = map([&](int p) HWY_ATTR {
-    const auto exponent = hn::Add(hn::ConvertTo(I32(), n.part[p]), hn::Set(I32(), 127));
-    return hn::BitCast(F32(), hn::ShiftLeft<23>(exponent));
+    const auto integer = hn::Sub(hn::BitCast(U32(), shifted.part[p]), hn::Set(U32(), 0x4b400000u - 127u));
+    return hn::BitCast(F32(), hn::ShiftLeft<23>(integer));
   });
   return y * scale;
 }

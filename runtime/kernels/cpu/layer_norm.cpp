@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/layer_norm.cpp"
 #include <hwy/foreach_target.h>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -108,10 +109,24 @@ HWY_EXPORT(backward);
 
 void layer_norm_forward(const LayerNormForward& k) {
   using namespace cpu;
+  check_matrix("layer_norm_forward: out", k.out, k.x.type, k.x.rows, k.x.cols);
+  check_vector("layer_norm_forward: gain", k.gain, k.x.type, k.x.cols);
+  check_vector("layer_norm_forward: bias", k.bias, k.x.type, k.x.cols);
+  check_vector("layer_norm_forward: mean", k.mean, DType::f32, k.x.rows);
+  check_vector("layer_norm_forward: inv_std", k.inv_std, DType::f32, k.x.rows);
   HWY_DYNAMIC_DISPATCH(forward)(k);
 }
 void layer_norm_backward(const LayerNormBackward& k) {
   using namespace cpu;
+  check_matrix("layer_norm_backward: d_out", k.d_out, k.x.type, k.x.rows, k.x.cols);
+  check_matrix("layer_norm_backward: d_x", k.d_x, k.x.type, k.x.rows, k.x.cols);
+  if (!k.d_residual.empty())
+    check_matrix("layer_norm_backward: d_residual", k.d_residual, k.x.type, k.x.rows, k.x.cols);
+  check_vector("layer_norm_backward: gain", k.gain, k.x.type, k.x.cols);
+  check_vector("layer_norm_backward: mean", k.mean, DType::f32, k.x.rows);
+  check_vector("layer_norm_backward: inv_std", k.inv_std, DType::f32, k.x.rows);
+  check_vector("layer_norm_backward: d_gain", k.d_gain, k.d_gain.type, k.x.cols);
+  check_vector("layer_norm_backward: d_bias", k.d_bias, k.d_gain.type, k.x.cols);
   HWY_DYNAMIC_DISPATCH(backward)(k);
 }
 }  // namespace trireme

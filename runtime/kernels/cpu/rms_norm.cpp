@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/rms_norm.cpp"
 #include <hwy/foreach_target.h>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -95,10 +96,20 @@ HWY_EXPORT(backward);
 
 void rms_norm_forward(const RmsNormForward& k) {
   using namespace cpu;
+  check_matrix("rms_norm_forward: out", k.out, k.x.type, k.x.rows, k.x.cols);
+  check_vector("rms_norm_forward: gain", k.gain, k.x.type, k.x.cols);
+  check_vector("rms_norm_forward: inv_rms", k.inv_rms, DType::f32, k.x.rows);
   HWY_DYNAMIC_DISPATCH(forward)(k);
 }
 void rms_norm_backward(const RmsNormBackward& k) {
   using namespace cpu;
+  check_matrix("rms_norm_backward: d_out", k.d_out, k.x.type, k.x.rows, k.x.cols);
+  check_matrix("rms_norm_backward: d_x", k.d_x, k.x.type, k.x.rows, k.x.cols);
+  if (!k.d_residual.empty())
+    check_matrix("rms_norm_backward: d_residual", k.d_residual, k.x.type, k.x.rows, k.x.cols);
+  check_vector("rms_norm_backward: gain", k.gain, k.x.type, k.x.cols);
+  check_vector("rms_norm_backward: inv_rms", k.inv_rms, DType::f32, k.x.rows);
+  check_vector("rms_norm_backward: d_gain", k.d_gain, k.d_gain.type, k.x.cols);
   HWY_DYNAMIC_DISPATCH(backward)(k);
 }
 }  // namespace trireme

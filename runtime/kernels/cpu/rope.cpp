@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/rope.cpp"
 #include <hwy/foreach_target.h>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -50,6 +51,15 @@ HWY_EXPORT(turn);
 
 void rope(const Rope& k) {
   using namespace cpu;
+  ensure(k.head_dim > 0 && k.head_dim % 2 == 0 && k.x.cols % k.head_dim == 0,
+         "rope: {} columns are not heads of an even width {}", k.x.cols, k.head_dim);
+  check_vector("rope: positions", k.positions, DType::i32, k.x.rows);
+  check_matrix("rope: cosines", k.cosines, DType::f32, k.cosines.rows, k.head_dim / 2);
+  check_matrix("rope: sines", k.sines, DType::f32, k.cosines.rows, k.head_dim / 2);
+  const auto* position = k.positions.as<std::int32_t>();
+  for (Elems n = 0; n < k.x.rows; ++n)
+    ensure(position[n] >= 0 && position[n] < k.cosines.rows, "rope: position {} of token {} is outside a table of {} rows",
+           position[n], n, k.cosines.rows);
   HWY_DYNAMIC_DISPATCH(turn)(k);
 }
 }  // namespace trireme

@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/swiglu.cpp"
 #include <hwy/foreach_target.h>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -63,10 +64,14 @@ HWY_EXPORT(backward);
 
 void swiglu_forward(const SwigluForward& k) {
   using namespace cpu;
+  for (const ConstView& view : {k.gate, k.up})
+    check_matrix("swiglu_forward: gate or up", view, k.out.type, k.out.rows, k.out.cols);
   HWY_DYNAMIC_DISPATCH(forward)(k);
 }
 void swiglu_backward(const SwigluBackward& k) {
   using namespace cpu;
+  for (const ConstView& view : {k.gate, k.up, ConstView(k.d_gate), ConstView(k.d_up)})
+    check_matrix("swiglu_backward: gate, up or a gradient of theirs", view, k.d_out.type, k.d_out.rows, k.d_out.cols);
   HWY_DYNAMIC_DISPATCH(backward)(k);
 }
 }  // namespace trireme

@@ -37,7 +37,8 @@ class ScheduleBuilder {
       after.insert(after.end(), users(b).read.begin(), users(b).read.end());
     }
     for (OpId earlier : after)
-      if (earlier >= 0 && schedule_.ops[static_cast<std::size_t>(earlier)].stream != stream) op.waits.push_back(earlier);
+      if (earlier >= 0 && schedule_.ops[static_cast<std::size_t>(earlier)].stream != stream)
+        op.waits.push_back(earlier);
     std::sort(op.waits.begin(), op.waits.end());
     op.waits.erase(std::unique(op.waits.begin(), op.waits.end()), op.waits.end());
     for (BufferId b : reads) users(b).read[static_cast<std::size_t>(stream)] = id;

@@ -22,8 +22,11 @@ inline StepShape random_shape(std::uint32_t seed, int most_layers, int most_roun
   std::mt19937 random(seed);
   const auto between = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
   const auto size = [&] { return Bytes{between(64, 127)} << between(0, 12); };
-  StepShape shape{.layers = between(1, most_layers), .rounds = between(1, most_rounds), .prefetch = between(0, 3),
-                  .recompute = between(0, 1) == 1, .carry = between(0, 3) > 0};
+  StepShape shape{.layers = between(1, most_layers),
+                  .rounds = between(1, most_rounds),
+                  .prefetch = between(0, 3),
+                  .recompute = between(0, 1) == 1,
+                  .carry = between(0, 3) > 0};
   const bool equal_layers = between(0, 2) > 0;
   for (int l = 0; l < shape.layers; ++l) {
     const bool again = equal_layers && l > 1;
@@ -96,13 +99,16 @@ class StepLike {
     for (int k = 0; k <= shape_.prefetch; ++k) gather(number + static_cast<std::size_t>(k));
     Use& use = uses_[number];
     const BufferId full = gathers_[number];
-    if (use.backward) backward(use, full, number);
-    else forward(use, full, number);
+    if (use.backward)
+      backward(use, full, number);
+    else
+      forward(use, full, number);
   }
 
   void forward(Use& use, BufferId full, std::size_t number) {
     const auto l = at(use.layer);
-    if (use.layer == 0) inputs_.assign(1, builder_.add(numbered("x", number), shape_.stream_bytes, Role::activations)), saved_.clear();
+    if (use.layer == 0)
+      inputs_.assign(1, builder_.add(numbered("x", number), shape_.stream_bytes, Role::activations)), saved_.clear();
     const BufferId out = builder_.add(numbered("y", number), shape_.stream_bytes, Role::activations);
     const BufferId saved = builder_.add(numbered("saved", number), shape_.saved_bytes[l], Role::activations);
     const BufferId workspace = builder_.add(numbered("forward_workspace", number), shape_.workspace_bytes[l]);
@@ -155,7 +161,8 @@ inline Schedule enter_like(const StepShape& shape) {
   for (int l = 0; l < carried; ++l) {
     const Bytes bytes = shape.parameter_bytes[static_cast<std::size_t>(l)];
     const BufferId full = builder.add("carried" + std::to_string(l), bytes, Role::gathered, Lifetime::carried);
-    const BufferId shard = builder.add("shard" + std::to_string(l), bytes / 4 + 1, Role::parameters, Lifetime::persistent);
+    const BufferId shard =
+        builder.add("shard" + std::to_string(l), bytes / 4 + 1, Role::parameters, Lifetime::persistent);
     builder.add(OpKind::gather, StreamId::comm, {shard}, {full});
   }
   return std::move(builder).finish();

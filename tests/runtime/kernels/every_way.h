@@ -1,0 +1,46 @@
+#pragma once
+// The same kernel on every instruction set this CPU has and on 1, 2 and 4 threads.
+
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/threads.h"
+#include "tests/runtime/kernels/guarded_tensor.h"
+
+#include <catch2/catch.hpp>
+
+namespace trireme {
+
+/// Calls run() in every way, each time with `outputs` as they were before the first; requires equal bytes after each,
+/// intact guards, and leaves the outputs of the last. Elements of an output need no value before.
+template <typename Run>
+void run_every_way(std::initializer_list<GuardedTensor*> outputs, Run run) {
+  cpu::set_float_mode();
+  std::vector<GuardedTensor> before, first;
+  for (const GuardedTensor* output : outputs) before.push_back(*output);
+  for (cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2, cpu::Isa::scalar}) {
+    if (isa < cpu::detect_isa()) continue;
+    cpu::select_isa(isa);
+    for (int threads : {1, 2, 4}) {
+      std::size_t i = 0;
+      for (GuardedTensor* output : outputs) *output = before[i++];
+      cpu::set_kernel_threads(threads);
+      run();
+      if (first.empty())
+        for (const GuardedTensor* output : outputs) first.push_back(*output);
+      i = 0;
+      for (const GuardedTensor* output : outputs) {
+        INFO("output " << i << " on " << cpu::name(isa) << ", " << threads << " threads");
+        REQUIRE(output->bytes() == first[i].bytes());
+        REQUIRE(output->guards_intact());
+        ++i;
+      }
+    }
+  }
+  cpu::select_isa(cpu::detect_isa());
+  cpu::set_kernel_threads(1);
+}
+
+}  // namespace trireme
