@@ -68,10 +68,11 @@ void agree(Communicator& communicator, std::string_view name, std::string_view t
     ++number;
   } while (line_0 == line_other && !(rest_0.empty() && rest_other.empty()));
   const std::string place = text_0.find('\n') == std::string::npos ? "" : fmt::format(" line {}:", number);
-  throw AgreedError(ErrorKind::config,
-                    fmt::format("the ranks do not agree on {}:{} rank 0 has '{}', rank {} has '{}'; start all ranks with "
-                                "the same files and flags",
-                                name, place, line_0, *other, line_other));
+  throw AgreedError(
+      ErrorKind::config,
+      fmt::format("the ranks do not agree on {}:{} rank 0 has '{}', rank {} has '{}'; start all ranks with "
+                  "the same files and flags",
+                  name, place, line_0, *other, line_other));
 }
 
 void agree_on_success(Communicator& communicator, const Error* mine) {

@@ -151,8 +151,10 @@ void MpiRun::fail(const std::exception& error) {
   }
   StatusLine line;
   const std::optional<int> dead = ours && ours->kind() == ErrorKind::comm ? status.find_dead() : std::nullopt;
-  if (dead) write_death(line, status, *dead);
-  else line << failure_message(status, error, ours, agreed);
+  if (dead)
+    write_death(line, status, *dead);
+  else
+    line << failure_message(status, error, ours, agreed);
   write_line(line);
   stop_all(code);
 }

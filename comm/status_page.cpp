@@ -92,7 +92,10 @@ void StatusPage::initialise(std::byte* memory, int node_size) {
 }
 
 StatusPage::StatusPage(std::byte* memory, int node_rank, int node_size, int rank, int size)
-    : memory_(reinterpret_cast<Memory*>(aligned(memory))), node_rank_(node_rank), node_size_(node_size), rank_(rank),
+    : memory_(reinterpret_cast<Memory*>(aligned(memory))),
+      node_rank_(node_rank),
+      node_size_(node_size),
+      rank_(rank),
       size_(size) {
   own().rank = rank;
   own().pid = getpid();

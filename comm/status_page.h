@@ -49,22 +49,22 @@ class StatusPage {
   void set_finished();
 
   /// Tells every rank of the node to stop; the first to do so owns the abort word.
-  void raise_abort();                // (signal)
-  bool aborted() const;              // (signal)
+  void raise_abort();    // (signal)
+  bool aborted() const;  // (signal)
   /// Once per node, and only on the rank that owns the abort word: that one prints.
-  bool win_message();                // (signal)
+  bool win_message();  // (signal)
 
   /// A rank of this node whose process has gone without saying so; ranks are numbered as in the world.
-  std::optional<int> find_dead() const;                    // (signal)
+  std::optional<int> find_dead() const;  // (signal)
   /// The rank at the end of the chain of waits that starts at `rank`; none where it leaves the node.
   std::optional<int> end_of_waits(int rank) const;
   /// Notes, for this process's own message, which rank its wait gave up on.
   void blame(int rank) { blamed_ = rank; }
   std::optional<int> blamed() const;
   /// "step 3, op 41 backward unit 4".
-  void describe(StatusLine& line, int rank) const;         // (signal)
+  void describe(StatusLine& line, int rank) const;  // (signal)
   /// "; 3 ranks stopped", or nothing where the run has one rank.
-  void describe_others(StatusLine& line) const;            // (signal)
+  void describe_others(StatusLine& line) const;  // (signal)
 
   int rank() const { return rank_; }
   int size() const { return size_; }

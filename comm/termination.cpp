@@ -18,8 +18,10 @@ void on_terminate(int signal_number) {
     page->raise_abort();
     if (page->win_message()) {
       StatusLine line;
-      if (const std::optional<int> dead = page->find_dead()) write_death(line, *page, *dead);
-      else line << "trireme: terminated by a signal\n";
+      if (const std::optional<int> dead = page->find_dead())
+        write_death(line, *page, *dead);
+      else
+        line << "trireme: terminated by a signal\n";
       write_line(line);
     }
   }

@@ -143,9 +143,15 @@ void Trainer::finish() { executor_->wait(); }
 
 void Trainer::close() {
   // What step carried is not released by any later update: peers may still gather it.
-  device_->submit(comm_stream, [this] { communicator_.barrier(); });
+  on_comm_stream([](Communicator& communicator) { communicator.barrier(); });
+}
+
+void Trainer::on_comm_stream(const std::function<void(Communicator&)>& task) {
+  device_->submit(comm_stream, [this, &task] { task(communicator_); });
   device_->synchronize();
 }
+
+double Trainer::waiting_us() const { return executor_->waiting_us(index_of("step")); }
 
 template <typename Record>
 Record& Trainer::record(std::string_view name) {

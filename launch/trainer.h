@@ -69,6 +69,11 @@ class Trainer {
   /// The most likely token after `tokens` (at most a sequence of them); all ranks call it with the same.
   int choose_next(std::span<const int> tokens);
 
+  /// How long compute waited for events in the last step.
+  double waiting_us() const;
+  /// Runs `task` on the comm stream, to which the communicator belongs, and waits for it.
+  void on_comm_stream(const std::function<void(Communicator&)>& task);
+
   /// Waits for everything that still runs on this rank.
   void finish();
   /// The ordinary end, on all ranks together: peers may read this rank's memory until it returns.

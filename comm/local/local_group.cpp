@@ -93,8 +93,8 @@ class LocalCommunicator final : public Communicator {
 
   std::shared_ptr<LocalGroup::State> state_;
   int rank_;
-  std::int64_t collective_ = 0;                                 // the last one begun
-  std::unordered_map<const void*, std::int64_t> last_reader_;   // exported address -> collective
+  std::int64_t collective_ = 0;                                // the last one begun
+  std::unordered_map<const void*, std::int64_t> last_reader_;  // exported address -> collective
   Random random_;
   std::uint64_t pauses_ = 0;
 };
@@ -120,7 +120,8 @@ class LocalCommunicator::Reading {
     memory_ = static_cast<const std::byte*>(theirs.memory);
     ++shown.readers;
   }
-  Reading(Reading&& other) noexcept : own_(std::exchange(other.own_, nullptr)), peer_(other.peer_), memory_(other.memory_) {}
+  Reading(Reading&& other) noexcept
+      : own_(std::exchange(other.own_, nullptr)), peer_(other.peer_), memory_(other.memory_) {}
   ~Reading() {
     if (!own_) return;
     const Lock lock(own_->state_->mutex);
@@ -147,7 +148,8 @@ void LocalCommunicator::wait(Lock& lock, const char* call, int peer, Ready ready
   const bool aborted = state_->aborted;
   if (came && !aborted) return;
   withdraw(lock);
-  require(!aborted, ErrorKind::comm, "rank {} gave up {} of collective {}: the run was aborted", rank_, call, collective_);
+  require(!aborted, ErrorKind::comm, "rank {} gave up {} of collective {}: the run was aborted", rank_, call,
+          collective_);
   throw Error(ErrorKind::comm, fmt::format("rank {} waited {} s in {} of collective {} for rank {}", rank_,
                                            state_->options.deadline_s, call, collective_, peer));
 }
@@ -193,7 +195,8 @@ void LocalCommunicator::gather(const Gather& gather) {
     const Reading slice(*this, peer, n);
     pause();
     std::memcpy(static_cast<std::byte*>(gather.full.data) + (part.begin - range.begin) * width,
-                slice.memory() + (part.begin - peer * range.slice_elems) * width, static_cast<std::size_t>(part.elems * width));
+                slice.memory() + (part.begin - peer * range.slice_elems) * width,
+                static_cast<std::size_t>(part.elems * width));
   }
   leave(n);
 }
@@ -225,7 +228,8 @@ void LocalCommunicator::release(const void* exported) {
 }
 
 void LocalCommunicator::all_reduce(std::span<std::int64_t> sums) {
-  require(sums.size() <= largest_sum, ErrorKind::bug, "an all_reduce of {} values; at most {}", sums.size(), largest_sum);
+  require(sums.size() <= largest_sum, ErrorKind::bug, "an all_reduce of {} values; at most {}", sums.size(),
+          largest_sum);
   std::array<std::int64_t, largest_sum> total{};
   const std::int64_t n = arrive({"all_reduce", {}, static_cast<Bytes>(sums.size_bytes()), sums.data()});
   for (int peer = 0; peer < size(); ++peer) {
@@ -260,8 +264,8 @@ void LocalCommunicator::receive(std::span<std::byte> bytes, int from) {
   Lock lock(state_->mutex);
   auto& letters = state_->mail[{from, rank_}];
   wait(lock, "receive", from, [&] { return !letters.empty(); });
-  require(letters.front().size() == bytes.size(), ErrorKind::comm, "rank {} expected {} bytes from rank {}, which sent {}",
-          rank_, bytes.size(), from, letters.front().size());
+  require(letters.front().size() == bytes.size(), ErrorKind::comm,
+          "rank {} expected {} bytes from rank {}, which sent {}", rank_, bytes.size(), from, letters.front().size());
   std::copy(letters.front().begin(), letters.front().end(), bytes.begin());
   letters.pop_front();
 }

@@ -40,7 +40,8 @@ MessageEngine::MessageEngine(MPI_Comm group, const MpiOptions& options, StatusPa
 MessageEngine::~MessageEngine() {
   const auto end = Clock::now() + std::chrono::duration<double>(options_.deadline_s);
   try {
-    for (int round = 0; !sends_.requests.empty() && !aborted_ && !(page_ && page_->aborted()) && Clock::now() < end; ++round)
+    for (int round = 0; !sends_.requests.empty() && !aborted_ && !(page_ && page_->aborted()) && Clock::now() < end;
+         ++round)
       if (!test(sends_)) back_off(round);
     if (sends_.requests.empty() && receives_.requests.empty()) MPI_Comm_free(&group_);
   } catch (const Error&) {
@@ -87,8 +88,8 @@ bool MessageEngine::test(Outstanding& outstanding) {
     if (&outstanding != &receives_) continue;
     int bytes = 0;
     mpi_check(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count");
-    require(bytes == message.bytes, ErrorKind::comm, "rank {} sent {} bytes where {} were expected", message.peer, bytes,
-            message.bytes);
+    require(bytes == message.bytes, ErrorKind::comm, "rank {} sent {} bytes where {} were expected", message.peer,
+            bytes, message.bytes);
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < count; ++i) {
@@ -133,8 +134,8 @@ void MessageEngine::check_node(std::string_view call, std::optional<Clock::time_
   const std::optional<int> dead = page_->find_dead();
   if (!dead) return;
   if (!death_seen) death_seen = Clock::now();
-  require(Clock::now() - *death_seen < death_grace, ErrorKind::comm, "rank {} died while rank {} was in {}", *dead, rank_,
-          call);
+  require(Clock::now() - *death_seen < death_grace, ErrorKind::comm, "rank {} died while rank {} was in {}", *dead,
+          rank_, call);
 }
 
 void MessageEngine::poll_until_done(Outstanding& outstanding, const void* exported, std::string_view call) {
@@ -150,8 +151,8 @@ void MessageEngine::poll_until_done(Outstanding& outstanding, const void* export
       last_message = Clock::now();
       continue;
     }
-    require(!aborted_ && !(page_ && page_->aborted()), ErrorKind::comm, "rank {} gave up {} because the run was aborted",
-            rank_, call);
+    require(!aborted_ && !(page_ && page_->aborted()), ErrorKind::comm,
+            "rank {} gave up {} because the run was aborted", rank_, call);
     back_off(round);
     if (round < yields) continue;
     const Clock::time_point now = Clock::now();

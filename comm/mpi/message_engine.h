@@ -65,7 +65,7 @@ class MessageEngine {
   StatusPage* page_;
   int rank_ = 0, size_ = 0;
   Outstanding sends_, receives_;
-  std::vector<int> completed_;         // of MPI_Testsome
+  std::vector<int> completed_;  // of MPI_Testsome
   std::vector<MPI_Status> statuses_;
   std::atomic<bool> aborted_{false};
 };

@@ -44,7 +44,7 @@ class MpiCommunicator final : public Communicator {
   MessageEngine engine_;
   unsigned collective_ = 0;
   std::vector<unsigned> sent_, received_;  // by peer
-  std::vector<ConstView> pieces_;     // of a reduce, in adding order
+  std::vector<ConstView> pieces_;          // of a reduce, in adding order
   std::array<std::int64_t, largest_sum> sums_{};
 };
 
@@ -67,7 +67,8 @@ void MpiCommunicator::gather(const Gather& gather) {
     for (int peer : gather.to)
       if (peer != rank()) engine_.send(mine, own.elems * width, peer, tag, gather.slice.data);
     if (!gather.full.empty())
-      std::memcpy(at(gather.full.data, (own.begin - range.begin) * width), mine, static_cast<std::size_t>(own.elems * width));
+      std::memcpy(at(gather.full.data, (own.begin - range.begin) * width), mine,
+                  static_cast<std::size_t>(own.elems * width));
   }
   engine_.finish_receives("gather");
 }
@@ -96,8 +97,8 @@ void MpiCommunicator::reduce(const Reduce& reduce) {
       pieces_.emplace_back(at(reduce.gradient.data, (own.begin - reduce.range.begin) * width), reduce.wire, own.elems);
       continue;
     }
-    ensure(reduce.staging.bytes() >= (staged + own.elems) * width, "staging of {} bytes is too small for {} contributors",
-           reduce.staging.bytes(), reduce.from.size());
+    ensure(reduce.staging.bytes() >= (staged + own.elems) * width,
+           "staging of {} bytes is too small for {} contributors", reduce.staging.bytes(), reduce.from.size());
     std::byte* piece = at(reduce.staging.data, staged * width);
     engine_.receive(piece, own.elems * width, peer, tag);
     pieces_.emplace_back(piece, reduce.wire, own.elems);

@@ -40,6 +40,9 @@ class Executor {
 
   /// When the ops of the last run of a schedule ran, since its first op started; call after wait().
   Timeline timeline(std::size_t index) const;
+  /// How long compute stood still in the last run of a schedule before ops that wait for events; call after
+  /// wait_compute().
+  double waiting_us(std::size_t index) const;
 
  private:
   struct BoundOp;

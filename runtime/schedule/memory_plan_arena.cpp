@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace trireme::planning {
 namespace {
@@ -119,9 +120,13 @@ std::vector<const Buffer*> ArenaPlanner::alive_at_peak() const {
 OpId ArenaPlanner::peak_op() const {
   if (schedules_.empty()) return 0;
   const std::vector<Interval>& ops = liveness_[peak_.schedule].op_intervals;
-  const auto running = [&](const Interval& op) { return op.first <= peak_.moment && peak_.moment <= op.last; };
-  const auto found = std::find_if(ops.begin(), ops.end(), running);
-  return found == ops.end() ? 0 : static_cast<OpId>(found - ops.begin());
+  // Of the ops that may run then, the one whose time is known best: a compute op, where one runs.
+  std::optional<std::size_t> found;
+  for (std::size_t op = 0; op < ops.size(); ++op) {
+    if (peak_.moment < ops[op].first || ops[op].last < peak_.moment) continue;
+    if (!found || ops[op].last - ops[op].first < ops[*found].last - ops[*found].first) found = op;
+  }
+  return static_cast<OpId>(found.value_or(0));
 }
 
 std::string ArenaPlanner::describe_peak() const {

@@ -18,7 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-bool contains(std::span<const int> ranks, int rank) { return std::find(ranks.begin(), ranks.end(), rank) != ranks.end(); }
+bool contains(std::span<const int> ranks, int rank) {
+  return std::find(ranks.begin(), ranks.end(), rank) != ranks.end();
+}
 
 /// One shard of a flat buffer, exported by gathers.
 struct Shard {
@@ -41,7 +43,8 @@ void gather_and_compare(Communicator& c, const Shard& shard, std::uint64_t versi
   if (!receives) return;
   for (Elems i = 0; i < range.elems; ++i) {
     const float expected = round_to(type, value_at(version, 0, range.begin + i));
-    check(same_bits(full.get(i + 1), expected), fmt::format("gather: element {} of {} is wrong on rank {}", i, range.elems, c.rank()));
+    check(same_bits(full.get(i + 1), expected),
+          fmt::format("gather: element {} of {} is wrong on rank {}", i, range.elems, c.rank()));
   }
   check(std::isnan(full.get(0)) && std::isnan(full.get(range.elems + 1)), "gather wrote outside its range");
 }
@@ -49,23 +52,32 @@ void gather_and_compare(Communicator& c, const Shard& shard, std::uint64_t versi
 /// This rank's part of a reduce, against one chain of f32 sums per element.
 struct Reduction {
   Reduction(Communicator& communicator, DType wire, const FlatRange& range)
-      : c(communicator), own(range.owned_by(c.rank())), gradient(wire, range.elems), accumulator(DType::f32, own.elems),
-        staging(wire, own.elems * c.size()), expected(static_cast<std::size_t>(own.elems)) {}
+      : c(communicator),
+        own(range.owned_by(c.rank())),
+        gradient(wire, range.elems),
+        accumulator(DType::f32, own.elems),
+        staging(wire, own.elems * c.size()),
+        expected(static_cast<std::size_t>(own.elems)) {}
 
   void run(const FlatRange& range, const std::vector<int>& from, bool accumulate, std::uint64_t version) {
     const DType wire = gradient.view().type;
     const bool contributes = contains(from, c.rank());
     if (contributes) gradient.fill(version, c.rank() + 1, range.begin);
-    c.reduce({.gradient = contributes ? gradient.view() : View(), .range = range, .from = from,
-              .accumulator = accumulator.view(), .accumulate = accumulate, .staging = staging.view(), .wire = wire});
+    c.reduce({.gradient = contributes ? gradient.view() : View(),
+              .range = range,
+              .from = from,
+              .accumulator = accumulator.view(),
+              .accumulate = accumulate,
+              .staging = staging.view(),
+              .wire = wire});
     for (Elems i = 0; i < own.elems; ++i) {
       float& sum = expected[static_cast<std::size_t>(i)];
       for (std::size_t j = 0; j < from.size(); ++j) {
         const float term = round_to(wire, value_at(version, from[j] + 1, own.begin + i));
         sum = j == 0 && !accumulate ? term : sum + term;
       }
-      check(same_bits(accumulator.get(i), sum),
-            fmt::format("reduce: element {} of {} is {:a}, not {:a}, on rank {}", i, own.elems, accumulator.get(i), sum, c.rank()));
+      check(same_bits(accumulator.get(i), sum), fmt::format("reduce: element {} of {} is {:a}, not {:a}, on rank {}", i,
+                                                            own.elems, accumulator.get(i), sum, c.rank()));
     }
   }
 
@@ -168,9 +180,11 @@ void late_reader(Communicator& c, std::uint64_t) {
 // Ranks without anything to receive run far ahead of one that sleeps.
 void far_ahead(Communicator& c, std::uint64_t) {
   std::vector<Shard> shards;
-  for (int i = 0; i < 100; ++i) shards.emplace_back(c.rank(), DType::bf16, 64), shards.back().write(static_cast<std::uint64_t>(i));
+  for (int i = 0; i < 100; ++i)
+    shards.emplace_back(c.rank(), DType::bf16, 64), shards.back().write(static_cast<std::uint64_t>(i));
   if (c.rank() == c.size() - 1) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  for (std::size_t i = 0; i < shards.size(); ++i) gather_and_compare(c, shards[i], i, {5, 64 * c.size() - 5, 64}, {c.size() - 1});
+  for (std::size_t i = 0; i < shards.size(); ++i)
+    gather_and_compare(c, shards[i], i, {5, 64 * c.size() - 5, 64}, {c.size() - 1});
   for (Shard& shard : shards) c.release(shard.memory.view().data), shard.memory.poison();
 }
 
@@ -191,7 +205,8 @@ void all_reduces(Communicator& c, std::uint64_t seed) {
 
 std::vector<std::byte> pattern(std::size_t bytes, int salt) {
   std::vector<std::byte> data(bytes);
-  for (std::size_t i = 0; i < bytes; ++i) data[i] = static_cast<std::byte>((i * 131 + static_cast<std::size_t>(salt) * 17) & 0xff);
+  for (std::size_t i = 0; i < bytes; ++i)
+    data[i] = static_cast<std::byte>((i * 131 + static_cast<std::size_t>(salt) * 17) & 0xff);
   return data;
 }
 
@@ -256,16 +271,19 @@ std::string text_of_error(const std::function<void()>& call) {
 void agreements(Communicator& c, std::uint64_t) {
   agree(c, "the configuration", "width = 3\ndepth = 4");
   const int odd = c.size() - 1;
-  const std::string text = text_of_error(
-      [&] { agree(c, "the configuration", c.rank() == odd && odd > 0 ? "width = 3\ndepth = 5" : "width = 3\ndepth = 4"); });
+  const std::string text = text_of_error([&] {
+    agree(c, "the configuration", c.rank() == odd && odd > 0 ? "width = 3\ndepth = 5" : "width = 3\ndepth = 4");
+  });
   const std::string says = fmt::format("line 2: rank 0 has 'depth = 4', rank {} has 'depth = 5'", odd);
   check(odd == 0 ? text.empty() : text.find(says) != std::string::npos, "agree said: " + text);
 
   agree_on_success(c, nullptr);
   const Error mine(ErrorKind::data, "no such file");
   const std::string alone = text_of_error([&] { agree_on_success(c, c.rank() == odd ? &mine : nullptr); });
-  check(alone == (odd == 0 ? "no such file" : fmt::format("rank {}: no such file", odd)), "agree_on_success said: " + alone);
-  check(text_of_error([&] { agree_on_success(c, &mine); }) == "no such file", "an error of all ranks names one of them");
+  check(alone == (odd == 0 ? "no such file" : fmt::format("rank {}: no such file", odd)),
+        "agree_on_success said: " + alone);
+  check(text_of_error([&] { agree_on_success(c, &mine); }) == "no such file",
+        "an error of all ranks names one of them");
 
   const std::vector<std::string> texts = all_gather(c, std::string(static_cast<std::size_t>(c.rank() * 3), 'x'));
   for (std::size_t rank = 0; rank < texts.size(); ++rank) check(texts[rank].size() == rank * 3, "all_gather is wrong");
@@ -312,9 +330,21 @@ std::span<const WaitingCall> waiting_calls() {
       {"gather", [](Communicator& c, int) { gather_large(c, all_ranks(c)); }},
       {"release", [](Communicator& c, int absent) { gather_large(c, {absent}); }},
       {"reduce", [](Communicator& c, int absent) { reduce_from(c, absent); }},
-      {"all_reduce", [](Communicator& c, int) { std::int64_t one = 1; c.all_reduce({&one, 1}); }},
-      {"broadcast", [](Communicator& c, int absent) { std::vector<std::byte> data(10); c.broadcast(data, absent); }},
-      {"receive", [](Communicator& c, int absent) { std::vector<std::byte> data(10); c.receive(data, absent); }},
+      {"all_reduce",
+       [](Communicator& c, int) {
+         std::int64_t one = 1;
+         c.all_reduce({&one, 1});
+       }},
+      {"broadcast",
+       [](Communicator& c, int absent) {
+         std::vector<std::byte> data(10);
+         c.broadcast(data, absent);
+       }},
+      {"receive",
+       [](Communicator& c, int absent) {
+         std::vector<std::byte> data(10);
+         c.receive(data, absent);
+       }},
       {"barrier", [](Communicator& c, int) { c.barrier(); }},
   };
   return calls;

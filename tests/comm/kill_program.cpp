@@ -30,7 +30,9 @@ constexpr Elems slice_elems = 3'000;
 class Victim {
  public:
   Victim(char** arguments, int rank)
-      : fault_(arguments[1]), mine_(rank == std::atoi(arguments[2])), mark_(arguments[5]),
+      : fault_(arguments[1]),
+        mine_(rank == std::atoi(arguments[2])),
+        mark_(arguments[5]),
         moment_(Clock::now() + std::chrono::microseconds(std::atoll(arguments[3]))) {
     if (mine_ && fault_ == "kill")
       std::thread([this] {
@@ -76,13 +78,19 @@ void collectives(StatusPage& page, Communicator& c, const Victim& victim, int un
   std::vector<int> all(size);
   for (std::size_t i = 0; i < size; ++i) all[i] = static_cast<int>(i);
   const FlatRange range{0, slice_elems * c.size(), slice_elems};
-  const auto view = [](std::vector<float>& memory) { return View(memory.data(), DType::f32, static_cast<Elems>(memory.size())); };
+  const auto view = [](std::vector<float>& memory) {
+    return View(memory.data(), DType::f32, static_cast<Elems>(memory.size()));
+  };
 
   page.begin(StreamId::comm, "step", 4 * unit, OpKind::gather, unit);
   c.gather({.slice = view(slice), .range = range, .full = view(full), .to = all});
   victim.communicate();
   page.begin(StreamId::comm, "step", 4 * unit + 1, OpKind::reduce, unit);
-  c.reduce({.gradient = view(gradient), .range = range, .from = all, .accumulator = view(sum), .staging = view(staging),
+  c.reduce({.gradient = view(gradient),
+            .range = range,
+            .from = all,
+            .accumulator = view(sum),
+            .staging = view(staging),
             .wire = DType::f32});
   page.begin(StreamId::comm, "step", 4 * unit + 2, OpKind::release, unit);
   c.release(slice.data());

@@ -15,7 +15,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Runs `body` on every rank; the error of each rank, "" where there was none.
-std::vector<std::string> run_ranks(int size, const LocalOptions& options, const std::function<void(Communicator&)>& body) {
+std::vector<std::string> run_ranks(int size, const LocalOptions& options,
+                                   const std::function<void(Communicator&)>& body) {
   LocalGroup group(size, options);
   std::vector<std::string> errors(static_cast<std::size_t>(size));
   std::vector<std::thread> threads;
@@ -72,7 +73,9 @@ TEST_CASE("local: the conformance suite holds with pauses between reads of peers
     }
 }
 
-TEST_CASE("local: the suite notices swapped contributions", "[comm]") { REQUIRE(notices(Fault::swapped_contributions)); }
+TEST_CASE("local: the suite notices swapped contributions", "[comm]") {
+  REQUIRE(notices(Fault::swapped_contributions));
+}
 TEST_CASE("local: the suite notices a missing arrival", "[comm]") { REQUIRE(notices(Fault::missing_arrival)); }
 // A data race by intent.
 TEST_CASE("local: the suite notices a skipped release", "[comm][race]") { REQUIRE(notices(Fault::skipped_release)); }

@@ -51,8 +51,10 @@ class Tensor {
   }
   void poison() { std::memset(data_, 0xff, static_cast<std::size_t>(elems_ * size_bytes(type_))); }
   void set(Elems i, float value) {
-    if (type_ == DType::bf16) view().as<bf16>()[i] = to_bf16(value);
-    else view().as<float>()[i] = value;
+    if (type_ == DType::bf16)
+      view().as<bf16>()[i] = to_bf16(value);
+    else
+      view().as<float>()[i] = value;
   }
   float get(Elems i) const {
     return type_ == DType::bf16 ? to_f32(ConstView(view()).as<bf16>()[i]) : ConstView(view()).as<float>()[i];
@@ -80,7 +82,8 @@ class Dice {
   /// Some of the ranks, at least one, in random order.
   std::vector<int> some_ranks(int size) {
     std::vector<int> ranks;
-    for (int rank = 0; rank < size; ++rank) ranks.insert(ranks.begin() + between(0, static_cast<Elems>(ranks.size())), rank);
+    for (int rank = 0; rank < size; ++rank)
+      ranks.insert(ranks.begin() + between(0, static_cast<Elems>(ranks.size())), rank);
     ranks.resize(static_cast<std::size_t>(coin() ? size : between(1, size)));
     return ranks;
   }

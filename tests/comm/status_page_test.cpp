@@ -52,7 +52,8 @@ Child run_child(const std::function<void()>& body) {
   close(ends[1]);
   Child child;
   char buffer[256];
-  for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) child.text.append(buffer, static_cast<std::size_t>(n));
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;)
+    child.text.append(buffer, static_cast<std::size_t>(n));
   close(ends[0]);
   waitpid(pid, &child.status, 0);
   return child;
@@ -99,7 +100,7 @@ TEST_CASE("status_page: a chain of waits ends at the rank that waits for nobody"
   node.pages[3]->set_waiting_for(1);
   CHECK(!node.pages[0]->end_of_waits(5));  // leaves the node
   node.pages[3]->set_waiting_for(4);
-  CHECK(node.pages[0]->end_of_waits(5));   // a ring
+  CHECK(node.pages[0]->end_of_waits(5));  // a ring
 }
 
 TEST_CASE("status_page: a process that went away is dead, reaped or not, unless it said that it finished", "[comm]") {

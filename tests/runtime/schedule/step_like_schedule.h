@@ -1,6 +1,8 @@
 #pragma once
 // Schedules that use memory as a training step does, of any size; for tests of the plan.
 
+#include <fmt/format.h>
+
 #include <random>
 #include <string>
 #include <vector>
@@ -73,8 +75,8 @@ class StepLike {
     OpId last_op = -1;
   };
   static std::size_t at(int layer) { return static_cast<std::size_t>(layer); }
-  static std::string numbered(const char* name, std::size_t number) { return name + std::to_string(number); }
-  static std::string numbered(const char* name, int number) { return name + std::to_string(number); }
+  static std::string numbered(const char* name, std::size_t number) { return fmt::format("{}{}", name, number); }
+  static std::string numbered(const char* name, int number) { return fmt::format("{}{}", name, number); }
 
   void uses_of_round(int round) {
     for (int l = 0; l < shape_.layers; ++l) uses_.push_back({round, l, false});
@@ -160,9 +162,9 @@ inline Schedule enter_like(const StepShape& shape) {
   const int carried = shape.carry ? std::min(shape.prefetch + 1, shape.layers) : 0;
   for (int l = 0; l < carried; ++l) {
     const Bytes bytes = shape.parameter_bytes[static_cast<std::size_t>(l)];
-    const BufferId full = builder.add("carried" + std::to_string(l), bytes, Role::gathered, Lifetime::carried);
+    const BufferId full = builder.add(fmt::format("carried{}", l), bytes, Role::gathered, Lifetime::carried);
     const BufferId shard =
-        builder.add("shard" + std::to_string(l), bytes / 4 + 1, Role::parameters, Lifetime::persistent);
+        builder.add(fmt::format("shard{}", l), bytes / 4 + 1, Role::parameters, Lifetime::persistent);
     builder.add(OpKind::gather, StreamId::comm, {shard}, {full});
   }
   return std::move(builder).finish();

@@ -1,0 +1,225 @@
+#include "launch/config.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <sstream>
+#include <type_traits>
+
+#include "launch/config_keys.h"
+#include "runtime/base/error.h"
+
+namespace trireme {
+namespace {
+
+[[noreturn]] void refuse(const std::string& where, const std::string& message) {
+  throw Error(ErrorKind::config, where + ": " + message);
+}
+
+std::string joined(const std::vector<std::string>& words, const char* separator) {
+  return fmt::format("{}", fmt::join(words, separator));
+}
+
+std::string shown(const toml::node& value) {
+  std::ostringstream text;
+  value.visit([&](const auto& v) { text << v; });
+  return text.str();
+}
+
+/// Puts a TOML value into the field of a key, with all checks that concern this key alone.
+class Setter {
+ public:
+  Setter(const ConfigKey& key, const toml::node& value, std::string where)
+      : key_(key), value_(value), where_(std::move(where)) {}
+
+  void operator()(int* field) const {
+    const auto number = value_.value_exact<std::int64_t>();
+    if (!number) wrong("a whole number");
+    check_lowest(static_cast<double>(*number));
+    if (*number > 2147483647) refuse(where_, fmt::format("{} = {}: it must be below 2^31", key_.full_name(), *number));
+    *field = static_cast<int>(*number);
+  }
+  void operator()(double* field) const { *field = number(); }
+  void operator()(float* field) const { *field = static_cast<float>(number()); }
+  void operator()(bool* field) const {
+    const auto flag = value_.value_exact<bool>();
+    if (!flag) wrong("true or false");
+    *field = *flag;
+  }
+  void operator()(std::string* field) const {
+    const auto text = value_.value_exact<std::string>();
+    if (!text) wrong("a text in quotes");
+    if (!key_.choices.empty() && std::find(key_.choices.begin(), key_.choices.end(), *text) == key_.choices.end())
+      refuse(where_, fmt::format("{} = '{}'; use {}", key_.full_name(), *text, joined(key_.choices, ", ")));
+    *field = *text;
+  }
+  void operator()(std::vector<std::string>* field) const {
+    const toml::array* list = value_.as_array();
+    if (!list) wrong("a list of files, for example [\"a.txt\"]");
+    field->clear();
+    for (const toml::node& item : *list) {
+      const auto text = item.value_exact<std::string>();
+      if (!text) wrong("a list of files, for example [\"a.txt\"]");
+      field->push_back(*text);
+    }
+  }
+  void operator()(Family* field) const {
+    const auto text = value_.value_exact<std::string>();
+    for (Family family : {Family::gpt2, Family::llama})
+      if (text && *text == name(family)) {
+        *field = family;
+        return;
+      }
+    refuse(where_, fmt::format("model.family = {}; use \"gpt2\" or \"llama\"", shown(value_)));
+  }
+
+ private:
+  double number() const {
+    const auto number = value_.value<double>();
+    if (!number || !(value_.is_integer() || value_.is_floating_point())) wrong("a number");
+    if (!std::isfinite(*number)) refuse(where_, fmt::format("{} = {}: it must be finite", key_.full_name(), *number));
+    check_lowest(*number);
+    return *number;
+  }
+  void check_lowest(double number) const {
+    if (number < key_.lowest)
+      refuse(where_, fmt::format("{} = {}: it must be at least {}", key_.full_name(), number, key_.lowest));
+  }
+  [[noreturn]] void wrong(const char* expected) const {
+    refuse(where_, fmt::format("{} = {}: expected {}", key_.full_name(), shown(value_), expected));
+  }
+
+  const ConfigKey& key_;
+  const toml::node& value_;
+  std::string where_;
+};
+
+void set(Config& config, std::string_view section, std::string_view name, const toml::node& value, const std::string& where) {
+  const ConfigKey* key = find_key(section, name);
+  if (!key) {
+    const std::string full = fmt::format("{}.{}", section, name);
+    if (const std::string_view capability = later_capability(section, name); !capability.empty())
+      refuse(where, fmt::format("{}: {} is not part of this version; leave the key out", full, capability));
+    refuse(where, fmt::format("unknown key {}; did you mean {}?", full, nearest_key(full).full_name()));
+  }
+  std::visit(Setter(*key, value, where), key->field(config));
+}
+
+void read_file(Config& config, const std::string& path) {
+  if (!std::filesystem::exists(path))
+    throw Error(ErrorKind::config, fmt::format("{}: no such file; give the path of a run's TOML file", path));
+  toml::table file;
+  try {
+    file = toml::parse_file(path);
+  } catch (const toml::parse_error& error) {
+    refuse(fmt::format("{}:{}", path, error.source().begin.line), std::string(error.description()));
+  }
+  for (const auto& [section, body] : file) {
+    const std::string where = fmt::format("{}:{}", path, section.source().begin.line);
+    const toml::table* keys = body.as_table();
+    if (!keys) refuse(where, fmt::format("key {} stands outside a section; sections are model, data, train, ...", section.str()));
+    for (const auto& [key, value] : *keys)
+      set(config, section.str(), key.str(), value, fmt::format("{}:{}", path, key.source().begin.line));
+  }
+}
+
+void apply_override(Config& config, const std::string& text) {
+  const std::size_t dot = text.find('.'), equals = text.find('=');
+  if (text.rfind("--", 0) != 0 || dot == std::string::npos || equals == std::string::npos || dot > equals)
+    throw Error(ErrorKind::config, fmt::format("'{}': write an override as --section.key=value", text));
+  const std::string section = text.substr(2, dot - 2), name = text.substr(dot + 1, equals - dot - 1);
+  const std::string value = text.substr(equals + 1);
+  // A bare word is a text: --model.family=gpt2 needs no quotes.
+  toml::table parsed;
+  try {
+    parsed = toml::parse("value = " + value);
+  } catch (const toml::parse_error&) {
+    parsed.insert("value", value);
+  }
+  set(config, section, name, *parsed.get("value"), text);
+}
+
+void resolve(Config& config) {
+  ModelConfig& model = config.model;
+  if (model.kv_heads == 0) model.kv_heads = model.heads;
+  if (model.ffn == 0)
+    model.ffn = model.family == Family::gpt2 ? 4 * model.width : static_cast<int>(align_up(ceil_div(8L * model.width, 3), 64));
+  if (model.context == 0) model.context = config.train.sequence;
+}
+
+void check_together(const Config& config) {
+  const auto check = [](bool holds, const std::string& message) {
+    if (!holds) throw Error(ErrorKind::config, message);
+  };
+  const TrainConfig& t = config.train;
+  validate(config.model);
+  check(t.global_batch % t.micro_batch == 0,
+        fmt::format("train.global_batch = {} is not divisible by train.micro_batch = {}; both count sequences",
+                    t.global_batch, t.micro_batch));
+  check(t.sequence <= config.model.context, fmt::format("train.sequence = {} is longer than model.context = {}", t.sequence,
+                                                        config.model.context));
+  check(config.data.tokenizer != "byte" || config.model.vocab >= 256,
+        fmt::format("model.vocab = {}: the byte tokenizer needs at least 256", config.model.vocab));
+  check(t.valid_every == 0 || !config.data.valid.empty(),
+        fmt::format("train.valid_every = {} without data.valid; name validation files or set it to 0", t.valid_every));
+  check(t.beta1 < 1 && t.beta2 < 1, fmt::format("train.beta1 = {}, train.beta2 = {}: both must be below 1", t.beta1, t.beta2));
+  check(t.decay_steps <= t.steps, fmt::format("train.decay_steps = {} is more than train.steps = {}", t.decay_steps, t.steps));
+  check(t.schedule != "wsd" || t.decay_steps > 0 || t.steps == 0,
+        "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");
+  if (config.memory.device != "auto") parse_bytes(config.memory.device);
+}
+
+std::string quoted(const std::string& text) {
+  std::ostringstream out;
+  out << toml::value<std::string>(text);
+  return out.str();
+}
+
+std::string print_value(const ConfigField& field) {
+  return std::visit(
+      [](const auto* value) -> std::string {
+        using T = std::remove_cv_t<std::remove_pointer_t<decltype(value)>>;
+        if constexpr (std::is_same_v<T, std::string>) return quoted(*value);
+        else if constexpr (std::is_same_v<T, Family>) return quoted(name(*value));
+        else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          std::vector<std::string> items;
+          for (const std::string& item : *value) items.push_back(quoted(item));
+          return "[" + joined(items, ", ") + "]";
+        } else return fmt::format("{}", *value);
+      },
+      field);
+}
+
+}  // namespace
+
+Config load_config(const std::string& path, const std::vector<std::string>& overrides) {
+  Config config;
+  read_file(config, path);
+  for (const std::string& text : overrides) apply_override(config, text);
+  resolve(config);
+  check_together(config);
+  return config;
+}
+
+std::string print_config(const Config& config) {
+  Config copy = config;
+  std::string text, section;
+  for (const ConfigKey& key : config_keys()) {
+    if (section != key.section) text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", section = key.section);
+    text += fmt::format("{} = {}\n", key.name, print_value(key.field(copy)));
+  }
+  return text;
+}
+
+std::string agreed_text(const Config& config) {
+  Config copy = config;
+  std::string text;
+  for (const ConfigKey& key : config_keys())
+    if (key.agreed) text += fmt::format("{} = {}\n", key.full_name(), print_value(key.field(copy)));
+  return text;
+}
+
+}  // namespace trireme

@@ -1,0 +1,79 @@
+#pragma once
+// The configuration of a run: sections and keys of the TOML file, as the design's chapter 8 names them.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/model_config.h"
+#include "runtime/base/units.h"
+
+namespace trireme {
+
+struct DataConfig {
+  std::vector<std::string> train, valid;
+  std::string tokenizer = "byte", order = "shuffled";
+};
+
+struct TrainConfig {
+  int steps = 200, global_batch = 16, micro_batch = 4, sequence = 256;
+  double lr = 1e-3, min_lr = 1e-4;
+  int warmup = 20;
+  std::string schedule = "cosine";
+  int decay_steps = 0;
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip = 1.0;
+  int seed = 1;
+  int valid_every = 0;
+};
+
+struct ParallelConfig {
+  int prefetch = 1;
+  double deadline_s = 120;
+};
+
+struct MemoryConfig {
+  std::string device = "auto";
+  std::string recompute = "none";
+};
+
+struct PrecisionConfig {
+  std::string compute = "bf16", wire = "bf16";
+};
+
+struct DeviceConfig {
+  std::string kind = "cpu";
+  int threads = 0;
+};
+
+struct LogConfig {
+  std::string dir;
+  int every = 1;
+};
+
+struct Config {
+  ModelConfig model;
+  DataConfig data;
+  TrainConfig train;
+  ParallelConfig parallel;
+  MemoryConfig memory;
+  PrecisionConfig precision;
+  DeviceConfig device;
+  LogConfig log;
+};
+
+/// Reads the file, applies `overrides` ("--section.key=value" each), fills in what depends on other keys (kv_heads, ffn)
+/// and checks everything.
+///
+/// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file, broken
+///         TOML, an unknown key (with the nearest known one), a wrong type, a value out of range, sizes that do not fit
+///         together.
+Config load_config(const std::string& path, const std::vector<std::string>& overrides);
+
+/// The whole configuration as TOML, every key resolved; loading it gives the same configuration.
+std::string print_config(const Config& config);
+
+/// One line per key that the trajectory depends on (marked M in the design), and `parallel.*`: what ranks must agree on.
+std::string agreed_text(const Config& config);
+
+}  // namespace trireme

@@ -1,0 +1,92 @@
+#include "launch/data.h"
+
+#include <algorithm>
+
+#include "runtime/base/error.h"
+#include "runtime/base/random.h"
+
+namespace trireme {
+namespace {
+
+std::span<std::int32_t> sequence_of(const View& field, std::int64_t place, std::int64_t length) {
+  return {field.as<std::int32_t>() + place * length, static_cast<std::size_t>(length)};
+}
+
+}  // namespace
+
+TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary) : sequence_(sequence) {
+  require(!paths.empty(), ErrorKind::data, "no data files; name some in data.train");
+  std::int64_t tokens = 0;
+  for (const std::string& path : paths) {
+    start_.push_back(tokens);
+    const TokenFile& file = files_.emplace_back(path);
+    tokens += file.tokens();
+    const TokenFile::Summary summary = file.summarize();
+    require(summary.largest < vocabulary, ErrorKind::data, "{}: token {} is outside model.vocab = {}", path, summary.largest,
+            vocabulary);
+    summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}\n", path, file.tokens(), summary.hash);
+  }
+  start_.push_back(tokens);
+  sequences_ = (tokens - 1) / sequence;
+  require(sequences_ >= 1, ErrorKind::data, "{} tokens in {} are too few for one sequence of {} and its last target; use more "
+          "data or a smaller train.sequence", tokens, fmt::join(paths, ", "), sequence);
+}
+
+void TokenStream::read_range(std::int64_t first, std::span<std::int32_t> out) const {
+  auto file = static_cast<std::size_t>(std::upper_bound(start_.begin(), start_.end(), first) - start_.begin()) - 1;
+  while (!out.empty()) {
+    const auto count = static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(out.size()), start_[file + 1] - first));
+    files_[file].read(first - start_[file], out.first(count));
+    out = out.subspan(count);
+    first = start_[++file];
+  }
+}
+
+void TokenStream::read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const {
+  read_range(index * sequence_, tokens);
+  std::copy(tokens.begin() + 1, tokens.end(), targets.begin());
+  read_range((index + 1) * sequence_, targets.last(1));
+}
+
+Permutation::Permutation(std::uint64_t seed, std::int64_t epoch, std::int64_t size)
+    : seed_(seed), stream_(fmt::format("data order of epoch {}", epoch)), size_(static_cast<std::uint64_t>(size)) {
+  while ((std::uint64_t{1} << (2 * half_bits_)) < size_) ++half_bits_;
+}
+
+std::int64_t Permutation::operator()(std::int64_t index) const {
+  const Random random(seed_, stream_);
+  const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
+  auto value = static_cast<std::uint64_t>(index);
+  do {
+    std::uint64_t left = value >> half_bits_, right = value & mask;
+    for (std::uint64_t round = 0; round < 6; ++round) {
+      const std::uint64_t mixed = left ^ (random.bits(round << 32 | right) & mask);
+      left = right, right = mixed;
+    }
+    value = left << half_bits_ | right;
+  } while (value >= size_);
+  return static_cast<std::int64_t>(value);
+}
+
+void fill_training(const TokenStream& stream, const DataOrder& order, std::int64_t step, int microbatch, Batch batch) {
+  const std::int64_t length = batch.token_count() / order.micro_batch;
+  for (int place = 0; place < order.micro_batch; ++place) {
+    const std::int64_t number = step * order.global_batch + microbatch * order.micro_batch + place;
+    const std::int64_t epoch = number / stream.sequences(), in_epoch = number % stream.sequences();
+    const std::int64_t index = order.shuffled ? Permutation(order.seed, epoch, stream.sequences())(in_epoch) : in_epoch;
+    stream.read(index, sequence_of(batch.tokens, place, length), sequence_of(batch.targets, place, length));
+  }
+  std::fill_n(batch.weights.as<float>(), batch.token_count(), 1.0f);
+}
+
+void fill_validation(const TokenStream& stream, int micro_batch, int microbatch, Batch batch) {
+  const std::int64_t length = batch.token_count() / micro_batch;
+  for (int place = 0; place < micro_batch; ++place) {
+    const std::int64_t index = static_cast<std::int64_t>(microbatch) * micro_batch + place;
+    const bool exists = index < stream.sequences();
+    stream.read(exists ? index : 0, sequence_of(batch.tokens, place, length), sequence_of(batch.targets, place, length));
+    std::fill_n(batch.weights.as<float>() + place * length, length, exists ? 1.0f : 0.0f);
+  }
+}
+
+}  // namespace trireme

@@ -1,0 +1,61 @@
+#pragma once
+// Which tokens a microbatch holds: a function of (seed, step, microbatch) alone, never of the rank that asks.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "launch/token_file.h"
+#include "models/batch.h"
+
+namespace trireme {
+
+/// Files as one stream of tokens, cut into sequences: sequence i is tokens [i T, i T + T], targets shifted by one.
+class TokenStream {
+ public:
+  /// Errors: Error(data) for no files, damaged ones, tokens of `vocabulary` or more, fewer tokens than one sequence.
+  TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary);
+
+  /// Sequences of one epoch: (tokens - 1) / T.
+  std::int64_t sequences() const { return sequences_; }
+  /// Tokens and targets of one sequence, T each.
+  void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const;
+  /// One line per file: path, tokens, hash. Equal on ranks that see the same data.
+  const std::string& summary() const { return summary_; }
+
+ private:
+  void read_range(std::int64_t first, std::span<std::int32_t> out) const;
+
+  std::vector<TokenFile> files_;
+  std::vector<std::int64_t> start_;  // of each file in the stream
+  std::int64_t sequence_ = 0, sequences_ = 0;
+  std::string summary_;
+};
+
+/// A permutation of [0, size) that needs no memory: a Feistel network over the next power of four, walked until inside.
+/// Equal (seed, epoch) give equal permutations.
+class Permutation {
+ public:
+  Permutation(std::uint64_t seed, std::int64_t epoch, std::int64_t size);
+  std::int64_t operator()(std::int64_t index) const;
+
+ private:
+  std::uint64_t seed_;
+  std::string stream_;
+  std::uint64_t size_;
+  int half_bits_ = 1;
+};
+
+/// Training order: microbatch j of step s holds sequences s * global_batch + j * micro_batch ..., counted through epochs.
+struct DataOrder {
+  bool shuffled = false;
+  std::uint64_t seed = 1;
+  int global_batch = 1, micro_batch = 1;
+};
+void fill_training(const TokenStream& stream, const DataOrder& order, std::int64_t step, int microbatch, Batch batch);
+
+/// Validation order: microbatch j holds sequences j * micro_batch ...; places behind the last sequence have weight 0.
+void fill_validation(const TokenStream& stream, int micro_batch, int microbatch, Batch batch);
+
+}  // namespace trireme

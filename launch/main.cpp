@@ -1,0 +1,156 @@
+// The one binary: commands, and the one place where errors end.
+
+#include <CLI/CLI.hpp>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "comm/bootstrap.h"
+#include "launch/config.h"
+#include "launch/doctor.h"
+#include "launch/plan_report.h"
+#include "launch/settings.h"
+#include "launch/token_file.h"
+#include "launch/train.h"
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+#include "runtime/kernels/cpu/isa.h"
+#include "runtime/schedule/text.h"
+
+namespace trireme {
+namespace {
+
+/// What was typed.
+struct Command {
+  TrainOptions train;
+  int ranks = 1, rank = 0, ranks_per_node = 0;
+  std::string device_memory, schedule = "step", output, tokenizer = "byte";
+  std::vector<std::string> texts;
+  bool json = false;
+};
+
+TrainerSettings settings_of(const Command& command) {
+  Config config = load_config(command.train.config_path, command.train.overrides);
+  if (!command.device_memory.empty()) config.memory.device = command.device_memory;
+  TrainerSettings settings = trainer_settings(config, command.ranks);
+  settings.sample = true;
+  return settings;
+}
+
+void require_ranks(const Command& command) {
+  require(command.ranks >= 1, ErrorKind::config, "--ranks {}: it must be at least 1", command.ranks);
+  require(command.rank >= 0 && command.rank < command.ranks, ErrorKind::config, "--rank {}: ranks are 0 to {}", command.rank,
+          command.ranks - 1);
+  require(command.ranks_per_node >= 0, ErrorKind::config, "--ranks-per-node {}: it must be at least 1", command.ranks_per_node);
+}
+
+void plan(const Command& command) {
+  require_ranks(command);
+  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks);
+  const int per_node = command.ranks_per_node > 0 ? command.ranks_per_node : command.ranks;
+  std::cout << (command.json ? print_plan_json(plans, per_node) : print_plan(plans, per_node));
+}
+
+void schedule(const Command& command) {
+  require_ranks(command);
+  const TrainerSettings settings = settings_of(command);
+  std::vector<RankClass> classes;
+  build_and_check(settings, command.ranks, classes);
+  RankPrograms programs = build_programs(settings, command.rank, command.ranks);
+  plan_run(programs.run, settings.device_memory);
+  check_run({programs.run});
+  const Schedule* found = programs.run.find(command.schedule);
+  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init, enter (with prefetch), step, sample, "
+          "and validate (with data.valid)", command.schedule);
+  std::cout << print(*found);
+}
+
+void tokenize(const Command& command) {
+  require(command.tokenizer == "byte", ErrorKind::config, "--tokenizer {}: this version has byte", command.tokenizer);
+  write_token_file(command.output, command.texts);
+  say(fmt::format("{}: {} tokens", command.output, TokenFile(command.output).tokens()));
+}
+
+void doctor(MpiRun& mpi) {
+  const std::string report = doctor_report(fmt::format("{} ranks, {} on node {}", mpi.size(), mpi.node_size(), mpi.node_name()),
+                                           mpi.node_size());
+  if (mpi.rank() == 0) std::cout << report;
+}
+
+/// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.
+template <typename Run>
+int run_on_all_ranks(int argc, char** argv, Run run) {
+  MpiRun mpi(&argc, &argv);
+  try {
+    run(mpi);
+  } catch (const std::exception& error) {
+    mpi.fail(error);
+  }
+  mpi.finish();
+  return 0;
+}
+
+int run_command(int argc, char** argv) {
+  Command command;
+  CLI::App app("Trireme trains transformers across ranks with ZeRO-3. Any key of the configuration can be given as "
+               "--section.key=value.", "trireme");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", TRIREME_VERSION);
+
+  CLI::App& train_app = *app.add_subcommand("train", "train a model: mpirun -n 2 trireme train run.toml");
+  train_app.add_option("config", command.train.config_path, "TOML file")->required();
+  train_app.add_option("--sample", command.train.sample, "text to continue at the end");
+  CLI::App& plan_app = *app.add_subcommand("plan", "bytes of every rank, before anything runs");
+  CLI::App& schedule_app = *app.add_subcommand("schedule", "the printed program of one rank");
+  for (CLI::App* sub : {&plan_app, &schedule_app}) {
+    sub->add_option("config", command.train.config_path, "TOML file")->required();
+    sub->add_option("--ranks", command.ranks, "ranks of the run");
+    sub->add_option("--device-memory", command.device_memory, "refuse more than this, for example 80GiB");
+  }
+  plan_app.add_option("--ranks-per-node", command.ranks_per_node, "ranks that share a node; all, unless given");
+  plan_app.add_flag("--json", command.json, "for scripts");
+  schedule_app.add_option("--rank", command.rank, "whose program");
+  schedule_app.add_option("--schedule", command.schedule, "init, enter, step, validate or sample");
+  CLI::App& tokenize_app = *app.add_subcommand("tokenize", "text files to one token file");
+  tokenize_app.add_option("files", command.texts, "text files")->required();
+  tokenize_app.add_option("--tokenizer", command.tokenizer, "byte");
+  tokenize_app.add_option("-o,--output", command.output, "the token file")->required();
+  app.add_subcommand("doctor", "what a run on this machine would meet");
+  for (CLI::App* sub : {&train_app, &plan_app, &schedule_app}) sub->allow_extras();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : exit_code(ErrorKind::config);
+  }
+  for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
+
+  if (app.got_subcommand("train"))
+    return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
+  if (app.got_subcommand("doctor")) return run_on_all_ranks(argc, argv, doctor);
+  if (app.got_subcommand("plan")) plan(command);
+  if (app.got_subcommand("schedule")) schedule(command);
+  if (app.got_subcommand("tokenize")) tokenize(command);
+  return 0;
+}
+
+// For tests: a slower instruction set than this CPU's best, which must not change a bit.
+void select_instruction_set() {
+  if (const char* isa = std::getenv("TRIREME_ISA")) cpu::select_isa(cpu::parse_isa(isa));
+}
+
+}  // namespace
+}  // namespace trireme
+
+int main(int argc, char** argv) {
+  try {
+    trireme::select_instruction_set();
+    return trireme::run_command(argc, argv);
+  } catch (const trireme::Error& error) {
+    fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
+    return exit_code(error.kind());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "trireme: {}: {}\n", name(trireme::ErrorKind::bug), error.what());
+    return exit_code(trireme::ErrorKind::bug);
+  }
+}

@@ -1,0 +1,55 @@
+#include "launch/settings.h"
+
+#include <sched.h>
+#include <xxhash.h>
+
+#include <algorithm>
+
+namespace trireme {
+namespace {
+
+/// Raised whenever a kernel's order of sums or rounding changes.
+constexpr int kernel_version = 1;
+
+}  // namespace
+
+int usable_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+}
+
+TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
+  const TrainConfig& train = config.train;
+  TrainerSettings settings;
+  settings.model = config.model;
+  settings.sequence = train.sequence;
+  settings.micro_batch = train.micro_batch;
+  settings.global_batch = train.global_batch;
+  settings.compute = parse_dtype(config.precision.compute);
+  settings.wire = parse_dtype(config.precision.wire);
+  settings.optimizer = {.beta1 = train.beta1, .beta2 = train.beta2, .eps = train.eps, .weight_decay = train.weight_decay,
+                        .clip = train.clip};
+  settings.seed = static_cast<std::uint64_t>(train.seed);
+  settings.threads = config.device.threads > 0 ? config.device.threads : std::max(1, usable_cpus() / ranks_on_node);
+  settings.prefetch = config.parallel.prefetch;
+  settings.recompute = parse_recompute(config.memory.recompute);
+  settings.messages = true;
+  settings.validate = !config.data.valid.empty();
+  if (config.memory.device != "auto") settings.device_memory = parse_bytes(config.memory.device);
+  return settings;
+}
+
+LrSchedule lr_schedule(const Config& config) {
+  const TrainConfig& train = config.train;
+  return {.shape = parse_lr_shape(train.schedule), .lr = train.lr, .min_lr = train.min_lr, .warmup = train.warmup,
+          .steps = train.steps, .decay_steps = train.decay_steps};
+}
+
+std::string numerics_fingerprint(const Config& config) {
+  const std::string text = fmt::format("cpu kernels {} compute {} wire {}", kernel_version, config.precision.compute,
+                                       config.precision.wire);
+  return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
+}
+
+}  // namespace trireme

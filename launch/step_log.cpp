@@ -1,0 +1,90 @@
+#include "launch/step_log.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "runtime/base/error.h"
+#include "runtime/base/log.h"
+
+namespace trireme {
+namespace {
+
+// JSON has no NaN; a loss that is none is null.
+nlohmann::ordered_json number(double x) { return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(); }
+
+}  // namespace
+
+std::string print_step(const StepLine& line) {
+  return fmt::format(
+      "step={} loss={:.6f} grad_norm={:.4f} lr={:.3e} tokens_per_s={:.0f} step_ms={:.1f} exposed_comm_ms={:.2f} "
+      "skew_ms={:.2f} mfu={:.3f}",
+      line.step, line.loss, line.grad_norm, line.lr, line.tokens_per_s, line.step_ms, line.exposed_comm_ms, line.skew_ms,
+      line.mfu);
+}
+
+std::string print_step_json(const StepLine& line) {
+  const nlohmann::ordered_json json = {{"step", line.step},
+                                       {"loss", number(line.loss)},
+                                       {"grad_norm", number(line.grad_norm)},
+                                       {"lr", line.lr},
+                                       {"tokens_per_s", line.tokens_per_s},
+                                       {"step_ms", line.step_ms},
+                                       {"exposed_comm_ms", line.exposed_comm_ms},
+                                       {"skew_ms", line.skew_ms},
+                                       {"mfu", line.mfu},
+                                       {"loss_hex", fmt::format("{:a}", line.loss)},
+                                       {"grad_norm_hex", fmt::format("{:a}", line.grad_norm)}};
+  return json.dump();
+}
+
+StepLog::StepLog(const std::string& dir, int every, std::int64_t steps)
+    : every_(every), steps_(steps), terminal_(::isatty(STDOUT_FILENO) == 1) {
+  if (dir.empty()) return;
+  std::error_code failed;
+  std::filesystem::create_directories(dir, failed);
+  require(!failed, ErrorKind::data, "log.dir = {}: cannot be made: {}", dir, failed.message());
+  path_ = dir + "/steps.jsonl";
+  file_ = std::fopen(path_.c_str(), "w");
+  require(file_ != nullptr, ErrorKind::data, "{}: cannot be written: {}", path_, std::strerror(errno));
+}
+
+StepLog::~StepLog() {
+  if (file_) std::fclose(file_);
+}
+
+void StepLog::step(const StepLine& line) {
+  spent_ms_ += line.step_ms;
+  ++seen_;
+  if (file_) write(print_step_json(line));
+  const bool is_due = line.step % every_ == 0 || line.step + 1 == steps_;
+  if (terminal_) std::fputs("\r\033[K", stdout);
+  if (is_due) say(print_step(line));
+  if (terminal_) progress(line);
+}
+
+void StepLog::validation(std::int64_t step, double loss) {
+  if (terminal_) std::fputs("\r\033[K", stdout);
+  say(fmt::format("step={} valid_loss={:.6f}", step, loss));
+  if (file_) write(nlohmann::ordered_json{{"step", step}, {"valid_loss", number(loss)}, {"valid_loss_hex", fmt::format("{:a}", loss)}}.dump());
+}
+
+// One line that overwrites itself, with the time that is left at the pace so far.
+void StepLog::progress(const StepLine& line) {
+  const double left_s = spent_ms_ / static_cast<double>(seen_) * static_cast<double>(steps_ - line.step - 1) / 1000;
+  fmt::print("{}/{} steps, {:.0f}:{:02.0f} left", line.step + 1, steps_, std::floor(left_s / 60), std::fmod(left_s, 60.0));
+  if (line.step + 1 == steps_) std::fputs("\n", stdout);
+  std::fflush(stdout);
+}
+
+void StepLog::write(const std::string& json) {
+  const bool written = std::fputs((json + "\n").c_str(), file_) >= 0 && std::fflush(file_) == 0;
+  require(written, ErrorKind::data, "{}: cannot be written: {}", path_, std::strerror(errno));
+}
+
+}  // namespace trireme

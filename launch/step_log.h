@@ -1,0 +1,47 @@
+#pragma once
+// What a run says of each step: a line for people, the same as JSON for programs.
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+namespace trireme {
+
+/// One step, as printed and as written to steps.jsonl.
+struct StepLine {
+  std::int64_t step = 0;
+  double loss = 0, grad_norm = 0, lr = 0;
+  double tokens_per_s = 0, step_ms = 0, exposed_comm_ms = 0, skew_ms = 0;
+  double mfu = 0;  // model flops over time x ranks x threads x register peak
+};
+
+std::string print_step(const StepLine& line);
+/// The same keys; loss and grad_norm also as exact hex floats.
+std::string print_step_json(const StepLine& line);
+
+/// Writes step lines where they belong, from the rank that speaks.
+class StepLog {
+ public:
+  /// `dir`: where steps.jsonl goes, made if missing; empty: nowhere. Every `every`th step is printed, and the last.
+  /// Errors: Error(data) when the folder or the file cannot be made.
+  StepLog(const std::string& dir, int every, std::int64_t steps);
+  ~StepLog();
+  StepLog(const StepLog&) = delete;
+
+  void step(const StepLine& line);
+  void validation(std::int64_t step, double loss);
+
+ private:
+  void progress(const StepLine& line);
+  void write(const std::string& json);
+
+  std::string path_;
+  std::FILE* file_ = nullptr;
+  int every_;
+  std::int64_t steps_;
+  bool terminal_;
+  double spent_ms_ = 0;
+  std::int64_t seen_ = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,173 @@
+#include "launch/token_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "runtime/base/error.h"
+
+namespace trireme {
+namespace {
+
+constexpr Bytes buffer_bytes = 256 * KiB;
+
+// Reads exactly `bytes`, or says how the file fell short.
+void read_exactly(int descriptor, const std::string& path, Bytes offset, void* out, Bytes bytes) {
+  auto* at = static_cast<char*>(out);
+  while (bytes > 0) {
+    const ssize_t got = ::pread(descriptor, at, static_cast<std::size_t>(bytes), offset);
+    if (got < 0 && errno == EINTR) continue;
+    require(got >= 0, ErrorKind::data, "{}: cannot read: {}", path, std::strerror(errno));
+    require(got > 0, ErrorKind::data, "{}: ends at byte {}, {} bytes early; was it changed during the run?", path, offset,
+            bytes);
+    at += got, offset += got, bytes -= got;
+  }
+}
+
+Bytes size_of(int descriptor, const std::string& path) {
+  struct stat status {};
+  require(::fstat(descriptor, &status) == 0, ErrorKind::data, "{}: {}", path, std::strerror(errno));
+  require(S_ISREG(status.st_mode), ErrorKind::data, "{}: not a file; name text or .bin files", path);
+  return status.st_size;
+}
+
+template <typename Raw>
+void widen(const void* raw, std::span<std::int32_t> out) {
+  const auto* values = static_cast<const Raw*>(raw);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<std::int32_t>(values[i]);
+}
+
+void widen(Bytes width, const void* raw, std::span<std::int32_t> out) {
+  if (width == 1) widen<std::uint8_t>(raw, out);
+  else if (width == 2) widen<std::uint16_t>(raw, out);
+  else widen<std::uint32_t>(raw, out);
+}
+
+/// A file that is there whole or not at all.
+class NewFile {
+ public:
+  explicit NewFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part") {
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    check(descriptor_ >= 0, "cannot be created");
+  }
+  ~NewFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    if (!kept_) ::unlink(temporary_.c_str());
+  }
+  void write(const void* data, Bytes bytes) {
+    const auto* at = static_cast<const char*>(data);
+    while (bytes > 0) {
+      const ssize_t put = ::write(descriptor_, at, static_cast<std::size_t>(bytes));
+      if (put < 0 && errno == EINTR) continue;
+      check(put > 0, "cannot be written");
+      at += put, bytes -= put;
+    }
+  }
+  void keep() {
+    check(::fsync(descriptor_) == 0, "cannot be flushed to disk");
+    check(::rename(temporary_.c_str(), path_.c_str()) == 0, "cannot be renamed into place");
+    kept_ = true;
+  }
+
+ private:
+  void check(bool holds, const char* what) const {
+    require(holds, ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what, std::strerror(errno));
+  }
+  std::string path_, temporary_;
+  int descriptor_ = -1;
+  bool kept_ = false;
+};
+
+}  // namespace
+
+TokenFile::TokenFile(const std::string& path) : path_(path) {
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  require(descriptor_ >= 0, ErrorKind::data, "{}: {}; check data.train and data.valid", path, std::strerror(errno));
+  try {
+    const Bytes size = size_of(descriptor_, path);
+    require(size > 0, ErrorKind::data, "{}: the file is empty", path);
+    tokens_ = size;
+    if (std::filesystem::path(path).extension() != ".bin") return;
+    require(size >= token_file_header_bytes, ErrorKind::data, "{}: {} bytes are too few for the header of a token file ({})",
+            path, size, token_file_header_bytes);
+    std::array<std::int32_t, 256> header{};
+    read_exactly(descriptor_, path, 0, header.data(), token_file_header_bytes);
+    require(header[0] == token_file_magic, ErrorKind::data, "{}: starts with {}, not with {}: no token file; text needs "
+            "another name than .bin", path, header[0], token_file_magic);
+    require(header[1] == 1 || header[1] == 2, ErrorKind::data, "{}: version {} is neither 1 (uint16) nor 2 (uint32)", path,
+            header[1]);
+    width_ = header[1] == 1 ? 2 : 4;
+    start_ = token_file_header_bytes;
+    tokens_ = static_cast<std::uint32_t>(header[2]);
+    require(size == start_ + tokens_ * width_, ErrorKind::data, "{}: the header promises {} tokens ({} bytes), the file has {} "
+            "bytes; it is damaged, write it again", path, tokens_, start_ + tokens_ * width_, size);
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+TokenFile::~TokenFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+TokenFile::TokenFile(TokenFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), width_(other.width_),
+      start_(other.start_), tokens_(other.tokens_) {}
+
+void TokenFile::read(std::int64_t first, std::span<std::int32_t> out) const {
+  // Raw tokens are never wider than int32: they are read into the end of `out` and widened towards its start.
+  auto* raw = reinterpret_cast<char*>(out.data()) + static_cast<Bytes>(out.size()) * (4 - width_);
+  read_exactly(descriptor_, path_, start_ + first * width_, raw, static_cast<Bytes>(out.size()) * width_);
+  widen(width_, raw, out);
+}
+
+TokenFile::Summary TokenFile::summarize() const {
+  const auto buffer = std::make_unique<std::int32_t[]>(static_cast<std::size_t>(buffer_bytes) / 4);
+  const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  Summary summary;
+  for (std::int64_t first = 0; first < tokens_;) {
+    const std::span<std::int32_t> part(buffer.get(), static_cast<std::size_t>(std::min<std::int64_t>(buffer_bytes / 4, tokens_ - first)));
+    read(first, part);
+    XXH3_64bits_update(state.get(), part.data(), part.size_bytes());
+    for (std::int32_t token : part)
+      summary.largest = std::max<std::int64_t>(summary.largest, static_cast<std::uint32_t>(token));
+    first += static_cast<std::int64_t>(part.size());
+  }
+  summary.hash = XXH3_64bits_digest(state.get());
+  return summary;
+}
+
+void write_token_file(const std::string& path, std::span<const std::string> text_files) {
+  std::vector<TokenFile> files;
+  std::int64_t tokens = 0;
+  for (const std::string& text : text_files) tokens += files.emplace_back(text).tokens();
+  require(tokens < 2147483648LL, ErrorKind::data, "{}: {} tokens are more than one token file holds (2^31 - 1); split it", path,
+          tokens);
+  NewFile out(path);
+  std::array<std::int32_t, 256> header{token_file_magic, 1, static_cast<std::int32_t>(tokens)};
+  out.write(header.data(), token_file_header_bytes);
+  std::vector<std::int32_t> wide(static_cast<std::size_t>(buffer_bytes) / 4);
+  std::vector<std::uint16_t> narrow(wide.size());
+  for (const TokenFile& file : files)
+    for (std::int64_t first = 0; first < file.tokens();) {
+      const auto count = static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(wide.size()), file.tokens() - first));
+      file.read(first, {wide.data(), count});
+      std::copy_n(wide.begin(), count, narrow.begin());
+      out.write(narrow.data(), static_cast<Bytes>(count) * 2);
+      first += static_cast<std::int64_t>(count);
+    }
+  out.keep();
+}
+
+}  // namespace trireme

@@ -1,0 +1,52 @@
+#pragma once
+// Tokens on disk: text read as bytes, or the common .bin layout. Read with pread, never mapped.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/base/units.h"
+
+namespace trireme {
+
+/// The .bin layout: 256 int32 of header (magic, version, token count, zeros), then tokens: uint16 in version 1, uint32 in
+/// version 2.
+inline constexpr std::int32_t token_file_magic = 20240520;
+inline constexpr Bytes token_file_header_bytes = 256 * 4;
+
+/// An open file of tokens. Reading is safe from any thread.
+class TokenFile {
+ public:
+  /// A path that ends in .bin is a token file; any other file is text, whose bytes are the tokens.
+  /// Errors: Error(data) with path, what is wrong and what to do: missing, unreadable, empty, damaged header, a length that
+  /// is not the header's.
+  explicit TokenFile(const std::string& path);
+  ~TokenFile();
+  TokenFile(TokenFile&& other) noexcept;
+  TokenFile(const TokenFile&) = delete;
+
+  std::int64_t tokens() const { return tokens_; }
+  const std::string& path() const { return path_; }
+  /// Tokens [first, first + out.size()). Errors: Error(data) when the file got shorter.
+  void read(std::int64_t first, std::span<std::int32_t> out) const;
+
+  /// xxh3 of the whole content, and the largest token. Reads the file once.
+  struct Summary {
+    std::uint64_t hash = 0;
+    std::int64_t largest = 0;
+  };
+  Summary summarize() const;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  Bytes width_ = 1, start_ = 0;  // of a token; of the first one
+  std::int64_t tokens_ = 0;
+};
+
+/// Writes tokens as a version 1 file: to a temporary name, flushed, then renamed, so that no half a file is ever seen.
+/// Errors: Error(data) with path and reason (a full disk too); the temporary file is removed.
+void write_token_file(const std::string& path, std::span<const std::string> text_files);
+
+}  // namespace trireme

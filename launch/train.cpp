@@ -1,0 +1,264 @@
+#include "launch/train.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "comm/agreement.h"
+#include "comm/status_observer.h"
+#include "launch/data.h"
+#include "launch/memory_limit.h"
+#include "launch/remainder.h"
+#include "launch/settings.h"
+#include "launch/step_log.h"
+#include "launch/trainer.h"
+#include "models/describe.h"
+#include "runtime/base/log.h"
+#include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/register_peak.h"
+#include "runtime/schedule/trace.h"
+#include "shard/state_hash.h"
+
+namespace trireme {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+
+// What fails on one rank fails on all, with one message.
+template <typename Make>
+auto on_all_ranks(Communicator& communicator, Make make) {
+  std::optional<decltype(make())> made;
+  std::optional<Error> error;
+  try {
+    made.emplace(make());
+  } catch (const Error& e) {
+    error = e;
+  }
+  agree_on_success(communicator, error ? &*error : nullptr);
+  return std::move(*made);
+}
+
+/// Everything that a run needs before its first step, the same on all ranks.
+struct Inputs {
+  Config config;
+  TokenStream train;
+  std::optional<TokenStream> valid;
+};
+
+Inputs read_inputs(const TrainOptions& options) {
+  Config config = load_config(options.config_path, options.overrides);
+  TokenStream train(config.data.train, config.train.sequence, config.model.vocab);
+  std::optional<TokenStream> valid;
+  if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab);
+  return {std::move(config), std::move(train), std::move(valid)};
+}
+
+class Training {
+ public:
+  Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Communicator& communicator);
+
+  void run();
+
+ private:
+  bool speaks() const { return mpi_.rank() == 0; }
+  void say_start() const;
+  void check_memory();
+  void step(std::int64_t step);
+  void validate(std::int64_t step);
+  std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
+  void write_trace();
+  void continue_sample();
+
+  MpiRun& mpi_;
+  const TrainOptions& options_;
+  Inputs inputs_;
+  Communicator& communicator_;
+  TrainerSettings settings_;
+  LrSchedule lr_;
+  double peak_flops_ = 0;
+  StatusObserver observer_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<StepLog> log_;
+};
+
+Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Communicator& communicator)
+    : mpi_(mpi), options_(options), inputs_(std::move(inputs)), communicator_(communicator),
+      settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
+      observer_(mpi.page()) {
+  settings_.sample = !options.sample.empty();
+  peak_flops_ = cpu::register_peak_flops(settings_.compute);
+  check_memory();
+  if (speaks()) say_start();
+  const Config& config = inputs_.config;
+  const DataOrder order{.shuffled = config.data.order == "shuffled", .seed = settings_.seed,
+                        .global_batch = settings_.global_batch, .micro_batch = settings_.micro_batch};
+  const auto train = [this, order](std::int64_t step, int microbatch, Batch batch) {
+    fill_training(inputs_.train, order, step, microbatch, batch);
+  };
+  const auto valid = [this](std::int64_t, int microbatch, Batch batch) {
+    fill_validation(*inputs_.valid, settings_.micro_batch, microbatch, batch);
+  };
+  OpObserver* const observers[] = {&observer_};
+  trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_cpu_device(stream_count, settings_.threads),
+                                       observers);
+  if (speaks()) log_ = std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps);
+}
+
+// The node's arenas against what the node has, before a page is taken.
+void Training::check_memory() {
+  RankPrograms programs = build_programs(settings_, mpi_.rank(), mpi_.size());
+  const Bytes own = plan_run(programs.run, settings_.device_memory).device.peak_bytes + process_remainder_bytes;
+  const Bytes available = available_memory_bytes();
+  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_name(), own));
+  Bytes node = 0;
+  for (const std::string& line : all) {
+    const std::size_t space = line.rfind(' ');
+    if (line.substr(0, space) == mpi_.node_name()) node += std::stoll(line.substr(space + 1));
+  }
+  std::optional<Error> error;
+  if (node > available)
+    error = Error(ErrorKind::plan,
+                  fmt::format("the {} ranks of node {} need {} and it has {} left; use memory.recompute = \"block\", a smaller "
+                              "train.micro_batch, or more nodes", mpi_.node_size(), mpi_.node_name(), format_bytes(node),
+                              format_bytes(available)));
+  agree_on_success(communicator_, error ? &*error : nullptr);
+}
+
+void Training::say_start() const {
+  const Config& config = inputs_.config;
+  say(print_config(config));
+  say(fmt::format("data:\n{}{}", inputs_.train.summary(), inputs_.valid ? inputs_.valid->summary() : ""));
+  say(fmt::format("model: {} parameters; {} ranks x {} threads; instruction set {}; peak {:.1f} GF/s a thread",
+                  parameter_count(config.model), mpi_.size(), settings_.threads, cpu::name(cpu::active_isa()),
+                  peak_flops_ / 1e9));
+  say(fmt::format("numerics={}", numerics_fingerprint(config)));
+}
+
+void Training::step(std::int64_t step) {
+  mpi_.page().set_step(step);
+  const auto start = Clock::now();
+  const StepReport report = trainer_->step(step, lr_.at(step));
+  const double step_ms = ms_since(start);
+  if (!log_) {
+    require(report.applied, ErrorKind::numeric, "step {}: loss or gradient norm is not finite", step);
+    return;
+  }
+  const ModelSpec& model = trainer_->rank_programs().model;
+  const double tokens = static_cast<double>(settings_.global_batch) * settings_.sequence;
+  const double microbatch_tokens = static_cast<double>(settings_.micro_batch) * settings_.sequence;
+  const double flops = flops_per_token(model, microbatch_tokens) * tokens;
+  const double machine = peak_flops_ * mpi_.size() * settings_.threads;
+  log_->step({.step = step, .loss = report.loss, .grad_norm = report.gradient_norm, .lr = report.learning_rate,
+              .tokens_per_s = tokens / step_ms * 1000, .step_ms = step_ms,
+              .exposed_comm_ms = trainer_->waiting_us() / 1000, .mfu = flops / (step_ms / 1000) / machine});
+  require(report.applied, ErrorKind::numeric, "step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at "
+          "the data", step, report.loss, report.gradient_norm);
+}
+
+void Training::validate(std::int64_t step) {
+  const auto microbatches = ceil_div(inputs_.valid->sequences(), settings_.micro_batch);
+  ExactSum loss;
+  std::int64_t valid_tokens = 0;
+  for (std::int64_t first = 0; first < microbatches; first += mpi_.size())
+    trainer_->validate_round(static_cast<int>(first), loss, valid_tokens);
+  if (log_) log_->validation(step, loss.value() / static_cast<double>(valid_tokens));
+}
+
+std::uint64_t Training::hash(std::vector<std::vector<std::uint64_t>> own) {
+  // Lists travel as text of bytes: the count of each, then the hashes.
+  std::string bytes;
+  for (const std::vector<std::uint64_t>& list : own) {
+    const std::uint64_t count = list.size();
+    bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
+    bytes.append(reinterpret_cast<const char*>(list.data()), list.size() * sizeof(std::uint64_t));
+  }
+  std::vector<std::string> all;
+  trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, bytes); });
+  std::vector<std::vector<std::vector<std::uint64_t>>> by_rank;
+  for (const std::string& rank : all) {
+    by_rank.emplace_back();
+    for (std::size_t at = 0; at < rank.size();) {
+      std::uint64_t count = 0;
+      std::memcpy(&count, rank.data() + at, sizeof count);
+      std::vector<std::uint64_t>& list = by_rank.back().emplace_back(count);
+      std::memcpy(list.data(), rank.data() + at + sizeof count, count * sizeof(std::uint64_t));
+      at += (count + 1) * sizeof(std::uint64_t);
+    }
+  }
+  return combine_hashes(by_rank);
+}
+
+void Training::write_trace() {
+  const std::string& dir = inputs_.config.log.dir;
+  if (!speaks() || dir.empty() || inputs_.config.train.steps == 0) return;
+  const Schedule& step = *trainer_->programs().find("step");
+  const ModelSpec& model = trainer_->rank_programs().model;
+  // On paper compute runs at the register peak, and bytes move at 10 GB/s.
+  const Timeline planned = plan_timeline(step, [&](OpId id) {
+    const Op& op = step.ops[static_cast<std::size_t>(id)];
+    double us = 1 + static_cast<double>(op.bytes) / 10e3;
+    if (op.stream == StreamId::compute && op.unit && op.segment) {
+      const SegmentSpec& segment = model.units[static_cast<std::size_t>(*op.unit)].segments[static_cast<std::size_t>(*op.segment)];
+      const double flops = op.kind == OpKind::backward ? segment.backward_flops
+                           : op.kind == OpKind::forward_backward ? segment.forward_flops + segment.backward_flops
+                                                                 : segment.forward_flops;
+      us += flops / (peak_flops_ * settings_.threads) * 1e6;
+    }
+    return us;
+  });
+  const Timeline measured = trainer_->timeline("step");
+  const TraceRow rows[] = {{"rank 0 planned", &step, &planned}, {"rank 0 measured, last step", &step, &measured}};
+  std::ofstream(dir + "/trace.json") << print_trace(rows);
+}
+
+void Training::continue_sample() {
+  if (options_.sample.empty()) return;
+  std::string text = options_.sample;
+  const auto window = static_cast<std::size_t>(settings_.sequence);
+  for (int i = 0; i < options_.sample_tokens; ++i) {
+    // The last tokens that fit: the whole context for each token.
+    const std::string context = text.size() > window ? text.substr(text.size() - window) : text;
+    std::vector<int> tokens;
+    for (const char c : context) tokens.push_back(static_cast<unsigned char>(c));
+    text += static_cast<char>(trainer_->choose_next(tokens));
+  }
+  if (speaks()) say(fmt::format("sample:\n{}", text));
+}
+
+void Training::run() {
+  const Config& config = inputs_.config;
+  const int steps = config.train.steps, valid_every = config.train.valid_every;
+  for (int s = 0; s < steps; ++s) {
+    step(s);
+    if (valid_every > 0 && (s + 1) % valid_every == 0) validate(s);
+  }
+  if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(steps - 1);
+  write_trace();
+  continue_sample();
+  const std::uint64_t weights = hash(trainer_->hash_weights()), state = hash(trainer_->hash_states());
+  if (speaks()) say(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
+  trainer_->close();
+}
+
+}  // namespace
+
+void train(MpiRun& mpi, const TrainOptions& options) {
+  double deadline_s = ParallelConfig().deadline_s;
+  // Before the configurations are known to be equal the deadline is the default.
+  const std::unique_ptr<Communicator> first = mpi.make_communicator({.deadline_s = deadline_s});
+  Inputs inputs = on_all_ranks(*first, [&] { return read_inputs(options); });
+  agree(*first, "the configuration", agreed_text(inputs.config));
+  agree(*first, "the program", fmt::format("trireme {} numerics {}", TRIREME_VERSION, numerics_fingerprint(inputs.config)));
+  agree(*first, "the data", inputs.train.summary() + (inputs.valid ? inputs.valid->summary() : ""));
+  deadline_s = inputs.config.parallel.deadline_s;
+  const std::unique_ptr<Communicator> communicator = mpi.make_communicator({.deadline_s = deadline_s});
+  Training(mpi, options, std::move(inputs), *communicator).run();
+}
+
+}  // namespace trireme
