@@ -144,13 +144,13 @@ void MpiRun::fail(const std::exception& error) {
   const bool agreed = dynamic_cast<const AgreedError*>(&error) != nullptr;
   const int code = exit_code(ours ? ours->kind() : ErrorKind::bug);
   StatusPage& status = page();
+  const std::optional<int> dead = ours && ours->kind() == ErrorKind::comm ? status.find_dead() : std::nullopt;
   if (!agreed || rank() == 0) status.raise_abort();
   if (!status.win_message()) {
     sleep(patience_s);
     stop_all(code);
   }
   StatusLine line;
-  const std::optional<int> dead = ours && ours->kind() == ErrorKind::comm ? status.find_dead() : std::nullopt;
   if (dead)
     write_death(line, status, *dead);
   else

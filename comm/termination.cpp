@@ -15,10 +15,12 @@ std::atomic<StatusPage*> page_of_process{nullptr};
 void on_terminate(int signal_number) {
   const int saved = errno;
   if (StatusPage* page = page_of_process) {
+    // Before the abort word is taken: who loses it ends at once, and has not died.
+    const std::optional<int> dead = page->find_dead();
     page->raise_abort();
     if (page->win_message()) {
       StatusLine line;
-      if (const std::optional<int> dead = page->find_dead())
+      if (dead)
         write_death(line, *page, *dead);
       else
         line << "trireme: terminated by a signal\n";

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,16 @@ namespace {
 
 // JSON has no NaN; a loss that is none is null.
 nlohmann::ordered_json number(double x) { return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(); }
+
+// mpirun gives every rank a terminal of its own: what counts is where mpirun itself writes to.
+bool writes_to_terminal() {
+  if (::isatty(STDOUT_FILENO) != 1) return false;
+  if (!std::getenv("OMPI_COMM_WORLD_SIZE")) return true;
+  char target[256] = {};
+  const std::string link = fmt::format("/proc/{}/fd/1", ::getppid());
+  const ssize_t length = ::readlink(link.c_str(), target, sizeof target - 1);
+  return length > 0 && (std::strncmp(target, "/dev/pts/", 9) == 0 || std::strncmp(target, "/dev/tty", 8) == 0);
+}
 
 }  // namespace
 
@@ -44,7 +55,7 @@ std::string print_step_json(const StepLine& line) {
 }
 
 StepLog::StepLog(const std::string& dir, int every, std::int64_t steps)
-    : every_(every), steps_(steps), terminal_(::isatty(STDOUT_FILENO) == 1) {
+    : every_(every), steps_(steps), terminal_(writes_to_terminal()) {
   if (dir.empty()) return;
   std::error_code failed;
   std::filesystem::create_directories(dir, failed);

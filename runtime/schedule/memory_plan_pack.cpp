@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <numeric>
 #include <utility>
 
@@ -17,38 +16,6 @@ namespace {
 // How long to search. Counted in placed items, not in seconds: equal problems must give equal plans.
 constexpr std::size_t placements = 400'000, placements_if_bad = 3'000'000, least_packings = 3;
 constexpr int steps_per_round = 100;
-
-/// Items of one size and lifetime that follow one another are one item.
-struct Kinds {
-  PackProblem problem;
-  std::vector<std::size_t> kind;  // by item of the original: its item here
-};
-
-Kinds merge_kinds(const PackProblem& original) {
-  Kinds kinds{.problem = {.moments = original.moments, .items = {}},
-              .kind = std::vector<std::size_t>(original.items.size())};
-  const std::vector<Traits> traits = find_traits(original);
-  Order by_time(traits.size());
-  std::iota(by_time.begin(), by_time.end(), 0u);
-  std::stable_sort(by_time.begin(), by_time.end(), [&](auto a, auto b) { return traits[a].first < traits[b].first; });
-  std::map<std::pair<Bytes, Moment>, std::vector<std::size_t>> alike;
-  for (const std::uint32_t i : by_time) {
-    const Item& item = original.items[i];
-    std::vector<std::size_t>& candidates = alike[{traits[i].size, traits[i].lifetime}];
-    auto& all = kinds.problem.items;
-    const auto found = std::find_if(candidates.begin(), candidates.end(), [&](std::size_t c) {
-      return item.when.size() == 1 && all[c].when.back().last < item.when.front().first;
-    });
-    kinds.kind[i] = found == candidates.end() ? all.size() : *found;
-    if (found == candidates.end()) {
-      if (item.when.size() == 1) candidates.push_back(all.size());
-      all.push_back(item);
-    } else {
-      all[*found].when.push_back(item.when.front());
-    }
-  }
-  return kinds;
-}
 
 /// Tries one order after the other and keeps the lowest packing.
 class Search {
@@ -156,15 +123,7 @@ std::vector<Bytes> load(const PackProblem& problem) {
 
 Packing pack(const PackProblem& problem, Goal goal) {
   if (problem.items.empty()) return {};
-  Packing best = Search(problem, goal).run();
-  if (best.height <= goal.good) return best;
-  // The rounds of a step repeat the same items: once more with one address for all of a kind.
-  const Kinds kinds = merge_kinds(problem);
-  const Packing merged = Search(kinds.problem, {goal.good, goal.tolerable}).run();
-  if (merged.height >= best.height) return best;
-  best.height = merged.height;
-  for (std::size_t i = 0; i < problem.items.size(); ++i) best.address[i] = merged.address[kinds.kind[i]];
-  return best;
+  return Search(problem, goal).run();
 }
 
 }  // namespace trireme::planning

@@ -2,7 +2,8 @@
 //
 // kill_program FAULT RANK DELAY_US DEADLINE_S MARK: on rank RANK, DELAY_US after the first step began, does FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
-//   the collectives' thread); or, without a moment: none, config (every rank), differ (a text that differs).
+//   the collectives' thread); or, without a moment: none, term (from outside), config (every rank), differ (a text that
+//   differs).
 // Touches the file MARK when it does.
 
 #include <signal.h>
@@ -58,7 +59,9 @@ class Victim {
   }
 
  private:
-  bool due() const { return mine_ && fault_ != "kill" && fault_ != "none" && Clock::now() >= moment_; }
+  bool due() const {
+    return mine_ && fault_ != "kill" && fault_ != "none" && fault_ != "term" && Clock::now() >= moment_;
+  }
   void mark() const {
     if (marked_) return;  // the launcher wakes stopped processes before it ends them
     marked_ = true;

@@ -21,7 +21,9 @@ check() {
   case $fault in stall|stop) allowed_s=$((limit_s + deadline_s));; esac
   rm -f "$mark"
   local begun=$(now_ms)
-  timeout -k 5 60 mpirun --oversubscribe --bind-to none -n "$ranks" "$program" "$fault" "$victim" "$delay_us" $deadline_s "$mark" >"$out" 2>&1
+  local limit=(-k 5 60)
+  [ "$fault" = term ] && limit=(--foreground -k 15 1.5)  # one signal from outside, in mid run
+  timeout "${limit[@]}" mpirun --oversubscribe --bind-to none -n "$ranks" "$program" "$fault" "$victim" "$delay_us" $deadline_s "$mark" >"$out" 2>&1
   local code=$?
   local ended=$(now_ms)
   local moment=$begun
@@ -60,6 +62,7 @@ random_moment() {
 check none 0 "" 3 0
 check config 2 "configuration: a planted error of every rank" 1 0
 check differ 2 "configuration: the ranks do not agree on the configuration: rank 0 has 'width = 4', rank RANK has 'width = 3'; start all ranks with the same files and flags" 4 2
+check term 124 "terminated by a signal" 3
 for ((round = 0; round < rounds; ++round)); do random_moment "$round"; done
 echo "$rounds random moments, slowest end $slowest_ms ms, $failures failures"
 [ "$failures" -eq 0 ]

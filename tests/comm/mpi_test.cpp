@@ -37,7 +37,7 @@ bool anywhere(bool mine) {
 // Whether any rank sees any case of the suite fail under the fault.
 bool notices(Fault fault) {
   for (const ConformanceCase& test : conformance_cases()) {
-    const std::unique_ptr<Communicator> inner = make_alone({.deadline_s = 1});
+    const std::unique_ptr<Communicator> inner = make_alone({.deadline_s = 0.5});
     FaultyCommunicator faulty(*inner, fault);
     if (anywhere(error_of([&] { test.run(faulty, 1); }) != "")) return true;
   }
@@ -71,7 +71,7 @@ TEST_CASE("mpi: every wait ends by its deadline and names who did not come", "[c
   if (absent == 0) return;
   for (const WaitingCall& call : waiting_calls()) {
     INFO(call.name);
-    const auto communicator = make_alone({.deadline_s = 0.3});
+    const auto communicator = make_alone({.deadline_s = 0.15});
     const auto start = Clock::now();
     const std::string error = error_of([&] {
       if (mpi_run().rank() != absent) call.run(*communicator, absent);
@@ -81,7 +81,7 @@ TEST_CASE("mpi: every wait ends by its deadline and names who did not come", "[c
     if (mpi_run().rank() == absent) continue;
     INFO(error);
     CHECK(seconds < 3);
-    CHECK(error.find(fmt::format("communication: rank {} waited 0.3 s in ", mpi_run().rank())) == 0);
+    CHECK(error.find(fmt::format("communication: rank {} waited 0.15 s in ", mpi_run().rank())) == 0);
   }
 }
 

@@ -97,9 +97,9 @@ HWY_INLINE void store(bf16* x, F16 a) {
   }
 }
 
-/// The first n < 16 elements; the other lanes hold `fill`.
+/// The first n < 16 elements; the other lanes hold `fill`. Out of line, to keep the loops that call it small.
 template <typename T>
-HWY_INLINE F16 load_tail(const T* x, Elems n, float fill = 0) {
+HWY_NOINLINE F16 load_tail(const T* x, Elems n, float fill = 0) {
   float all[lanes];
   for (Elems i = 0; i < lanes; ++i) {
     if constexpr (sizeof(T) == 2) all[i] = i < n ? to_f32(x[i]) : fill;
@@ -108,7 +108,7 @@ HWY_INLINE F16 load_tail(const T* x, Elems n, float fill = 0) {
   return load(all);
 }
 template <typename T>
-HWY_INLINE void store_tail(T* x, F16 a, Elems n) {
+HWY_NOINLINE void store_tail(T* x, F16 a, Elems n) {
   float all[lanes];
   store(all, a);
   for (Elems i = 0; i < n; ++i) {

@@ -13,6 +13,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
+// A run of channels wide enough to read whole cache lines and to keep several chains in flight.
+constexpr Elems channels_at_once = 8 * lanes;
+
 template <typename T>
 void forward_row(const LayerNormForward& k, Elems n) {
   const Elems channels = k.x.cols;
@@ -27,10 +30,11 @@ void forward_row(const LayerNormForward& k, Elems n) {
     squares = fma(d, d, squares);
   }
   const float inv_std = 1.0f / std::sqrt(sum(squares) / static_cast<float>(channels) + k.eps);
+  const T *gain = k.gain.as<T>(), *bias = k.bias.as<T>();
   T* out = k.out.as<T>() + n * k.out.row_stride;
   for (Elems c = 0; c < channels; c += lanes) {
     const F16 normed = (load_at(x, c, channels) - set(mean)) * set(inv_std);
-    store_at(out, fma(normed, load_at(k.gain.as<T>(), c, channels), load_at(k.bias.as<T>(), c, channels)), c, channels);
+    store_at(out, fma(normed, load_at(gain, c, channels), load_at(bias, c, channels)), c, channels);
   }
   k.mean.as<float>()[n] = mean;
   k.inv_std.as<float>()[n] = inv_std;
@@ -41,19 +45,20 @@ void backward_row(const LayerNormBackward& k, Elems n) {
   const Elems channels = k.x.cols;
   const T* x = k.x.as<T>() + n * k.x.row_stride;
   const T* d_out = k.d_out.as<T>() + n * k.d_out.row_stride;
+  const T* gain = k.gain.as<T>();
   const T* residual = k.d_residual.empty() ? nullptr : k.d_residual.as<T>() + n * k.d_residual.row_stride;
   T* d_x = k.d_x.as<T>() + n * k.d_x.row_stride;
   const F16 mean = set(k.mean.as<float>()[n]), inv_std = set(k.inv_std.as<float>()[n]);
   F16 sum_d = set(0), sum_dx = set(0);
   for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(k.gain.as<T>(), c, channels);
+    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
     sum_d = sum_d + d;
     sum_dx = fma(d, (load_at(x, c, channels) - mean) * inv_std, sum_dx);
   }
   const F16 mean_d = set(sum(sum_d) / static_cast<float>(channels));
   const F16 mean_dx = set(sum(sum_dx) / static_cast<float>(channels));
   for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(k.gain.as<T>(), c, channels);
+    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
     const F16 normed = (load_at(x, c, channels) - mean) * inv_std;
     F16 out = inv_std * (d - mean_d - normed * mean_dx);
     if (residual) out = load_at(residual, c, channels) + out;
@@ -61,19 +66,25 @@ void backward_row(const LayerNormBackward& k, Elems n) {
   }
 }
 
-// Sixteen channels: one chain over the tokens each.
+// Channels [first, last): one chain over the tokens each.
 template <typename T, typename G>
-void backward_columns(const LayerNormBackward& k, Elems c) {
-  const Elems channels = k.x.cols;
-  F16 d_gain = set(0), d_bias = set(0);
+void backward_columns(const LayerNormBackward& k, Elems first, Elems last) {
+  F16 d_gain[channels_at_once / lanes], d_bias[channels_at_once / lanes];
+  for (F16& chain : d_gain) chain = set(0);
+  for (F16& chain : d_bias) chain = set(0);
   for (Elems n = 0; n < k.x.rows; ++n) {
-    const F16 d = load_at(k.d_out.as<T>() + n * k.d_out.row_stride, c, channels);
-    const F16 x = load_at(k.x.as<T>() + n * k.x.row_stride, c, channels);
-    d_gain = fma(d, (x - set(k.mean.as<float>()[n])) * set(k.inv_std.as<float>()[n]), d_gain);
-    d_bias = d_bias + d;
+    const T *d_out = k.d_out.as<T>() + n * k.d_out.row_stride, *x = k.x.as<T>() + n * k.x.row_stride;
+    const F16 mean = set(k.mean.as<float>()[n]), inv_std = set(k.inv_std.as<float>()[n]);
+    for (Elems c = first, i = 0; c < last; c += lanes, ++i) {
+      const F16 d = load_at(d_out, c, last);
+      d_gain[i] = fma(d, (load_at(x, c, last) - mean) * inv_std, d_gain[i]);
+      d_bias[i] = d_bias[i] + d;
+    }
   }
-  store_at(k.d_gain.as<G>(), d_gain, c, channels);
-  store_at(k.d_bias.as<G>(), d_bias, c, channels);
+  for (Elems c = first, i = 0; c < last; c += lanes, ++i) {
+    store_at(k.d_gain.as<G>(), d_gain[i], c, last);
+    store_at(k.d_bias.as<G>(), d_bias[i], c, last);
+  }
 }
 
 void forward(const LayerNormForward& k) {
@@ -89,7 +100,9 @@ void backward(const LayerNormBackward& k) {
     using T = decltype(type);
     // Columns first: d_x may be d_residual, but x and d_out are still whole either way.
     with_type(k.d_gain.type, [&](auto gradient) {
-      for_each_block(k.x.cols, lanes, [&](Elems c, Elems, int) { backward_columns<T, decltype(gradient)>(k, c); });
+      for_each_block(k.x.cols, channels_at_once, [&](Elems first, Elems last, int) {
+        backward_columns<T, decltype(gradient)>(k, first, last);
+      });
     });
     for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) backward_row<T>(k, n);

@@ -13,6 +13,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
+// A run of channels wide enough to read whole cache lines and to keep several chains in flight.
+constexpr Elems channels_at_once = 8 * lanes;
+
 template <typename T>
 void forward_row(const RmsNormForward& k, Elems n) {
   const Elems channels = k.x.cols;
@@ -23,9 +26,10 @@ void forward_row(const RmsNormForward& k, Elems n) {
     squares = fma(value, value, squares);
   }
   const float inv_rms = 1.0f / std::sqrt(sum(squares) / static_cast<float>(channels) + k.eps);
+  const T* gain = k.gain.as<T>();
   T* out = k.out.as<T>() + n * k.out.row_stride;
   for (Elems c = 0; c < channels; c += lanes)
-    store_at(out, load_at(x, c, channels) * set(inv_rms) * load_at(k.gain.as<T>(), c, channels), c, channels);
+    store_at(out, load_at(x, c, channels) * set(inv_rms) * load_at(gain, c, channels), c, channels);
   k.inv_rms.as<float>()[n] = inv_rms;
 }
 
@@ -34,34 +38,36 @@ void backward_row(const RmsNormBackward& k, Elems n) {
   const Elems channels = k.x.cols;
   const T* x = k.x.as<T>() + n * k.x.row_stride;
   const T* d_out = k.d_out.as<T>() + n * k.d_out.row_stride;
+  const T* gain = k.gain.as<T>();
   const T* residual = k.d_residual.empty() ? nullptr : k.d_residual.as<T>() + n * k.d_residual.row_stride;
   T* d_x = k.d_x.as<T>() + n * k.d_x.row_stride;
   const F16 inv_rms = set(k.inv_rms.as<float>()[n]);
   F16 dot = set(0);
   for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(k.gain.as<T>(), c, channels);
+    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
     dot = fma(d, load_at(x, c, channels) * inv_rms, dot);
   }
   const F16 mean_dot = set(sum(dot) / static_cast<float>(channels));
   for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(k.gain.as<T>(), c, channels);
+    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
     F16 out = inv_rms * (d - load_at(x, c, channels) * inv_rms * mean_dot);
     if (residual) out = load_at(residual, c, channels) + out;
     store_at(d_x, out, c, channels);
   }
 }
 
-// Sixteen channels: one chain over the tokens each.
+// Channels [first, last): one chain over the tokens each.
 template <typename T, typename G>
-void backward_columns(const RmsNormBackward& k, Elems c) {
-  const Elems channels = k.x.cols;
-  F16 d_gain = set(0);
+void backward_columns(const RmsNormBackward& k, Elems first, Elems last) {
+  F16 d_gain[channels_at_once / lanes];
+  for (F16& chain : d_gain) chain = set(0);
   for (Elems n = 0; n < k.x.rows; ++n) {
-    const F16 d = load_at(k.d_out.as<T>() + n * k.d_out.row_stride, c, channels);
-    const F16 x = load_at(k.x.as<T>() + n * k.x.row_stride, c, channels);
-    d_gain = fma(d, x * set(k.inv_rms.as<float>()[n]), d_gain);
+    const T *d_out = k.d_out.as<T>() + n * k.d_out.row_stride, *x = k.x.as<T>() + n * k.x.row_stride;
+    const F16 inv_rms = set(k.inv_rms.as<float>()[n]);
+    for (Elems c = first, i = 0; c < last; c += lanes, ++i)
+      d_gain[i] = fma(load_at(d_out, c, last), load_at(x, c, last) * inv_rms, d_gain[i]);
   }
-  store_at(k.d_gain.as<G>(), d_gain, c, channels);
+  for (Elems c = first, i = 0; c < last; c += lanes, ++i) store_at(k.d_gain.as<G>(), d_gain[i], c, last);
 }
 
 void forward(const RmsNormForward& k) {
@@ -76,7 +82,9 @@ void backward(const RmsNormBackward& k) {
   with_type(k.x.type, [&](auto type) {
     using T = decltype(type);
     with_type(k.d_gain.type, [&](auto gradient) {
-      for_each_block(k.x.cols, lanes, [&](Elems c, Elems, int) { backward_columns<T, decltype(gradient)>(k, c); });
+      for_each_block(k.x.cols, channels_at_once, [&](Elems first, Elems last, int) {
+        backward_columns<T, decltype(gradient)>(k, first, last);
+      });
     });
     for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) backward_row<T>(k, n);

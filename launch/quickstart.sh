@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# From a bare clone on Debian 12 to a trained model: installs packages, builds, trains a small Llama on the King James
+# Bible with two ranks, and prints a sample. Can be run again: what is there is not made anew.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+
+launch/install_packages.sh
+
+echo "== build: release, into build/release"
+cmake --preset release > build_configure.log 2>&1 || { cat build_configure.log; exit 1; }
+rm -f build_configure.log
+cmake --build --preset release --target trireme
+
+run=build/quickstart
+mkdir -p "$run"
+if [ ! -s "$run/valid.txt" ]; then
+  echo "== text: the King James Bible, 95% to train on, 5% to validate"
+  bible -f gen1:1-rev22:21 > "$run/all.txt"
+  bytes=$(stat -c %s "$run/all.txt")
+  head -c $((bytes * 95 / 100)) "$run/all.txt" > "$run/train.txt"
+  tail -c +$((bytes * 95 / 100 + 1)) "$run/all.txt" > "$run/valid.part"
+  mv "$run/valid.part" "$run/valid.txt"
+fi
+
+trireme=build/release/launch/trireme
+echo "== plan: what each of 2 ranks will need"
+"$trireme" plan launch/quickstart.toml --ranks 2
+
+echo "== train: 2 ranks; about 1.2 million tokens"
+# As root mpirun asks to be allowed; it binds a lone rank to one core unless told not to.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+mpirun -n 2 --oversubscribe --bind-to none "$trireme" train launch/quickstart.toml --sample "In the beginning" "$@"
+
+cat <<'NEXT'
+
+== what to try next
+  the program that just ran:   build/release/launch/trireme schedule launch/quickstart.toml --ranks 2 --rank 0 | less -S
+  when each op ran:            open build/quickstart/log/trace.json in https://ui.perfetto.dev
+  memory on 64 ranks:          build/release/launch/trireme plan launch/quickstart.toml --ranks 64
+  less memory, the same bits:  launch/quickstart.sh --memory.recompute=block      (compare the line weights=)
+  your own text:               launch/quickstart.sh '--data.train=["your.txt"]' '--data.valid=["other.txt"]'
+  all keys:                    launch/README.md
+NEXT

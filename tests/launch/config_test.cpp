@@ -1,0 +1,122 @@
+#include "launch/config.h"
+
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "runtime/base/error.h"
+
+using namespace trireme;
+
+namespace {
+
+const char* const good_text = R"([model]
+family = "llama"
+layers = 2
+width = 64
+heads = 4
+kv_heads = 2
+vocab = 256
+context = 32
+
+[data]
+train = ["a.txt"]
+
+[train]
+sequence = 32
+global_batch = 8
+micro_batch = 2
+)";
+
+/// A file that goes when the test goes.
+class TextFile {
+ public:
+  explicit TextFile(const std::string& text) { std::ofstream(path) << text; }
+  ~TextFile() { std::remove(path.c_str()); }
+  const std::string path = "config_test.toml";
+};
+
+std::string message_of(const std::string& text, const std::vector<std::string>& overrides) {
+  const TextFile file(text);
+  try {
+    load_config(file.path, overrides);
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::config);
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("load_config: sections, overrides and what is left out") {
+  const TextFile file(good_text);
+  const Config config = load_config(file.path, {"--train.lr=0.01", "--model.family=gpt2", "--model.kv_heads=4"});
+  CHECK(config.train.lr == 0.01);
+  CHECK(config.model.family == Family::gpt2);
+  CHECK(config.model.ffn == 256);
+  CHECK(config.train.steps == 200);
+  CHECK(load_config(file.path, {}).model.ffn == 192);
+}
+
+TEST_CASE("print_config: loading what was printed gives the same configuration") {
+  const TextFile file(good_text);
+  const Config config = load_config(file.path, {"--data.valid=[\"a b.txt\", \"c.bin\"]", "--train.eps=1e-9"});
+  const std::string printed = print_config(config);
+  std::ofstream(file.path) << printed;
+  CHECK(print_config(load_config(file.path, {})) == printed);
+}
+
+TEST_CASE("load_config: every mistake is answered with what, where and what to do") {
+  struct Mistake {
+    std::vector<std::string> overrides;
+    std::vector<std::string> named;  // in the message
+  };
+  const std::vector<Mistake> mistakes = {
+      {{"--train.stepz=3"}, {"train.stepz", "did you mean train.steps"}},
+      {{"--trian.steps=3"}, {"did you mean train.steps"}},
+      {{"--train.steps=many"}, {"train.steps", "many", "whole number"}},
+      {{"--train.steps=1.5"}, {"train.steps", "whole number"}},
+      {{"--train.steps=-1"}, {"train.steps", "-1", "at least 0"}},
+      {{"--model.layers=0"}, {"model.layers", "at least 1"}},
+      {{"--model.kv_heads=0"}, {"model.kv_heads", "at least 1"}},
+      {{"--model.width=66"}, {"model.width = 66", "model.heads = 4"}},
+      {{"--model.kv_heads=3"}, {"model.heads = 4", "model.kv_heads = 3"}},
+      {{"--model.width=12"}, {"even head size"}},
+      {{"--model.family=bert"}, {"model.family", "gpt2", "llama"}},
+      {{"--model.vocab=100"}, {"model.vocab = 100", "256"}},
+      {{"--train.global_batch=7"}, {"train.global_batch = 7", "train.micro_batch = 2"}},
+      {{"--train.micro_batch=0"}, {"train.micro_batch", "at least 1"}},
+      {{"--train.sequence=64"}, {"train.sequence = 64", "model.context = 32"}},
+      {{"--train.valid_every=5"}, {"data.valid"}},
+      {{"--train.schedule=step"}, {"train.schedule", "cosine"}},
+      {{"--train.schedule=wsd"}, {"train.decay_steps"}},
+      {{"--train.lr=nan"}, {"train.lr", "finite"}},
+      {{"--memory.recompute=all"}, {"memory.recompute", "block"}},
+      {{"--memory.device=lots"}, {"lots", "80GiB"}},
+      {{"--precision.compute=fp8"}, {"precision.compute", "bf16"}},
+      {{"--device.kind=cuda"}, {"device.kind", "cpu"}},
+      {{"--data.train=a.txt"}, {"data.train", "list"}},
+      {{"--parallel.zero=1"}, {"parallel.zero", "not part of this version"}},
+      {{"--checkpoint.dir=x"}, {"checkpoint.dir", "not part of this version"}},
+      {{"train.steps=3"}, {"--section.key=value"}},
+  };
+  for (const Mistake& mistake : mistakes) {
+    const std::string message = message_of(good_text, mistake.overrides);
+    for (const std::string& word : mistake.named) {
+      CAPTURE(mistake.overrides.front(), message, word);
+      CHECK(message.find(word) != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("load_config: mistakes in the file name its line") {
+  CHECK(message_of("[model]\nlayers = 2\nwidht = 3\n", {}).find("config_test.toml:3") != std::string::npos);
+  CHECK(message_of("[model]\nlayers = \"two\"\n", {}).find("config_test.toml:2") != std::string::npos);
+  CHECK(message_of("[model\n", {}).find("config_test.toml:1") != std::string::npos);
+  CHECK(message_of("layers = 2\n", {}).find("outside a section") != std::string::npos);
+  CHECK(message_of("", {}).find("model.layers") != std::string::npos);
+  CHECK_THROWS_WITH(load_config("nowhere.toml", {}), Catch::Contains("nowhere.toml") && Catch::Contains("no such file"));
+}

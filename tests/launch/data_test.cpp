@@ -1,0 +1,140 @@
+#include "launch/data.h"
+
+#include <catch2/catch.hpp>
+
+#include <cstdio>
+#include <fstream>
+#include <numeric>
+#include <set>
+#include <string>
+
+#include "runtime/base/error.h"
+
+using namespace trireme;
+
+namespace {
+
+std::string write(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+  return path;
+}
+
+std::string letters(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += static_cast<char>('a' + i % 26);
+  return text;
+}
+
+std::string bytes_of(const std::vector<std::int32_t>& header, const std::string& body) {
+  std::vector<std::int32_t> whole = header;
+  whole.resize(256);
+  return std::string(reinterpret_cast<const char*>(whole.data()), 1024) + body;
+}
+
+std::vector<std::int32_t> range(std::int64_t first, std::int64_t count) {
+  std::vector<std::int32_t> tokens;
+  for (std::int64_t i = first; i < first + count; ++i) tokens.push_back('a' + static_cast<std::int32_t>(i % 26));
+  return tokens;
+}
+
+struct OwnedBatch {
+  explicit OwnedBatch(Elems n) : memory(static_cast<std::size_t>(4 * n)), batch(View(memory.data(), DType::i32, 4 * n)) {}
+  std::vector<std::int32_t> memory;
+  Batch batch;
+};
+
+std::vector<std::int32_t> values(const View& view) {
+  return {view.as<std::int32_t>(), view.as<std::int32_t>() + view.elems()};
+}
+
+}  // namespace
+
+TEST_CASE("TokenStream: sequence i is tokens [i T, i T + T], over the borders of files") {
+  const std::string all = letters(101);
+  const std::vector<std::string> paths = {write("d1.txt", all.substr(0, 37)), write("d2.txt", all.substr(37, 1)),
+                                          write("d3.txt", all.substr(38))};
+  const TokenStream stream(paths, 10, 256);
+  REQUIRE(stream.sequences() == 10);
+  std::vector<std::int32_t> tokens(10), targets(10);
+  for (std::int64_t i = 0; i < 10; ++i) {
+    stream.read(i, tokens, targets);
+    CHECK(tokens == range(10 * i, 10));
+    CHECK(targets == range(10 * i + 1, 10));
+  }
+}
+
+TEST_CASE("fill_training: microbatch j of step s, sequential, wraps into the next epoch") {
+  const TokenStream stream({write("d1.txt", letters(71))}, 10, 256);  // 7 sequences
+  OwnedBatch own(20);
+  fill_training(stream, {.global_batch = 6, .micro_batch = 2}, 3, 1, own.batch);  // sequences 20 and 21
+  std::vector<std::int32_t> expected = range(60, 10);
+  const std::vector<std::int32_t> second = range(0, 10);
+  expected.insert(expected.end(), second.begin(), second.end());
+  CHECK(values(own.batch.tokens) == expected);
+}
+
+TEST_CASE("fill_validation: places behind the last sequence have weight 0") {
+  const TokenStream stream({write("d1.txt", letters(31))}, 10, 256);  // 3 sequences
+  OwnedBatch own(20);
+  fill_validation(stream, 2, 1, own.batch);
+  for (int i = 0; i < 20; ++i) CHECK(own.batch.weights.as<float>()[i] == (i < 10 ? 1.0f : 0.0f));
+  fill_validation(stream, 2, 7, own.batch);
+  for (int i = 0; i < 20; ++i) CHECK(own.batch.weights.as<float>()[i] == 0.0f);
+}
+
+TEST_CASE("Permutation: every epoch is a bijection, and epochs differ") {
+  for (std::int64_t size : {1, 2, 3, 7, 64, 65, 1000}) {
+    std::set<std::int64_t> seen;
+    for (std::int64_t i = 0; i < size; ++i) seen.insert(Permutation(5, 0, size)(i));
+    CHECK(static_cast<std::int64_t>(seen.size()) == size);
+    CHECK(*seen.rbegin() == size - 1);
+  }
+  int moved = 0;
+  for (std::int64_t i = 0; i < 1000; ++i) moved += Permutation(5, 0, 1000)(i) != Permutation(5, 1, 1000)(i);
+  CHECK(moved > 900);
+}
+
+TEST_CASE("write_token_file: what was tokenized reads back, as 16 and as 32 bits") {
+  const std::vector<std::string> texts = {write("d1.txt", letters(1000)), write("d2.txt", "xyz")};
+  write_token_file("d.bin", texts);
+  const TokenFile file("d.bin");
+  REQUIRE(file.tokens() == 1003);
+  std::vector<std::int32_t> tokens(1003);
+  file.read(0, tokens);
+  CHECK(std::vector<std::int32_t>(tokens.begin(), tokens.begin() + 1000) == range(0, 1000));
+  CHECK(tokens[1000] == 'x');
+  const std::vector<std::int32_t> wide = {70000, 1, 2};
+  write("w.bin", bytes_of({token_file_magic, 2, 3}, std::string(reinterpret_cast<const char*>(wide.data()), 12)));
+  std::vector<std::int32_t> read(3);
+  TokenFile("w.bin").read(0, read);
+  CHECK(read == wide);
+}
+
+TEST_CASE("TokenFile: damaged, empty and missing files are refused by name") {
+  const auto message = [](const std::string& path) {
+    try {
+      TokenStream({path}, 10, 256);
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::data);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  CHECK_THAT(message("gone.txt"), Catch::Contains("gone.txt") && Catch::Contains("No such file"));
+  CHECK_THAT(message(write("e.txt", "")), Catch::Contains("empty"));
+  CHECK_THAT(message(write("s.txt", "0123456789")), Catch::Contains("too few"));
+  CHECK_THAT(message("/tmp"), Catch::Contains("not a file"));
+  CHECK_THAT(message(write("b.bin", "short")), Catch::Contains("header"));
+  CHECK_THAT(message(write("b.bin", bytes_of({1, 1, 4}, "12345678"))), Catch::Contains("no token file"));
+  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 9, 4}, "12345678"))), Catch::Contains("version 9"));
+  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 5}, "12345678"))), Catch::Contains("promises 5 tokens"));
+  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 4}, "123456789"))), Catch::Contains("promises 4 tokens"));
+  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 20}, std::string(40, '\x7f')))), Catch::Contains("outside model.vocab"));
+}
+
+TEST_CASE("write_token_file: where nothing can be written nothing is left") {
+  CHECK_THROWS_WITH(write_token_file("/nowhere/x.bin", std::vector<std::string>{write("d1.txt", "abc")}),
+                    Catch::Contains("/nowhere/x.bin"));
+  // A device that is always full.
+  CHECK_THROWS_AS(write_token_file("/dev/full/x.bin", std::vector<std::string>{"d1.txt"}), Error);
+}

@@ -1,0 +1,54 @@
+// No tensor-sized allocation after start-up: counts every malloc over 4 KiB on threads that execute ops.
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "tests/launch/local_run.h"
+
+namespace {
+
+std::atomic<bool> counting = false;
+std::atomic<int> large = 0;
+thread_local bool executes_ops = false;
+
+void count(std::size_t bytes) {
+  if (bytes > 4096 && executes_ops && counting.load(std::memory_order_relaxed)) ++large;
+}
+
+}  // namespace
+
+void* operator new(std::size_t bytes) {
+  count(bytes);
+  if (void* memory = std::malloc(bytes)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+using namespace trireme;
+using namespace trireme::test;
+
+TEST_CASE("no allocation over 4 KiB on compute and comm threads from step 2 on") {
+  TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
+  settings.recompute = Recompute::block;
+  large = 0;
+  const auto mark = [](OpTable& table, int rank) {
+    for (const OpKind kind : {OpKind::gather, OpKind::step_values}) {
+      const Handler handler = table.find(kind);
+      table.set(kind, [handler, rank](const OpContext& context) {
+        executes_ops = true;
+        if (rank == 0 && context.op().kind == OpKind::step_values) {
+          static thread_local int step = 0;
+          counting = step++ >= 2;
+        }
+        handler(context);
+      });
+    }
+  };
+  train_locally(settings, {.ranks = 3, .edit_table = mark}, 6);
+  counting = false;
+  CHECK(large == 0);
+}

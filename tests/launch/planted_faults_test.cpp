@@ -1,0 +1,96 @@
+// Faults that the hashes must notice: each changes the order or the rounding of one sum (design 4.9).
+
+#include <catch2/catch.hpp>
+
+#include <xxhash.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "runtime/kernels/ordered_add.h"
+#include "tests/launch/local_run.h"
+
+using namespace trireme;
+using namespace trireme::test;
+
+namespace {
+
+// Hash of the accumulators before the norm, of one rank.
+struct GradientHash {
+  std::uint64_t value = 0;
+
+  std::function<void(OpTable&, int)> tap() {
+    return [this](OpTable& table, int) {
+      const Handler square_sum = table.find(OpKind::square_sum);
+      table.set(OpKind::square_sum, [this, square_sum](const OpContext& context) {
+        const View sum = context.view(context.op().reads[0]);
+        value = XXH3_64bits_withSeed(sum.data, static_cast<std::size_t>(sum.bytes()), value);
+        square_sum(context);
+      });
+    };
+  }
+};
+
+// All gradients of a step on one rank that owns all, kept so that a test can add them up itself.
+void keep_reduces(OpTable& table, const std::function<void(const OpContext&, const Handler&)>& run) {
+  const Handler reduce = table.find(OpKind::reduce);
+  table.set(OpKind::reduce, [=](const OpContext& context) { run(context, reduce); });
+}
+
+}  // namespace
+
+TEST_CASE("two contributions swapped change the weights") {
+  TrainerSettings settings = tiny_settings(Family::gpt2, DType::f32, DType::f32);
+  const LocalResult expected = train_locally(settings, {}, 1);
+  // On one rank every round adds one microbatch: rounds 3 and 4 of every unit are exchanged by keeping the third
+  // contribution back and adding it behind the fourth.
+  const auto edit = [](OpTable& table, int) {
+    auto held = std::make_shared<std::map<std::int32_t, std::vector<float>>>();
+    keep_reduces(table, [held](const OpContext& context, const Handler& reduce) {
+      const Op& op = context.op();
+      const std::int32_t key = op.writes[0];
+      const View gradient = context.view(op.reads[0]);
+      if (op.microbatch == 2) {
+        (*held)[key].assign(gradient.as<float>(), gradient.as<float>() + gradient.elems());
+        return;
+      }
+      reduce(context);
+      if (op.microbatch != 3) return;
+      const ConstView late(held->at(key).data(), DType::f32, gradient.elems());
+      ordered_add({.accumulator = context.view(op.writes[0]), .pieces = {&late, 1}, .store_first = false});
+    });
+  };
+  CHECK(train_locally(settings, {.edit_table = edit}, 1).weights != expected.weights);
+}
+
+TEST_CASE("a gradient that is not rounded to the wire type changes the weights") {
+  TrainerSettings settings = tiny_settings(Family::llama, DType::bf16, DType::bf16);
+  const LocalResult expected = train_locally(settings, {}, 1);
+  settings.wire = DType::f32;
+  CHECK(train_locally(settings, {}, 1).weights != expected.weights);
+}
+
+TEST_CASE("a zero added to a contribution of -0 changes the gradients") {
+  TrainerSettings settings = tiny_settings(Family::gpt2, DType::bf16, DType::bf16);
+  settings.global_batch = settings.micro_batch;
+  // One element of the first contribution is -0; it must arrive as -0.
+  const auto plant = [](bool add_zero, GradientHash& hash) {
+    return [add_zero, &hash](OpTable& table, int rank) {
+      hash.tap()(table, rank);
+      keep_reduces(table, [add_zero](const OpContext& context, const Handler& reduce) {
+        const View gradient = context.view(context.op().reads[0]);
+        gradient.as<bf16>()[0] = {0x8000};
+        const View sum = context.view(context.op().writes[0]);
+        if (!add_zero) return reduce(context);
+        std::memset(sum.data, 0, static_cast<std::size_t>(sum.bytes()));
+        const ConstView piece = gradient;
+        ordered_add({.accumulator = sum, .pieces = {&piece, 1}, .store_first = false});
+      });
+    };
+  };
+  GradientHash right, wrong;
+  train_locally(settings, {.edit_table = plant(false, right)}, 1);
+  train_locally(settings, {.edit_table = plant(true, wrong)}, 1);
+  CHECK(right.value != wrong.value);
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs, builds and runs the tests. Without arguments the selection of CI; --all adds the long ones (label `all`).
+# Three builds: release for speed, dev (ASan and UBSan, warnings are errors), tsan for what runs ranks as threads.
+set -uo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+selection=ci
+[ "${1:-}" = "--all" ] && selection=all
+
+launch/install_packages.sh || exit 1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+jobs=$(nproc)
+passed=0 failed=0
+declare -A minutes
+
+# build PRESET [TARGETS...]
+build() {
+  local preset=$1 start=$SECONDS
+  shift
+  echo "== build: $preset"
+  if ! cmake --preset "$preset" > "/tmp/trireme_configure.$$" 2>&1 || ! cmake --build --preset "$preset" ${1:+--target "$@"} -- -j "$jobs" > "/tmp/trireme_build.$$" 2>&1; then
+    cat "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$" 2>/dev/null | grep -vE "^\[[0-9]+/[0-9]+\] (Building|Linking)" | tail -60
+    rm -f "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$"
+    echo "0 passed, 1 failed"
+    exit 1
+  fi
+  rm -f "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$"
+  minutes["build $preset"]=$(( (SECONDS - start + 30) / 60 ))
+}
+
+# run PRESET NAME CTEST_ARGUMENTS...
+run() {
+  local preset=$1 name=$2 start=$SECONDS log="/tmp/trireme_ctest.$$"
+  shift 2
+  echo "== test: $name ($preset)"
+  ctest --test-dir "build/$preset" --output-on-failure --timeout 1200 "$@" > "$log" 2>&1
+  local all bad
+  all=$(sed -n 's/.*tests failed out of \([0-9]*\)$/\1/p' "$log" | tail -1)
+  bad=$(sed -n 's/.*, \([0-9]*\) tests failed out of [0-9]*$/\1/p' "$log" | tail -1)
+  if [ -z "$all" ] || [ "$all" = 0 ]; then
+    echo "   no test ran"
+    tail -5 "$log"
+    bad=1 all=1
+  fi
+  [ "$bad" = 0 ] || grep -vE "^ *[0-9]+/[0-9]+ Test .*Passed" "$log" | tail -150
+  # ctest's own sum of seconds per label.
+  sed -n '/^Label Time Summary/,/^$/p' "$log" | sed 's/^/   /'
+  passed=$((passed + all - bad))
+  failed=$((failed + bad))
+  minutes["$name ($preset)"]=$(( (SECONDS - start + 30) / 60 ))
+  rm -f "$log"
+}
+
+build release
+run release everything -LE '^all$'
+build dev
+run dev sanitized -LE '^(all|bits|speed)$'
+build tsan device_test comm_local step_small_test
+run tsan threads -R '^(device_test|comm_local|step_small_test)$'
+[ "$selection" = all ] && run release long -L '^all$'
+
+echo "== minutes"
+for part in "${!minutes[@]}"; do printf '   %3d  %s\n' "${minutes[$part]}" "$part"; done | sort -k2
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
