@@ -1,0 +1,150 @@
+#include "runtime/kernels/attention.h"
+
+#include "tests/reference/attention.h"
+#include "tests/runtime/kernels/aligned_bytes.h"
+#include "tests/runtime/kernels/every_way.h"
+
+namespace trireme {
+namespace {
+
+/// One microbatch; q, k and v are columns of one matrix, as in a model.
+struct Case {
+  int batch, heads, kv_heads;
+  Elems tokens, d;
+  DType type;
+  GuardedTensor qkv, out, log_sum_exp, d_out, d_qkv;
+
+  Case(int b, int h, int kv, Elems t, Elems head_dim, DType element)
+      : batch(b), heads(h), kv_heads(kv), tokens(t), d(head_dim), type(element), qkv(element, b * t, (h + 2 * kv) * head_dim),
+        out(element, b * t, h * head_dim, 2), log_sum_exp(DType::f32, b * h, t), d_out(element, b * t, h * head_dim),
+        d_qkv(element, b * t, (h + 2 * kv) * head_dim, 1) {
+    qkv.randomize(11);
+    d_out.randomize(12);
+  }
+  AttentionShape shape() const {
+    return {.batch = batch, .heads = heads, .kv_heads = kv_heads, .tokens = tokens, .head_dim = d, .type = type};
+  }
+  float scale() const { return 1 / std::sqrt(static_cast<float>(d)); }
+  template <typename AnyView>
+  AnyView q(AnyView x) const { return x.cols_from(0, heads * d); }
+  template <typename AnyView>
+  AnyView k(AnyView x) const { return x.cols_from(heads * d, kv_heads * d); }
+  template <typename AnyView>
+  AnyView v(AnyView x) const { return x.cols_from((heads + kv_heads) * d, kv_heads * d); }
+
+  void forward() {
+    AlignedBytes workspace(attention_forward_workspace_bytes(shape(), cpu::kernel_threads()));
+    const View x = qkv;
+    attention_forward({.q = q(x), .k = k(x), .v = v(x), .out = out, .log_sum_exp = log_sum_exp, .batch = batch, .heads = heads,
+                       .kv_heads = kv_heads, .scale = scale(), .workspace = workspace.view()});
+  }
+  void backward() {
+    AlignedBytes workspace(attention_backward_workspace_bytes(shape(), cpu::kernel_threads()));
+    const View x = qkv, dx = d_qkv;
+    attention_backward({.q = q(x), .k = k(x), .v = v(x), .out = out, .d_out = d_out, .log_sum_exp = log_sum_exp, .dq = q(dx),
+                        .dk = k(dx), .dv = v(dx), .batch = batch, .heads = heads, .kv_heads = kv_heads, .scale = scale(),
+                        .workspace = workspace.view()});
+  }
+
+  reference::Matrix rows(const GuardedTensor& x, int sequence, Elems first_col) const {
+    reference::Matrix m;
+    for (Elems t = 0; t < tokens; ++t) {
+      m.emplace_back();
+      for (Elems c = 0; c < d; ++c) m.back().push_back(x.at(sequence * tokens + t, first_col + c));
+    }
+    return m;
+  }
+  void compare();
+};
+
+using Rows = std::vector<std::vector<reference::Bounded>>;
+
+void require_rows(const reference::Matrix& actual, const Rows& expected, DType type) {
+  std::vector<double> values;
+  std::vector<reference::Bounded> bounds;
+  for (const auto& row : actual) values.insert(values.end(), row.begin(), row.end());
+  for (const auto& row : expected) bounds.insert(bounds.end(), row.begin(), row.end());
+  reference::require_close(values, bounds, type);
+}
+
+void Case::compare() {
+  const int group = heads / kv_heads;
+  for (int b = 0; b < batch; ++b)
+    for (int kv = 0; kv < kv_heads; ++kv) {
+      Rows dk, dv;
+      for (int h = kv * group; h < (kv + 1) * group; ++h) {
+        const reference::AttentionResult r = reference::attention(
+            {.q = rows(qkv, b, h * d), .k = rows(qkv, b, (heads + kv) * d), .v = rows(qkv, b, (heads + kv_heads + kv) * d),
+             .d_out = rows(d_out, b, h * d), .scale = scale(), .type = type});
+        require_rows(rows(out, b, h * d), r.out, type);
+        require_rows(rows(d_qkv, b, h * d), r.dq, type);
+        if (dk.empty()) {
+          dk = r.dk, dv = r.dv;
+          continue;
+        }
+        for (std::size_t t = 0; t < dk.size(); ++t)
+          for (std::size_t c = 0; c < dk[t].size(); ++c) {
+            dk[t][c].value += r.dk[t][c].value, dk[t][c].error += r.dk[t][c].error;
+            dv[t][c].value += r.dv[t][c].value, dv[t][c].error += r.dv[t][c].error;
+          }
+      }
+      require_rows(rows(d_qkv, b, (heads + kv) * d), dk, type);
+      require_rows(rows(d_qkv, b, (heads + kv_heads + kv) * d), dv, type);
+    }
+}
+
+void check(int batch, int heads, int kv_heads, Elems tokens, Elems d, DType type) {
+  CAPTURE(batch, heads, kv_heads, tokens, d, name(type));
+  Case c(batch, heads, kv_heads, tokens, d, type);
+  run_every_way({&c.out, &c.log_sum_exp}, [&] { c.forward(); });
+  run_every_way({&c.d_qkv}, [&] { c.backward(); });
+  c.compare();
+}
+
+}  // namespace
+
+TEST_CASE("attention: forward and backward equal double precision at awkward sizes, the same bits everywhere", "[kernels]") {
+  for (DType type : {DType::bf16, DType::f32}) {
+    for (Elems tokens : {1, 2, 5, 17, 63, 64, 65}) check(1, 2, 1, tokens, 8, type);
+    for (Elems d : {1, 2, 15, 30, 48, 64, 80, 128}) check(1, 1, 1, 19, d, type);
+    for (Elems tokens : {97, 193, 211}) check(1, 1, 1, tokens, 16, type);
+    check(2, 6, 2, 11, 6, type);
+    check(3, 4, 4, 7, 10, type);
+    check(1, 4, 1, 66, 64, type);
+  }
+}
+
+TEST_CASE("attention: a token's output depends neither on later tokens nor on its place in the batch", "[kernels]") {
+  for (DType type : {DType::bf16, DType::f32}) {
+    Case whole(1, 2, 1, 201, 16, type), part(2, 2, 1, 101, 16, type);
+    for (Elems t = 0; t < 101; ++t)
+      for (Elems c = 0; c < whole.qkv.cols(); ++c) {
+        part.qkv.set(t, c, whole.qkv.at(t, c));
+        part.qkv.set(101 + t, c, whole.qkv.at(t, c));
+      }
+    whole.forward();
+    part.forward();
+    for (Elems t = 0; t < 101; ++t)
+      for (Elems c = 0; c < whole.out.cols(); ++c) {
+        REQUIRE(part.out.at(t, c) == whole.out.at(t, c));
+        REQUIRE(part.out.at(101 + t, c) == whole.out.at(t, c));
+      }
+  }
+}
+
+TEST_CASE("attention: memory grows linearly with the sequence", "[kernels]") {
+  const auto bytes = [](Elems tokens) {
+    return attention_backward_workspace_bytes({.batch = 1, .heads = 4, .kv_heads = 2, .tokens = tokens, .head_dim = 64}, 1);
+  };
+  CHECK(bytes(32768) < 8.2 * static_cast<double>(bytes(4096)));
+}
+
+TEST_CASE("attention: a short workspace is refused", "[kernels]") {
+  Case c(1, 1, 1, 4, 8, DType::f32);
+  AlignedBytes workspace(8);
+  const View x = c.qkv;
+  CHECK_THROWS_AS(attention_forward({.q = c.q(x), .k = c.k(x), .v = c.v(x), .out = c.out, .log_sum_exp = c.log_sum_exp, .batch = 1,
+                                     .heads = 1, .kv_heads = 1, .workspace = workspace.view()}), Error);
+}
+
+}  // namespace trireme

@@ -1,0 +1,162 @@
+#include "runtime/kernels/matmul.h"
+
+#include <array>
+
+#include "tests/reference/gelu.h"
+#include "tests/reference/matmul.h"
+#include "tests/runtime/kernels/aligned_bytes.h"
+#include "tests/runtime/kernels/every_way.h"
+
+namespace trireme {
+namespace {
+
+using reference::Bounded;
+
+/// Operands of one product, with gaps between their rows.
+struct Case {
+  Elems m, n, k;
+  bool a_transposed, b_transposed;
+  DType type;
+  GuardedTensor a, b;
+
+  Case(Elems rows, Elems cols, Elems depth, bool ta, bool tb, DType t)
+      : m(rows), n(cols), k(depth), a_transposed(ta), b_transposed(tb), type(t),
+        a(t, ta ? depth : rows, ta ? rows : depth, 3), b(t, tb ? cols : depth, tb ? depth : cols, 5) {
+    a.randomize(1);
+    b.randomize(2);
+  }
+  void run(View out, const Epilogue& epilogue = {}) {
+    AlignedBytes workspace(matmul_workspace_bytes(m, n, k, type, cpu::kernel_threads()));
+    matmul({.a = a, .b = b, .a_transposed = a_transposed, .b_transposed = b_transposed, .out = out, .epilogue = epilogue,
+            .workspace = workspace.view()});
+  }
+  Bounded expected(Elems row, Elems col) const { return reference::product({a, a_transposed}, {b, b_transposed}, row, col, k); }
+  template <typename Each>
+  std::vector<Bounded> all(Each each) const {
+    std::vector<Bounded> list;
+    for (Elems row = 0; row < m; ++row)
+      for (Elems col = 0; col < n; ++col) list.push_back(each(row, col));
+    return list;
+  }
+};
+
+template <typename Body>
+void for_each_case(const std::vector<std::array<Elems, 3>>& shapes, Body body) {
+  for (const auto& [m, n, k] : shapes)
+    for (int transposes = 0; transposes < 4; ++transposes)
+      for (DType type : {DType::bf16, DType::f32}) {
+        CAPTURE(m, n, k, transposes, name(type));
+        Case c(m, n, k, transposes & 1, transposes & 2, type);
+        body(c);
+      }
+}
+
+const std::vector<std::array<Elems, 3>> awkward = {{1, 1, 1},    {1, 48, 2},  {2, 47, 3},   {7, 1, 31},   {8, 48, 32},
+                                                   {9, 49, 33},  {17, 97, 7}, {47, 131, 1}, {131, 53, 64}, {97, 16, 131}};
+
+// One chain by plain code: what every instruction set must give.
+float chain(const Case& c, Elems row, Elems col, float start) {
+  const auto a = [&](Elems k) { return k < c.k ? static_cast<float>(c.a_transposed ? c.a.at(k, row) : c.a.at(row, k)) : 0.0f; };
+  const auto b = [&](Elems k) { return k < c.k ? static_cast<float>(c.b_transposed ? c.b.at(col, k) : c.b.at(k, col)) : 0.0f; };
+  float sum = start;
+  if (c.type == DType::f32)
+    for (Elems k = 0; k < c.k; ++k) sum = std::fma(a(k), b(k), sum);
+  else
+    for (Elems k = 0; k < c.k; k += 2) sum = std::fma(a(k), b(k), std::fma(a(k + 1), b(k + 1), sum));
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("matmul: equals double precision within the rounding of its chain, the same bits everywhere", "[kernels]") {
+  for_each_case(awkward, [](Case& c) {
+    for (DType out_type : {DType::bf16, DType::f32}) {
+      GuardedTensor out(out_type, c.m, c.n, 2);
+      run_every_way({&out}, [&] { c.run(out); });
+      reference::require_close(out.values(), c.all([&](Elems r, Elems s) { return c.expected(r, s); }), out_type);
+    }
+  });
+}
+
+TEST_CASE("matmul: every element is one chain over K, bit for bit", "[kernels]") {
+  for_each_case({{3, 50, 41}, {9, 5, 3100}}, [](Case& c) {
+    GuardedTensor out(DType::f32, c.m, c.n);
+    run_every_way({&out}, [&] { c.run(out); });
+    for (Elems row = 0; row < c.m; ++row)
+      for (Elems col = 0; col < c.n; ++col) REQUIRE(static_cast<float>(out.at(row, col)) == chain(c, row, col, 0));
+  });
+}
+
+TEST_CASE("matmul: accumulate goes on with the chain that out holds", "[kernels]") {
+  for_each_case({{9, 50, 33}, {4, 7, 3200}}, [](Case& c) {
+    GuardedTensor out(DType::f32, c.m, c.n, 1), start(DType::f32, c.m, c.n, 1);
+    start.randomize(5);
+    out = start;
+    run_every_way({&out}, [&] { c.run(out, {.accumulate = true}); });
+    for (Elems row = 0; row < c.m; ++row)
+      for (Elems col = 0; col < c.n; ++col)
+        REQUIRE(static_cast<float>(out.at(row, col)) == chain(c, row, col, static_cast<float>(start.at(row, col))));
+  });
+}
+
+TEST_CASE("matmul: bias and residual are added to the f32 sum and rounded once", "[kernels]") {
+  for_each_case(awkward, [](Case& c) {
+    GuardedTensor bias(c.type, c.n), residual(c.type, c.m, c.n, 4), out(c.type, c.m, c.n);
+    bias.randomize(3);
+    residual.randomize(4);
+    run_every_way({&out}, [&] { c.run(out, {.bias = bias, .residual = residual}); });
+    reference::require_close(out.values(), c.all([&](Elems r, Elems s) {
+      Bounded x = c.expected(r, s);
+      for (double term : {bias.at(s), residual.at(r, s)}) {
+        x.value += term;
+        x.error += reference::f32_error * (std::fabs(x.value) + x.error + std::fabs(term));
+      }
+      return x;
+    }), c.type);
+    run_every_way({&out}, [&] { c.run(out, {.residual = residual}); });
+    reference::require_close(out.values(), c.all([&](Elems r, Elems s) {
+      Bounded x = c.expected(r, s);
+      x.value += residual.at(r, s);
+      x.error += reference::f32_error * (std::fabs(x.value) + x.error);
+      return x;
+    }), c.type);
+  });
+}
+
+TEST_CASE("matmul: the fused GELU is the GELU of the rounded pre-activation", "[kernels]") {
+  for_each_case(awkward, [](Case& c) {
+    GuardedTensor bias(c.type, c.n), pre(c.type, c.m, c.n, 1), out(c.type, c.m, c.n, 2), plain(c.type, c.m, c.n);
+    bias.randomize(3);
+    run_every_way({&pre, &out}, [&] { c.run(out, {.bias = bias, .gelu_pre = pre}); });
+    c.run(plain, {.bias = bias});
+    CHECK(pre.values() == plain.values());
+    reference::require_close(out.values(), c.all([&](Elems r, Elems s) { return reference::gelu(pre.at(r, s)); }), c.type);
+  });
+}
+
+TEST_CASE("matmul: the product is multiplied by the slope of GELU", "[kernels]") {
+  for_each_case(awkward, [](Case& c) {
+    GuardedTensor pre(c.type, c.m, c.n, 3), out(c.type, c.m, c.n);
+    pre.randomize(6, 2);
+    run_every_way({&out}, [&] { c.run(out, {.gelu_backward_pre = pre}); });
+    reference::require_close(out.values(), c.all([&](Elems r, Elems s) {
+      Bounded y = c.expected(r, s);
+      const Bounded slope = reference::gelu_slope(pre.at(r, s));
+      y.error = y.error * (std::fabs(slope.value) + slope.error) + std::fabs(y.value) * slope.error;
+      y.value *= slope.value;
+      y.error += reference::f32_error * (std::fabs(y.value) + y.error);
+      return y;
+    }), c.type);
+  });
+}
+
+TEST_CASE("matmul: wrong shapes, types and a short workspace are refused", "[kernels]") {
+  Case c(4, 5, 6, false, false, DType::f32);
+  GuardedTensor wrong(DType::f32, 5, 4), out(DType::bf16, 4, 5);
+  CHECK_THROWS_AS(c.run(wrong), Error);
+  CHECK_THROWS_AS(c.run(out, {.accumulate = true}), Error);
+  AlignedBytes workspace(1);
+  CHECK_THROWS_AS(matmul({.a = c.a, .b = c.b, .out = out, .workspace = workspace.view()}), Error);
+}
+
+}  // namespace trireme
