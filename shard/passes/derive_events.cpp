@@ -9,6 +9,7 @@ namespace trireme {
 namespace {
 
 using Clock = std::array<std::int32_t, stream_count>;  // per stream: ops known to be complete
+using Latest = std::array<OpId, stream_count>;         // per stream: the last op that must be complete
 
 /// What happened to a buffer so far: its last write, and per stream the last read since.
 struct Accesses {
@@ -54,34 +55,42 @@ class DeriveEvents {
   void derive(OpId id) {
     Op& current = op(id);
     const auto stream = static_cast<std::size_t>(current.stream);
-    Clock& clock = clocks_[static_cast<std::size_t>(id)];
-    clock = stream_clock_[stream];
+    Latest latest;
+    latest.fill(-1);
     for (BufferId b : current.reads) {
       if (accesses(b).write < 0 && outlives(b)) current.waits.push_back(event_of_.at(b));
-      order_behind(accesses(b).write, id);
+      note(accesses(b).write, latest);
     }
     for (BufferId b : current.writes) {
-      order_behind(accesses(b).write, id);
-      for (OpId reader : accesses(b).reads) order_behind(reader, id);
+      note(accesses(b).write, latest);
+      for (OpId reader : accesses(b).reads) note(reader, latest);
     }
+    Clock& clock = clocks_[static_cast<std::size_t>(id)];
+    clock = stream_clock_[stream];
+    for (OpId earlier : latest)
+      if (earlier >= 0 && op(earlier).stream != current.stream) order_behind(earlier, id);
     positions_[static_cast<std::size_t>(id)] = clock[stream]++;
     stream_clock_[stream] = clock;
     for (BufferId b : current.reads) accesses(b).reads[stream] = id;
     for (BufferId b : current.writes) accesses(b) = Accesses{.write = id};
   }
 
+  // Of one stream only the last op counts: those before it are ordered before it.
+  void note(OpId earlier, Latest& latest) {
+    if (earlier < 0) return;
+    OpId& last = latest[static_cast<std::size_t>(op(earlier).stream)];
+    last = std::max(last, earlier);
+  }
+
   // Adds a wait of `id` for `earlier`, unless it is already ordered behind it.
   void order_behind(OpId earlier, OpId id) {
-    if (earlier < 0 || earlier == id) return;
     Clock& clock = clocks_[static_cast<std::size_t>(id)];
     const auto stream = static_cast<std::size_t>(op(earlier).stream);
-    if (stream == static_cast<std::size_t>(op(id).stream)) return;
     if (clock[stream] > positions_[static_cast<std::size_t>(earlier)]) return;
     if (!op(earlier).records) op(earlier).records = s_.event_count++;
     op(id).waits.push_back(*op(earlier).records);
     const Clock& before = clocks_[static_cast<std::size_t>(earlier)];
     for (std::size_t s = 0; s < clock.size(); ++s) clock[s] = std::max(clock[s], before[s]);
-    clock[stream] = std::max(clock[stream], positions_[static_cast<std::size_t>(earlier)] + 1);
   }
 
   Schedule& s_;

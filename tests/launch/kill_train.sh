@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# A rank of a real run that is killed or stopped at a random moment: all others end within 10 s of it (of the deadline's
+# end where it is stopped), with one message that names it.
+# usage: kill_train.sh TRIREME [MOMENTS] [SEED]
+set -u
+trireme=$(readlink -f "$1") moments=${2:-50} RANDOM=${3:-1}
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+head -c 100000 /dev/zero | tr '\0' 'a' > text.txt
+deadline_s=2
+cat > run.toml <<TOML
+[model]
+family = "llama"
+layers = 2
+width = 64
+heads = 2
+vocab = 256
+context = 64
+[data]
+train = ["text.txt"]
+[train]
+steps = 100000
+global_batch = 16
+micro_batch = 2
+sequence = 64
+[parallel]
+deadline_s = $deadline_s
+[log]
+every = 100
+TOML
+now_ms() { date +%s%3N; }
+
+failures=0 slowest_ms=0
+for ((moment = 0; moment < moments; ++moment)); do
+  ranks=$((2 + RANDOM % 3))
+  signal=KILL limit_s=10
+  [ $((moment % 3)) = 2 ] && signal=STOP limit_s=$((10 + deadline_s))
+  timeout -k 5 90 mpirun --oversubscribe --bind-to none -n "$ranks" "$trireme" train run.toml > out 2>&1 &
+  launcher=$!
+  # The run is under way when it says its first step.
+  for ((wait = 0; wait < 300; ++wait)); do grep -q '^step=0' out 2>/dev/null && break; sleep 0.1; done
+  sleep "0.$((RANDOM % 90 + 10))"
+  mpirun_pid=$(pgrep -P "$launcher" | head -1)
+  mapfile -t pids < <(pgrep -P "$mpirun_pid" -x trireme)
+  victim=$((RANDOM % ranks))
+  started=$(now_ms)
+  kill -$signal "${pids[$victim]}"
+  wait "$launcher"
+  code=$?
+  took_ms=$(($(now_ms) - started))
+  kill -KILL "${pids[$victim]}" 2>/dev/null
+  [ "$took_ms" -gt "$slowest_ms" ] && slowest_ms=$took_ms
+  message=$(grep '^trireme: ' out | grep -v warning)
+  word=died
+  [ $signal = STOP ] && word=stalled
+  problem=""
+  [ "$code" != 0 ] && [ "$code" != 124 ] || problem="exit code $code"
+  [ "$took_ms" -lt $((limit_s * 1000)) ] || problem="$problem took $took_ms ms"
+  [ "$(printf '%s\n' "$message" | grep -c .)" = 1 ] || problem="$problem not one message"
+  [[ "$message" =~ ^trireme:\ rank\ [0-9]+\ $word\ at\  ]] || problem="$problem no rank that $word"
+  if [ -n "$problem" ]; then
+    failures=$((failures + 1))
+    echo "FAILED: $signal of a rank of $ranks:$problem"
+    tail -12 out | sed 's/^/    /'
+  else
+    echo "ok: $signal, code $code in $took_ms ms: $message"
+  fi
+done
+echo "$moments moments, $failures failed, slowest $slowest_ms ms"
+[ "$failures" = 0 ]
