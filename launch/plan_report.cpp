@@ -1,6 +1,7 @@
 #include "launch/plan_report.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "launch/remainder.h"
@@ -18,14 +19,56 @@ std::string rank_names(const RankClass& ranks) {
   return fmt::format("{} ranks like rank {}", ranks.count, ranks.rank);
 }
 
+// The largest arena of any class of ranks.
+Bytes largest_arena(TrainerSettings settings, int ranks) {
+  settings.device_memory = std::numeric_limits<Bytes>::max();
+  const RankPrograms first = build_programs(settings, 0, ranks);
+  Bytes largest = 0;
+  for (const RankClass& rank_class : rank_classes(first.model, first.spec)) {
+    RankPrograms programs = build_programs(settings, rank_class.rank, ranks);
+    largest = std::max(largest, plan_run(programs.run, settings.device_memory).device.peak_bytes);
+  }
+  return largest;
+}
+
 }  // namespace
+
+std::string fitting_change(const TrainerSettings& settings, int ranks, Bytes limit_bytes) {
+  const auto fits = [&](const TrainerSettings& changed, int on_ranks) { return largest_arena(changed, on_ranks) <= limit_bytes; };
+  TrainerSettings changed = settings;
+  for (const Recompute policy : {Recompute::attention, Recompute::mlp, Recompute::block}) {
+    changed.recompute = policy;
+    if (fits(changed, ranks)) return fmt::format("memory.recompute = \"{}\" would fit, with the same bits", name(policy));
+  }
+  for (int more = 2 * ranks; more <= 64 * ranks && more <= 4096; more *= 2)
+    if (fits(changed, more))
+      return fmt::format("memory.recompute = \"block\" on {} ranks would fit, with the same bits", more);
+  for (int micro_batch = settings.micro_batch / 2; micro_batch >= 1; micro_batch /= 2) {
+    changed.micro_batch = micro_batch;
+    if (settings.global_batch % micro_batch == 0 && fits(changed, ranks))
+      return fmt::format("memory.recompute = \"block\" with train.micro_batch = {} would fit; the latter changes the trajectory",
+                         micro_batch);
+  }
+  return "";
+}
+
+MemoryPlan plan_within_limit(const TrainerSettings& settings, int ranks, RunPrograms& run) {
+  try {
+    return plan_run(run, settings.device_memory);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::plan) throw;
+    const std::string change = fitting_change(settings, ranks, settings.device_memory);
+    const char* none = "no recompute policy, number of ranks or microbatch tried makes it fit: use a smaller model or sequence";
+    throw Error(ErrorKind::plan, fmt::format("{}; {}", error.what(), change.empty() ? none : change), error.where());
+  }
+}
 
 std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks) {
   std::vector<RankClass> classes;
   std::vector<RankPrograms> built = build_and_check(settings, ranks, classes);
   std::vector<RankPlan> plans;
   for (std::size_t i = 0; i < classes.size(); ++i) {
-    const MemoryPlan plan = plan_run(built[i].run, settings.device_memory);
+    const MemoryPlan plan = plan_within_limit(settings, ranks, built[i].run);
     check_run({built[i].run});
     const Schedule* peak = built[i].run.find(plan.device.peak_schedule);
     plans.push_back({.ranks = classes[i], .arena = plan.device,

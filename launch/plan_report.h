@@ -17,9 +17,16 @@ struct RankPlan {
   Bytes remainder_bytes = 0;  // process, MPI: what the arena does not hold
 };
 
+/// plan_run() within settings.device_memory. Errors: Error(plan) that also says which change would make it fit.
+MemoryPlan plan_within_limit(const TrainerSettings& settings, int ranks, RunPrograms& run);
+
 /// Builds, checks and plans one rank of every class; launches nothing.
 /// Errors: Error(plan) where an arena is over settings.device_memory; Error(bug) from the checks.
 std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks);
+
+/// The smallest change of layout that would bring every rank's arena within `limit_bytes`, as words: recompute, smaller
+/// microbatches (which change the trajectory, and are said to), more ranks. Empty where none of those does.
+std::string fitting_change(const TrainerSettings& settings, int ranks, Bytes limit_bytes);
 
 /// Bytes that a node needs for `ranks_per_node` ranks, the largest ones first.
 Bytes host_bytes_per_node(const std::vector<RankPlan>& plans, int ranks_per_node);

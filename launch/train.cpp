@@ -12,6 +12,7 @@
 #include "comm/status_observer.h"
 #include "launch/data.h"
 #include "launch/memory_limit.h"
+#include "launch/plan_report.h"
 #include "launch/remainder.h"
 #include "launch/settings.h"
 #include "launch/step_log.h"
@@ -69,6 +70,7 @@ class Training {
   bool speaks() const { return mpi_.rank() == 0; }
   void say_start() const;
   void check_memory();
+  std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
   void validate(std::int64_t step);
   std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
@@ -110,10 +112,16 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   if (speaks()) log_ = std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps);
 }
 
+std::string Training::change_for(Bytes bytes_a_rank) const {
+  const std::string change = fitting_change(settings_, mpi_.size(), bytes_a_rank - process_remainder_bytes);
+  return change.empty() ? "use more nodes, or a smaller model" : change;
+}
+
 // The node's arenas against what the node has, before a page is taken.
 void Training::check_memory() {
   RankPrograms programs = build_programs(settings_, mpi_.rank(), mpi_.size());
-  const Bytes own = plan_run(programs.run, settings_.device_memory).device.peak_bytes + process_remainder_bytes;
+  const MemoryPlan plan = on_all_ranks(communicator_, [&] { return plan_within_limit(settings_, mpi_.size(), programs.run); });
+  const Bytes own = plan.device.peak_bytes + process_remainder_bytes;
   const Bytes available = available_memory_bytes();
   const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_name(), own));
   Bytes node = 0;
@@ -124,9 +132,8 @@ void Training::check_memory() {
   std::optional<Error> error;
   if (node > available)
     error = Error(ErrorKind::plan,
-                  fmt::format("the {} ranks of node {} need {} and it has {} left; use memory.recompute = \"block\", a smaller "
-                              "train.micro_batch, or more nodes", mpi_.node_size(), mpi_.node_name(), format_bytes(node),
-                              format_bytes(available)));
+                  fmt::format("the {} ranks of node {} need {} and it has {} left; {}", mpi_.node_size(), mpi_.node_name(),
+                              format_bytes(node), format_bytes(available), change_for(available / mpi_.node_size())));
   agree_on_success(communicator_, error ? &*error : nullptr);
 }
 

@@ -32,7 +32,10 @@ run() {
   local preset=$1 name=$2 start=$SECONDS log="/tmp/trireme_ctest.$$"
   shift 2
   echo "== test: $name ($preset)"
-  ctest --test-dir "build/$preset" --output-on-failure --timeout 1200 "$@" > "$log" 2>&1
+  # ThreadSanitizer cannot map its memory where addresses are too random.
+  local launcher=()
+  [ "$preset" = tsan ] && launcher=(setarch -R)
+  "${launcher[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@" > "$log" 2>&1
   local all bad
   all=$(sed -n 's/.*tests failed out of \([0-9]*\)$/\1/p' "$log" | tail -1)
   bad=$(sed -n 's/.*, \([0-9]*\) tests failed out of [0-9]*$/\1/p' "$log" | tail -1)
