@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Our matrix products against a prototype's, on its shapes, in turn in one run: rates and their ratio.
+# usage: compare_prototype.sh PROTOTYPE_FOLDER [ROUNDS]      (the folder with step.cpp; needs build/release)
+set -euo pipefail
+prototype=$(readlink -f "$1") rounds=${2:-3}
+cd "$(dirname "$(readlink -f "$0")")/../.."
+bench=build/release/perf/bench/bench_matmul
+[ -x "$bench" ] || { cmake --preset release > /dev/null; cmake --build --preset release --target bench_matmul > /dev/null; }
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cp "$prototype"/* "$folder"
+g++ -O3 -march=native -mprefer-vector-width=512 -std=c++20 -DEXPDEG=5 "$folder/step.cpp" -o "$folder/step"
+for ((round = 0; round < rounds; ++round)); do
+  echo "== round $((round + 1)) of $rounds" >&2
+  taskset -c 0 "$bench" | sed 's/^/ours /'
+  BRK=1 taskset -c 0 "$folder/step" steps=3 | sed -n 's/^mm /theirs /p' |
+    sed -E 's/ +[0-9.]+ ms +[0-9.]+% +([0-9.]+) GF\/s.*/ \1 GF\/s/'
+done > "$folder/rates"
+awk '
+  { who = $1; rate = $(NF - 1); name = $2; for (i = 3; i < NF - 1; ++i) name = name " " $i
+    if (!((who, name) in best) || rate > best[who, name]) best[who, name] = rate
+    if (who == "ours" && !(name in seen)) { seen[name] = 1; order[++count] = name } }
+  END {
+    printf "%-22s %8s %10s %6s\n", "product", "ours", "prototype", "ratio"
+    for (i = 1; i <= count; ++i) { name = order[i]
+      if (("theirs", name) in best) { ratio = best["ours", name] / best["theirs", name]
+        printf "%-22s %8.1f %10.1f %6.3f\n", name, best["ours", name], best["theirs", name], ratio
+        if (!lowest || ratio < lowest) lowest = ratio }
+      else printf "%-22s %8.1f\n", name, best["ours", name] }
+    printf "lowest ratio %.3f\n", lowest }' "$folder/rates"
