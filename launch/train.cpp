@@ -60,6 +60,21 @@ Inputs read_inputs(const TrainOptions& options) {
   return {std::move(config), std::move(train), std::move(valid)};
 }
 
+// Every collective of a program with all that ranks must have in common, a line each.
+std::string collective_lines(const Schedule& schedule) {
+  std::string lines;
+  for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
+    const Op& op = schedule.ops[static_cast<std::size_t>(id)];
+    if (!is_collective(op.kind)) continue;
+    lines += fmt::format("{} {} unit {} range {}+{}/{} bytes {} from", schedule.name, name(op.kind), op.unit.value_or(-1),
+                         op.range.begin, op.range.elems, op.range.slice_elems, op.bytes);
+    for (const Contribution& c : schedule.from_lists[static_cast<std::size_t>(*op.from)])
+      lines += fmt::format(" {}:{}", c.rank, c.microbatch.value_or(-1));
+    lines += fmt::format(" to {}\n", fmt::join(schedule.to_lists[static_cast<std::size_t>(*op.to)], ","));
+  }
+  return lines;
+}
+
 class Training {
  public:
   Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Communicator& communicator);
@@ -69,6 +84,7 @@ class Training {
  private:
   bool speaks() const { return mpi_.rank() == 0; }
   void say_start() const;
+  void check_programs();
   void check_memory();
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
@@ -95,6 +111,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
       observer_(mpi.page()) {
   settings_.sample = !options.sample.empty();
   peak_flops_ = cpu::register_peak_flops(settings_.compute);
+  check_programs();
   check_memory();
   if (speaks()) say_start();
   const Config& config = inputs_.config;
@@ -115,6 +132,16 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
 std::string Training::change_for(Bytes bytes_a_rank) const {
   const std::string change = fitting_change(settings_, mpi_.size(), bytes_a_rank - process_remainder_bytes);
   return change.empty() ? "use more nodes, or a smaller model" : change;
+}
+
+// Every rank proves the programs of all classes of ranks together, and that its own are what the others run.
+void Training::check_programs() {
+  std::vector<RankClass> classes;
+  on_all_ranks(communicator_, [&] { return build_and_check(settings_, mpi_.size(), classes); });
+  const RankPrograms own = build_programs(settings_, mpi_.rank(), mpi_.size());
+  std::string lines;
+  for (const Schedule& schedule : own.run.schedules) lines += collective_lines(schedule);
+  agree(communicator_, "the collectives", lines);
 }
 
 // The node's arenas against what the node has, before a page is taken.

@@ -22,14 +22,3 @@
 //   all_reduce         sums                                             sums
 //   verdict            sums, values, counters                          verdict, counters
 //   update             accumulator, verdict, master, states              master, states [exported]
-
-#include <vector>
-
-#include "runtime/schedule/schedule.h"
-
-namespace trireme {
-
-/// The ids that are no tokens, in order.
-std::vector<BufferId> without_tokens(const Schedule& schedule, const std::vector<BufferId>& ids);
-
-}  // namespace trireme

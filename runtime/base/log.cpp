@@ -11,6 +11,4 @@ void say(std::string_view line) {
   std::fflush(stdout);
 }
 
-void warn(std::string_view line) { fmt::print(stderr, "trireme: warning: {}\n", line); }
-
 }  // namespace trireme

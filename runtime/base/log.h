@@ -7,7 +7,5 @@ namespace trireme {
 
 /// To standard output, whole lines, flushed.
 void say(std::string_view line);
-/// To standard error, "trireme: warning: " in front.
-void warn(std::string_view line);
 
 }  // namespace trireme

@@ -15,7 +15,7 @@ Bytes placed_bytes(const Buffer& buffer) { return align_up(buffer.bytes(), align
 // Near the bound, or no higher than another part is anyhow.
 Goal goal_of(Bytes lower_bound, Bytes height) {
   return {.good = std::max(height, lower_bound + lower_bound / 200),
-          .tolerable = std::max(height, lower_bound + lower_bound / 40)};
+          .tolerable = std::max(height, lower_bound + lower_bound / 110)};
 }
 
 }  // namespace

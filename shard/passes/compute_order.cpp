@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "shard/operands.h"
 #include "shard/run_buffers.h"
 #include "shard/schedule_writer.h"
 #include "shard/step_records.h"
