@@ -210,7 +210,7 @@ std::uint64_t Training::hash(std::vector<std::vector<std::uint64_t>> own) {
   for (const std::vector<std::uint64_t>& list : own) {
     const std::uint64_t count = list.size();
     bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
-    bytes.append(reinterpret_cast<const char*>(list.data()), list.size() * sizeof(std::uint64_t));
+    if (count > 0) bytes.append(reinterpret_cast<const char*>(list.data()), list.size() * sizeof(std::uint64_t));
   }
   std::vector<std::string> all;
   trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, bytes); });
@@ -221,7 +221,7 @@ std::uint64_t Training::hash(std::vector<std::vector<std::uint64_t>> own) {
       std::uint64_t count = 0;
       std::memcpy(&count, rank.data() + at, sizeof count);
       std::vector<std::uint64_t>& list = by_rank.back().emplace_back(count);
-      std::memcpy(list.data(), rank.data() + at + sizeof count, count * sizeof(std::uint64_t));
+      if (count > 0) std::memcpy(list.data(), rank.data() + at + sizeof count, count * sizeof(std::uint64_t));
       at += (count + 1) * sizeof(std::uint64_t);
     }
   }

@@ -17,7 +17,7 @@ build() {
   local preset=$1 start=$SECONDS
   shift
   echo "== build: $preset"
-  if ! cmake --preset "$preset" > "/tmp/trireme_configure.$$" 2>&1 || ! cmake --build --preset "$preset" ${1:+--target "$@"} -- -j "$jobs" > "/tmp/trireme_build.$$" 2>&1; then
+  if ! cmake --preset "$preset" > "/tmp/trireme_configure.$$" 2>&1 || ! cmake --build --preset "$preset" ${1:+--target "$@"} -- -j "$jobs" -k 0 > "/tmp/trireme_build.$$" 2>&1; then
     cat "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$" 2>/dev/null | grep -vE "^\[[0-9]+/[0-9]+\] (Building|Linking)" | tail -60
     rm -f "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$"
     echo "0 passed, 1 failed"
@@ -56,7 +56,7 @@ run() {
 build release
 run release everything -LE '^all$'
 build dev
-run dev sanitized -LE '^(all|bits|speed)$'
+run dev sanitized -LE '^(all|bits|speed|tidy)$'
 build tsan device_test comm_local step_small_test
 run tsan threads -R '^(device_test|comm_local|step_small_test)$'
 [ "$selection" = all ] && run release long -L '^all$'

@@ -14,7 +14,7 @@ namespace trireme::planning {
 namespace {
 
 // How long to search. Counted in placed items, not in seconds: equal problems must give equal plans.
-constexpr std::size_t placements = 400'000, placements_if_bad = 3'000'000, least_packings = 3;
+constexpr std::size_t placements = 400'000, placements_if_bad = 12'000'000, least_packings = 3;
 constexpr int steps_per_round = 100;
 
 /// Tries one order after the other and keeps the lowest packing.
