@@ -129,8 +129,12 @@ TEST_CASE("device: after a failed task no later one runs, waits pass, the first 
 TEST_CASE("device: a stream that waits for a failed one is let go", "[device]") {
   const auto device = make_cpu_device(3, 1);
   const Device::Event never = device->create_event();
-  std::atomic<bool> go{false}, end{false};
-  device->submit(0, [&] { spin_until(end); });
+  std::atomic<bool> begun{false}, go{false}, end{false};
+  device->submit(0, [&] {
+    begun = true;
+    spin_until(end);
+  });
+  spin_until(begun);  // a task that has not begun would be skipped
   device->record(0, never);
   device->wait(1, never);  // sleeps when stream 2 fails
   const Device::Event passed = device->create_event();
