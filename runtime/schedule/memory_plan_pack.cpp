@@ -14,7 +14,9 @@ namespace trireme::planning {
 namespace {
 
 // How long to search. Counted in placed items, not in seconds: equal problems must give equal plans.
-constexpr std::size_t placements = 400'000, placements_if_bad = 12'000'000, least_packings = 3;
+constexpr std::size_t placements = 400'000, least_packings = 3;
+// While no packing is tolerable: real models have hundreds of items, which are placed fast.
+constexpr std::size_t few_items = 2000, placements_if_bad_and_few = 12'000'000, placements_if_bad = 3'000'000;
 constexpr int steps_per_round = 100;
 
 /// Tries one order after the other and keeps the lowest packing.
@@ -40,7 +42,7 @@ class Search {
   bool over() const {
     const std::size_t spent = spent_ + problem_.items.size();  // with one more packing
     return best_.height <= goal_.good || (spent > patience_ && best_.height <= goal_.tolerable) ||
-           spent > std::max(patience_, placements_if_bad);
+           spent > std::max(patience_, problem_.items.size() < few_items ? placements_if_bad_and_few : placements_if_bad);
   }
   std::size_t below(std::size_t bound) { return random_.below(drawn_++, bound); }
 
