@@ -133,9 +133,23 @@ class Product {
     const bool starts_from_out = first == 0 && k_.epilogue.accumulate;
     if (starts_from_out) load_out(tile, row, col, valid_rows, valid_cols);
     const bool load = first > 0 || starts_from_out;
+    const bool is_last = first + depth == at_.k;
+    if (is_last) prefetch_epilogue(row, col, valid_rows);
     if constexpr (sizeof(T) == 2) kernels_.multiply_bf16(ceil_div(depth, 2), a, b, tile, load);
     else kernels_.multiply_f32(depth, a, b, tile, load);
-    if (first + depth == at_.k) store_tile(k_, tile, row, col, valid_rows, valid_cols);
+    if (is_last) store_tile(k_, tile, row, col, valid_rows, valid_cols);
+  }
+
+  // What the epilogue will read comes while the tile is multiplied.
+  void prefetch_epilogue(Elems row, Elems col, Elems rows) const {
+    for (const ConstView& view : {k_.epilogue.residual, k_.epilogue.gelu_backward_pre}) {
+      if (view.empty()) continue;
+      const Bytes width = size_bytes(view.type);
+      for (Elems r = 0; r < rows; ++r) {
+        const std::byte* at = static_cast<const std::byte*>(view.data) + ((row + r) * view.row_stride + col) * width;
+        for (Bytes byte = 0; byte < tile_cols * width; byte += 64) __builtin_prefetch(at + byte);
+      }
+    }
   }
 
   void load_out(float* tile, Elems row, Elems col, Elems rows, Elems cols) const {

@@ -88,11 +88,60 @@ HWY_INLINE void store_lanes(const Matmul& k, F16 x, Elems row, Elems col, Elems 
   store_at(k.out.as<T>() + row * k.out.row_stride, x, col, end);
 }
 
+// The same for whole tiles whose views all have the type of out: what is done is known when it is compiled.
+template <typename T, bool has_bias, bool has_residual, bool has_gelu, bool has_slope>
+HWY_INLINE void store_whole(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows) {
+  const Epilogue& e = k.epilogue;
+  const auto at = [&](const auto& view, Elems r) HWY_ATTR { return view.template as<T>() + r * view.row_stride + col; };
+  for (Elems r = 0; r < rows; ++r)
+    for (Elems c = 0; c < tile_cols; c += lanes) {
+      F16 x = load(tile + r * tile_cols + c);
+      if constexpr (has_bias) x = x + load(at(e.bias, 0) + c);
+      if constexpr (has_residual) x = x + load(at(e.residual, row + r) + c);
+      if constexpr (has_gelu) {
+        store(at(e.gelu_pre, row + r) + c, x);
+        x = gelu(rounded<T>(x));
+      }
+      if constexpr (has_slope) x = x * gelu_slope(load(at(e.gelu_backward_pre, row + r) + c));
+      store(at(k.out, row + r) + c, x);
+    }
+}
+
+// What an epilogue does, as bits.
+enum : int { bias_bit = 1, residual_bit = 2, gelu_bit = 4, slope_bit = 8 };
+
+int bits_of(const Epilogue& e) {
+  return (e.bias.empty() ? 0 : bias_bit) | (e.residual.empty() ? 0 : residual_bit) | (e.gelu_pre.empty() ? 0 : gelu_bit) |
+         (e.gelu_backward_pre.empty() ? 0 : slope_bit);
+}
+
+bool same_type(const Epilogue& e, DType type) {
+  for (const ConstView& view : {e.bias, e.residual, ConstView(e.gelu_pre), e.gelu_backward_pre})
+    if (!view.empty() && view.type != type) return false;
+  return true;
+}
+
+// Whether a whole tile was stored: the epilogues of the models.
+template <typename T>
+HWY_INLINE bool store_fast(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows) {
+  switch (bits_of(k.epilogue)) {
+    case 0: store_whole<T, false, false, false, false>(k, tile, row, col, rows); return true;
+    case bias_bit: store_whole<T, true, false, false, false>(k, tile, row, col, rows); return true;
+    case residual_bit: store_whole<T, false, true, false, false>(k, tile, row, col, rows); return true;
+    case bias_bit | residual_bit: store_whole<T, true, true, false, false>(k, tile, row, col, rows); return true;
+    case bias_bit | gelu_bit: store_whole<T, true, false, true, false>(k, tile, row, col, rows); return true;
+    case slope_bit: store_whole<T, false, false, false, true>(k, tile, row, col, rows); return true;
+    default: return false;
+  }
+}
+
 void store_product(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {
   with_type(k.out.type, [&](auto type) HWY_ATTR {
+    using T = decltype(type);
+    if (cols == tile_cols && same_type(k.epilogue, k.out.type) && store_fast<T>(k, tile, row, col, rows)) return;
     for (Elems r = 0; r < rows; ++r)
       for (Elems c = 0; c < cols; c += lanes)
-        store_lanes<decltype(type)>(k, load(tile + r * tile_cols + c), row + r, col + c, col + cols);
+        store_lanes<T>(k, load(tile + r * tile_cols + c), row + r, col + c, col + cols);
   });
 }
 
