@@ -82,6 +82,7 @@ class LocalCommunicator final : public Communicator {
 
   template <typename Ready>
   void wait(Lock& lock, const char* call, int peer, Ready ready);
+  void let_go(int peer);
   void withdraw(Lock& lock);
   Call& call_of(int rank, std::int64_t collective) {
     return shown(rank).calls[static_cast<std::size_t>(collective % ring_entries)];
@@ -95,6 +96,7 @@ class LocalCommunicator final : public Communicator {
   int rank_;
   std::int64_t collective_ = 0;                                // the last one begun
   std::unordered_map<const void*, std::int64_t> last_reader_;  // exported address -> collective
+  std::vector<int> held_;                                      // peers whose memory is being read; under the mutex
   Random random_;
   std::uint64_t pauses_ = 0;
 };
@@ -119,13 +121,14 @@ class LocalCommunicator::Reading {
     }
     memory_ = static_cast<const std::byte*>(theirs.memory);
     ++shown.readers;
+    own.held_.push_back(peer);
   }
   Reading(Reading&& other) noexcept
       : own_(std::exchange(other.own_, nullptr)), peer_(other.peer_), memory_(other.memory_) {}
   ~Reading() {
     if (!own_) return;
     const Lock lock(own_->state_->mutex);
-    if (--own_->shown(peer_).readers == 0 && own_->shown(peer_).withdrawn) own_->state_->changed.notify_all();
+    own_->let_go(peer_);
   }
   const std::byte* memory() const { return memory_; }
 
@@ -135,8 +138,18 @@ class LocalCommunicator::Reading {
   const std::byte* memory_;
 };
 
-// Before an error frees this rank's memory, whoever reads it finishes.
+// Under the mutex. Does nothing for a reading that withdraw() has ended.
+void LocalCommunicator::let_go(int peer) {
+  const auto held = std::find(held_.begin(), held_.end(), peer);
+  if (held == held_.end()) return;
+  held_.erase(held);
+  if (--shown(peer).readers == 0 && shown(peer).withdrawn) state_->changed.notify_all();
+}
+
+// Before an error frees this rank's memory, whoever reads it finishes. This rank reads no more: were it to hold on to peers
+// that withdraw, too, they would wait for each other.
 void LocalCommunicator::withdraw(Lock& lock) {
+  while (!held_.empty()) let_go(held_.back());
   shown(rank_).withdrawn = true;
   state_->changed.wait(lock, [&] { return shown(rank_).readers == 0; });
 }
