@@ -5,7 +5,7 @@ set -euo pipefail
 prototype=$(readlink -f "$1") rounds=${2:-3}
 cd "$(dirname "$(readlink -f "$0")")/../.."
 bench=build/release/perf/bench/bench_matmul
-[ -x "$bench" ] || { cmake --preset release > /dev/null; cmake --build --preset release --target bench_matmul > /dev/null; }
+cmake --preset release > /dev/null && cmake --build --preset release --target bench_matmul > /dev/null
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "$prototype"/* "$folder"
