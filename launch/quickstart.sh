@@ -7,8 +7,8 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 launch/install_packages.sh
 
 echo "== build: release, into build/release"
-cmake --preset release > build_configure.log 2>&1 || { cat build_configure.log; exit 1; }
-rm -f build_configure.log
+mkdir -p build
+cmake --preset release > build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 cmake --build --preset release --target trireme
 
 run=build/quickstart
