@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
 
 namespace trireme {
@@ -28,7 +27,7 @@ double round_digits(const Limbs& limbs) {
   int top = ExactSum::limb_count - 1;
   while (top >= 0 && limbs[static_cast<std::size_t>(top)] == 0) --top;
   if (top < 0) return 0;
-  // Three digits hold at least 65 significant bits; a sticky bit stands for all below.
+  // Three digits hold 65 to 96 significant bits; a sticky bit stands for all below.
   unsigned __int128 head = 0;
   for (int i = top; i > top - 3; --i)
     head = head << 32 | (i >= 0 ? static_cast<std::uint64_t>(limbs[static_cast<std::size_t>(i)]) : 0u);
@@ -37,19 +36,21 @@ double round_digits(const Limbs& limbs) {
       head |= 1;
       break;
     }
-  const auto high = static_cast<std::uint64_t>(head >> 64);
-  const int width = high ? 128 - std::countl_zero(high) : 64 - std::countl_zero(static_cast<std::uint64_t>(head));
-  int exponent = 32 * (top - 2) + lowest_exponent;
+  const int width = 128 - std::countl_zero(static_cast<std::uint64_t>(head >> 64));
+  const int exponent = 32 * (top - 2) + lowest_exponent;
   // Keep 53 bits, fewer where the result is denormal.
-  const int drop = std::max({0, width - 53, -1074 - exponent});
-  if (drop > 0) {
-    const unsigned __int128 half = static_cast<unsigned __int128>(1) << (drop - 1);
-    const unsigned __int128 rest = head & ((half << 1) - 1);
-    head >>= drop;
-    exponent += drop;
-    if (rest > half || (rest == half && (head & 1))) ++head;
-  }
-  return std::ldexp(static_cast<double>(static_cast<std::uint64_t>(head)), exponent);
+  const int drop = std::max(width - 53, -1074 - exponent);
+  const unsigned __int128 half = static_cast<unsigned __int128>(1) << (drop - 1);
+  const unsigned __int128 rest = head & ((half << 1) - 1);
+  auto mantissa = static_cast<std::uint64_t>(head >> drop);
+  if (rest > half || (rest == half && (mantissa & 1))) ++mantissa;
+  // Put together by its bits: arithmetic would flush a denormal total on threads that flush. A mantissa rounded up to
+  // 2^53 carries into the exponent.
+  constexpr std::uint64_t hidden = 1ull << 52;
+  if (mantissa < hidden) return std::bit_cast<double>(mantissa);
+  const int biased = exponent + drop + 1075;
+  if (biased > 2046) return std::numeric_limits<double>::infinity();
+  return std::bit_cast<double>((static_cast<std::uint64_t>(biased) << 52) + (mantissa - hidden));
 }
 
 }  // namespace

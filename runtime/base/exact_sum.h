@@ -15,7 +15,7 @@ struct ExactSum {
 
   void add(double value);
   void merge(const ExactSum& other);
-  /// The sum rounded to nearest; NaN when a value was not finite.
+  /// The sum rounded to nearest, ties to even; infinite above the largest double; NaN when a value was not finite.
   double value() const;
 };
 

@@ -4,7 +4,8 @@
 
 namespace trireme {
 
-/// The column of the largest of the first `vocabulary` elements; the first one where several are equal. NaN never wins.
+/// The column of the largest of the first `vocabulary` elements; the first one where several are equal. NaN never wins;
+/// 0 where all are NaN.
 ///
 /// Shapes  logits [1,Vp]; index i32 [1]. Types: logits bf16 or f32.
 struct Argmax {

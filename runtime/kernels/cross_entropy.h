@@ -11,7 +11,7 @@ namespace trireme {
 /// Shapes  logits [n,Vp]; targets i32, weights and losses f32 [n]. Only the first `vocabulary` columns count; a target
 ///         below 0 or a weight of 0 is a token that does not count: loss and gradient 0.
 /// Types   logits bf16 or f32. Order: fixed per row (16 lanes).
-/// Errors  bug for a target of `vocabulary` or more.
+/// Errors  bug for a target of `vocabulary` or more in a row that counts, before any row is touched.
 struct CrossEntropy {
   View logits;
   Elems vocabulary = 0;

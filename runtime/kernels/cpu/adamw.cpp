@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/adamw.cpp"
 #include <hwy/foreach_target.h>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -24,7 +25,17 @@ Scalars scalars_of(const AdamW& k) {
           .rate = f(k.learning_rate / k.correction1), .root = f(std::sqrt(k.correction2)), .eps = f(k.eps)};
 }
 
+void check(const AdamW& k) {
+  const Elems n = k.master.elems();
+  check_vector("adamw: master", k.master, DType::f32, n);
+  check_vector("adamw: m", k.m, DType::f32, n);
+  check_vector("adamw: v", k.v, DType::f32, n);
+  check_vector("adamw: gradient", k.gradient, DType::f32, n);
+  if (!k.exported.empty()) check_vector("adamw: exported", k.exported, DType::bf16, n);
+}
+
 void adamw_all(const AdamW& k) {
+  check(k);
   const Scalars s = scalars_of(k);
   float* const master = k.master.as<float>();
   float* const moment1 = k.m.as<float>();

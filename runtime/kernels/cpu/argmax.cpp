@@ -1,5 +1,7 @@
 #include "runtime/kernels/argmax.h"
 
+#include <cmath>
+
 #include "runtime/kernels/cpu/with_type.h"
 
 namespace trireme {
@@ -15,8 +17,8 @@ void argmax(const Argmax& k) {
     const auto* x = k.logits.as<decltype(type)>();
     Elems best = 0;
     for (Elems v = 1; v < k.vocabulary; ++v) {
-      const bool best_is_nan = value_of(x[best]) != value_of(x[best]);
-      if (value_of(x[v]) > value_of(x[best]) || best_is_nan) best = v;
+      const float candidate = value_of(x[v]), leader = value_of(x[best]);
+      if (candidate > leader || (std::isnan(leader) && !std::isnan(candidate))) best = v;
     }
     k.index.as<std::int32_t>()[0] = static_cast<std::int32_t>(best);
   });

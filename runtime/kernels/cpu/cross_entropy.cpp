@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "runtime/base/natural_log.h"
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -42,7 +43,6 @@ void row(const CrossEntropy& k, Elems n) {
       terms = terms + load(kept);
     }
     total = sum(terms);
-    ensure(target < vocabulary, "target {} is outside a vocabulary of {}", target, vocabulary);
     float at_target = 0;
     store_tail(&at_target, load_tail(x + target, 1), 1);
     // A not-finite logit must show in the loss: it reaches it through the maximum, the sum or the target.
@@ -66,7 +66,23 @@ void row(const CrossEntropy& k, Elems n) {
   if (counts) store_tail(x + target, set(own), 1);
 }
 
+/// Here, because a throw among the threads would end the process without saying where.
+void check(const CrossEntropy& k) {
+  const Elems rows = k.logits.rows;
+  ensure(k.vocabulary > 0 && k.vocabulary <= k.logits.cols, "a vocabulary of {} in {} columns", k.vocabulary, k.logits.cols);
+  check_vector("cross_entropy: targets", k.targets, DType::i32, rows);
+  check_vector("cross_entropy: weights", k.weights, DType::f32, rows);
+  check_vector("cross_entropy: losses", k.losses, DType::f32, rows);
+  const auto* targets = k.targets.as<std::int32_t>();
+  const auto* weights = k.weights.as<float>();
+  for (Elems n = 0; n < rows; ++n)
+    ensure(targets[n] < k.vocabulary || weights[n] == 0, "target {} of row {} is outside a vocabulary of {}", targets[n], n,
+           k.vocabulary);
+}
+
 void loss(const CrossEntropy& k) {
+  if (k.logits.rows == 0) return;
+  check(k);
   with_type(k.logits.type, [&](auto type) {
     for_each_block(k.logits.rows, 4, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) row<decltype(type)>(k, n);

@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/ordered_add.cpp"
 #include <hwy/foreach_target.h>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -14,11 +15,13 @@ namespace trireme::cpu::HWY_NAMESPACE {
 
 template <typename T>
 void add_pieces(float* sum, std::span<const ConstView> pieces, bool store_first, Elems n) {
+  // Types are checked once, not at each of the loads.
+  const auto start = [&](std::size_t p) { return static_cast<const T*>(pieces[p].data); };
   for_each_block(n, elementwise_block, [&](Elems first, Elems last, int) HWY_ATTR {
     for (Elems i = first; i < last; i += lanes) {
-      F16 x = load_at(pieces[0].as<T>(), i, last);
+      F16 x = load_at(start(0), i, last);
       if (!store_first) x = load_at(sum, i, last) + x;
-      for (std::size_t p = 1; p < pieces.size(); ++p) x = x + load_at(pieces[p].as<T>(), i, last);
+      for (std::size_t p = 1; p < pieces.size(); ++p) x = x + load_at(start(p), i, last);
       store_at(sum, x, i, last);
     }
   });
@@ -27,7 +30,8 @@ void add_pieces(float* sum, std::span<const ConstView> pieces, bool store_first,
 void ordered_add_all(const OrderedAdd& k) {
   ensure(!k.pieces.empty(), "an ordered add of no pieces");
   for (const ConstView& piece : k.pieces)
-    ensure(piece.type == k.pieces[0].type && piece.elems() == k.accumulator.elems(), "pieces differ in type or length");
+    check_vector("ordered_add: piece", piece, k.pieces[0].type, k.accumulator.elems());
+  check_vector("ordered_add: accumulator", k.accumulator, DType::f32, k.accumulator.elems());
   with_type(k.pieces[0].type, [&](auto type) {
     add_pieces<decltype(type)>(k.accumulator.as<float>(), k.pieces, k.store_first, k.accumulator.elems());
   });

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/threads.h"
 
 namespace trireme {
@@ -28,8 +29,9 @@ double sum_block(const float* x, Elems n, Term term) {
 
 template <typename Term>
 void sum_blocks(const ConstView& x, ExactSum& sum, Term term) {
-  const float* data = x.as<float>();
   const Elems n = x.elems();
+  cpu::check_vector("square_sum: x", x, DType::f32, n);
+  const float* data = x.as<float>();
   for (Elems start = 0; start < n; start += block * blocks_at_once) {
     std::array<double, blocks_at_once> partial{};
     const Elems count = std::min(n - start, block * blocks_at_once);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <latch>
 #include <thread>
 
 #include "runtime/device/device.h"
@@ -12,17 +13,21 @@ namespace trireme {
 namespace {
 
 // One stream writes, the other reads, with or without the event between them. Atomic, so that the planted fault is a
-// wrong order and not a data race.
+// wrong order and not a data race. Both streams are held until all is submitted, so that a host thread which is put aside
+// in between does not decide the order.
 int read_after_write(std::uint64_t seed, bool with_wait) {
   const auto device = make_checked_device(2, 1, {.seed = seed, .max_delay_us = 500});
   const Device::Event event = device->create_event();
   std::atomic<int> value{0};
   int seen = -1;
+  std::latch submitted(1);
+  for (const Device::Stream stream : {0, 1}) device->submit(stream, [&] { submitted.wait(); });
   for (int i = 0; i < 3; ++i) device->submit(0, [] {});
   device->submit(0, [&] { value = 1; });
   device->record(0, event);
   if (with_wait) device->wait(1, event);
   device->submit(1, [&] { seen = value; });
+  submitted.count_down();
   device->synchronize();
   return seen;
 }
