@@ -29,12 +29,12 @@ struct Command {
   bool json = false;
 };
 
+int per_node(const Command& command) { return command.ranks_per_node > 0 ? command.ranks_per_node : command.ranks; }
+
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
-  TrainerSettings settings = trainer_settings(config, command.ranks);
-  settings.sample = true;
-  return settings;
+  return trainer_settings(config, per_node(command));
 }
 
 void require_ranks(const Command& command) {
@@ -47,8 +47,7 @@ void require_ranks(const Command& command) {
 void plan(const Command& command) {
   require_ranks(command);
   const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks);
-  const int per_node = command.ranks_per_node > 0 ? command.ranks_per_node : command.ranks;
-  std::cout << (command.json ? print_plan_json(plans, per_node) : print_plan(plans, per_node));
+  std::cout << (command.json ? print_plan_json(plans, per_node(command)) : print_plan(plans, per_node(command)));
 }
 
 void schedule(const Command& command) {

@@ -36,6 +36,7 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.recompute = parse_recompute(config.memory.recompute);
   settings.messages = true;
   settings.validate = !config.data.valid.empty();
+  settings.sample = true;  // always, so that the plan is the same with and without --sample
   if (config.memory.device != "auto") settings.device_memory = parse_bytes(config.memory.device);
   return settings;
 }

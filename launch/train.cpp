@@ -88,6 +88,7 @@ class Training {
   void check_memory();
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
+  void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
   std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
   void write_trace();
@@ -109,7 +110,6 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
     : mpi_(mpi), options_(options), inputs_(std::move(inputs)), communicator_(communicator),
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
-  settings_.sample = !options.sample.empty();
   peak_flops_ = cpu::register_peak_flops(settings_.compute);
   check_programs();
   check_memory();
@@ -179,10 +179,16 @@ void Training::step(std::int64_t step) {
   const auto start = Clock::now();
   const StepReport report = trainer_->step(step, lr_.at(step));
   const double step_ms = ms_since(start);
-  if (!log_) {
-    require(report.applied, ErrorKind::numeric, "step {}: loss or gradient norm is not finite", step);
-    return;
-  }
+  if (log_) log_step(step, report, step_ms);
+  if (report.applied) return;
+  // The same on all ranks; their last gathers end before any of them goes.
+  trainer_->finish();
+  throw AgreedError(ErrorKind::numeric,
+                    fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
+                                report.loss, report.gradient_norm));
+}
+
+void Training::log_step(std::int64_t step, const StepReport& report, double step_ms) {
   const ModelSpec& model = trainer_->rank_programs().model;
   const double tokens = static_cast<double>(settings_.global_batch) * settings_.sequence;
   const double microbatch_tokens = static_cast<double>(settings_.micro_batch) * settings_.sequence;
@@ -191,8 +197,6 @@ void Training::step(std::int64_t step) {
   log_->step({.step = step, .loss = report.loss, .grad_norm = report.gradient_norm, .lr = report.learning_rate,
               .tokens_per_s = tokens / step_ms * 1000, .step_ms = step_ms,
               .exposed_comm_ms = trainer_->waiting_us() / 1000, .mfu = flops / (step_ms / 1000) / machine});
-  require(report.applied, ErrorKind::numeric, "step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at "
-          "the data", step, report.loss, report.gradient_norm);
 }
 
 void Training::validate(std::int64_t step) {

@@ -50,7 +50,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
                  std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
                  std::function<void(OpTable&)> edit_table)
     : settings_(settings), communicator_(communicator), programs_(build_programs(settings, communicator.rank(), communicator.size())),
-      device_(std::move(device)), train_(std::move(train)), validation_(std::move(validation)) {
+      train_(std::move(train)), validation_(std::move(validation)), device_(std::move(device)) {
   check_run({programs_.run});
   plan_ = plan_run(programs_.run, settings.device_memory);
   check_run({programs_.run});
@@ -72,7 +72,9 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   run("init");
 }
 
-Trainer::~Trainer() = default;
+Trainer::~Trainer() {
+  if (running_) communicator_.abort();
+}
 
 std::size_t Trainer::index_of(std::string_view schedule) const {
   const auto& list = programs_.run.schedules;
@@ -82,6 +84,7 @@ std::size_t Trainer::index_of(std::string_view schedule) const {
 }
 
 void Trainer::run(std::string_view schedule) {
+  running_ = true;
   const bool enters = schedule == "step" && last_ != "step" && programs_.run.find("enter");
   if (enters) executor_->run(index_of("enter"));
   executor_->run(index_of(schedule));
@@ -139,7 +142,10 @@ int Trainer::choose_next(std::span<const int> tokens) {
   return record<std::int32_t>("choice");
 }
 
-void Trainer::finish() { executor_->wait(); }
+void Trainer::finish() {
+  executor_->wait();
+  running_ = false;
+}
 
 void Trainer::close() {
   // What step carried is not released by any later update: peers may still gather it.
@@ -149,6 +155,7 @@ void Trainer::close() {
 void Trainer::on_comm_stream(const std::function<void(Communicator&)>& task) {
   device_->submit(comm_stream, [this, &task] { task(communicator_); });
   device_->synchronize();
+  running_ = false;
 }
 
 double Trainer::waiting_us() const { return executor_->waiting_us(index_of("step")); }

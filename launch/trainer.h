@@ -74,7 +74,8 @@ class Trainer {
   /// Runs `task` on the comm stream, to which the communicator belongs, and waits for it.
   void on_comm_stream(const std::function<void(Communicator&)>& task);
 
-  /// Waits for everything that still runs on this rank.
+  /// Waits for everything that still runs on this rank. A trainer that goes away before that has failed: it aborts the
+  /// communicator, so that no op of its waits for peers.
   void finish();
   /// The ordinary end, on all ranks together: peers may read this rank's memory until it returns.
   void close();
@@ -100,7 +101,6 @@ class Trainer {
   RankPrograms programs_;
   std::vector<FlatLayout> layouts_;
   MemoryPlan plan_;
-  std::unique_ptr<Device> device_;
   std::byte* arena_ = nullptr;
   OpTable table_;
   std::unique_ptr<Executor> executor_;
@@ -109,6 +109,8 @@ class Trainer {
   int first_validation_ = 0;
   std::vector<int> sample_tokens_;
   std::string last_;                // the schedule that ran last
+  bool running_ = false;            // ops may still be under way
+  std::unique_ptr<Device> device_;  // goes first: its streams' tasks use all of the above
 };
 
 }  // namespace trireme

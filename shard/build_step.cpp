@@ -51,10 +51,14 @@ RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Progra
   Schedule enter = enter_of(step);
   if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));
   run.schedules.push_back(finish(std::move(step), spec, false));
+  StepSpec one_round = spec;
+  one_round.microbatches = spec.ranks();
   if (programs.validate)
-    run.schedules.push_back(finish(prefetch(order_validate(model, spec), spec.prefetch, false), spec, true));
-  if (programs.sample)
-    run.schedules.push_back(finish(prefetch(order_sample(*sample_model, spec), spec.prefetch, false), spec, true));
+    run.schedules.push_back(finish(prefetch(order_validate(model, one_round), spec.prefetch, false), one_round, true));
+  if (programs.sample) {
+    ensure(sample_model != nullptr, "a sample needs the model at one sequence");
+    run.schedules.push_back(finish(prefetch(order_sample(*sample_model, one_round), spec.prefetch, false), one_round, true));
+  }
   return run;
 }
 
@@ -88,6 +92,7 @@ void check_run(const std::vector<RunPrograms>& classes) {
     };
     for (const Schedule& schedule : run.schedules) fail_on(check(schedule), schedule.rank);
     check_after({init, enter, step, step});
+    check_after({step, run.find("validate"), run.find("sample")});
     for (const char* name : {"validate", "sample"})
       if (const Schedule* other = run.find(name)) {
         check_after({step, other, enter, step});

@@ -34,6 +34,7 @@ struct Executor::BoundOp {
   std::vector<BufferId> births, deaths;
 
   void execute() const;
+  [[noreturn]] void fail(const Error& error) const;
 };
 
 struct Executor::Program {
@@ -53,13 +54,19 @@ void Executor::BoundOp::execute() const {
     (*handler)(context);
     for (OpObserver* observer : program->observers) observer->after(context.schedule, context.id);
   } catch (const Error& error) {
-    if (*program->on_failure) (*program->on_failure)();
-    throw Error(error.kind(),
-                fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
-                            describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
-                error.where());
+    fail(error);
+  } catch (const std::exception& error) {
+    fail(Error(ErrorKind::bug, error.what()));
   }
   span.end_us = us_since(program->made);
+}
+
+void Executor::BoundOp::fail(const Error& error) const {
+  if (*program->on_failure) (*program->on_failure)();
+  throw Error(error.kind(),
+              fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
+                          describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
+              error.where());
 }
 
 Executor::Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,

@@ -20,7 +20,7 @@ namespace trireme {
 /// Runs the schedules of one rank over one arena.
 ///
 /// Threads  one host thread calls it; handlers and observers run on the device's streams.
-/// Failure  an op that throws stops the device; wait() and run() throw its error with rank, op and the ops around it
+/// Failure  an op that throws stops the device; wait() throws its error with rank, op and the ops around it
 ///          in front.
 class Executor {
  public:
