@@ -36,7 +36,9 @@ std::unique_ptr<Device> make_device(const TrainerSettings& settings, const Local
 }  // namespace
 
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps) {
-  LocalGroup group(layout.ranks, {.deadline_s = 120});
+  const bool checked = layout.checked_seed >= 0;
+  LocalGroup group(layout.ranks, {.deadline_s = 120, .seed = static_cast<std::uint64_t>(checked ? layout.checked_seed : 0),
+                                  .max_delay_us = checked ? 100 : 0});
   std::vector<std::vector<std::vector<std::uint64_t>>> weights(static_cast<std::size_t>(layout.ranks)), state(weights);
   std::vector<std::unique_ptr<Communicator>> communicators;
   for (int rank = 0; rank < layout.ranks; ++rank) communicators.push_back(group.rank(rank));
