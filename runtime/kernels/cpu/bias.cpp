@@ -13,25 +13,31 @@
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
-// A run of channels wide enough to read whole cache lines; one chain over the tokens per channel.
-constexpr Elems channels_at_once = 8 * lanes;
+// A run of channels wide enough to read whole cache lines; one chain over the tokens per channel, in registers where all
+// vectors are whole.
+constexpr int vectors_at_once = 8;
+constexpr Elems channels_at_once = vectors_at_once * lanes;
 
-template <typename T, typename G>
+template <typename T, typename G, bool whole>
 void sum_columns(const BiasGradient& k, Elems first, Elems last) {
-  F16 sums[channels_at_once / lanes];
-  for (F16& s : sums) s = set(0);
+  F16 sums[vectors_at_once];
+  const int vectors = whole ? vectors_at_once : static_cast<int>(ceil_div(last - first, lanes));
+  for (int i = 0; i < vectors; ++i) sums[i] = set(0);
   for (Elems n = 0; n < k.d_out.rows; ++n) {
-    const T* row = k.d_out.as<T>() + n * k.d_out.row_stride;
-    for (Elems c = first, i = 0; c < last; c += lanes, ++i) sums[i] = sums[i] + load_at(row, c, last);
+    const T* row = row_of<T>(k.d_out, n) + first;
+    for (int i = 0; i < vectors; ++i) sums[i] = sums[i] + load_in<whole>(row, i * lanes, last - first);
   }
-  for (Elems c = first, i = 0; c < last; c += lanes, ++i) store_at(k.d_bias.as<G>(), sums[i], c, last);
+  for (int i = 0; i < vectors; ++i) store_at(k.d_bias.as<G>(), sums[i], first + i * lanes, last);
 }
 
 void column_sums(const BiasGradient& k) {
   with_type(k.d_out.type, [&](auto type) {
     with_type(k.d_bias.type, [&](auto gradient) {
+      using T = decltype(type);
+      using G = decltype(gradient);
       for_each_block(k.d_out.cols, channels_at_once, [&](Elems first, Elems last, int) {
-        sum_columns<decltype(type), decltype(gradient)>(k, first, last);
+        if (last - first == channels_at_once) sum_columns<T, G, true>(k, first, last);
+        else sum_columns<T, G, false>(k, first, last);
       });
     });
   });
