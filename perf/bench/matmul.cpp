@@ -46,12 +46,12 @@ double rate(const Product& p) {
   if (p.epilogue == Product::bias_residual) epilogue.residual = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::bias_gelu) epilogue.gelu_pre = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::gelu_slope) epilogue.gelu_backward_pre = other.matrix(DType::bf16, p.m, p.n);
-  const double seconds = bench::best_seconds(3, [&] {
+  const double seconds = bench::best_seconds(5, [&] {
     matmul({.a = p.a_transposed ? a.matrix(DType::bf16, p.k, p.m) : a.matrix(DType::bf16, p.m, p.k),
             .b = p.b_transposed ? b.matrix(DType::bf16, p.n, p.k) : b.matrix(DType::bf16, p.k, p.n),
             .a_transposed = p.a_transposed, .b_transposed = p.b_transposed, .out = out.matrix(DType::bf16, p.m, p.n),
             .epilogue = epilogue, .workspace = workspace.bytes()});
-  });
+  }, bench::thread_seconds);
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / seconds / 1e9;
 }
 
