@@ -6,38 +6,42 @@
 #include <hwy/foreach_target.h>
 
 #include "runtime/kernels/cpu/check_view.h"
+#include "runtime/kernels/cpu/column_runs.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
-// A run of channels wide enough to read whole cache lines; one chain over the tokens per channel, in registers where all
-// vectors are whole.
-constexpr int vectors_at_once = 8;
-constexpr Elems channels_at_once = vectors_at_once * lanes;
+// Rows that are added while the chains of a run are in registers.
+constexpr int rows_at_once = 4;
 
-template <typename T, typename G, bool whole>
-void sum_columns(const BiasGradient& k, Elems first, Elems last) {
-  F16 sums[vectors_at_once];
-  const int vectors = whole ? vectors_at_once : static_cast<int>(ceil_div(last - first, lanes));
-  for (int i = 0; i < vectors; ++i) sums[i] = set(0);
-  for (Elems n = 0; n < k.d_out.rows; ++n) {
-    const T* row = row_of<T>(k.d_out, n) + first;
-    for (int i = 0; i < vectors; ++i) sums[i] = sums[i] + load_in<whole>(row, i * lanes, last - first);
+template <typename T, int rows>
+void add_rows(const BiasGradient& k, Elems n, Elems first, Elems width, float* sums) {
+  const T* x[rows];
+  for (int r = 0; r < rows; ++r) x[r] = row_of<T>(k.d_out, n + r) + first;
+  for (Elems c = 0; c < width; c += lanes) {
+    F16 total = load(sums + c);
+    for (int r = 0; r < rows; ++r) total = total + load_at(x[r], c, width);
+    store(sums + c, total);
   }
-  for (int i = 0; i < vectors; ++i) store_at(k.d_bias.as<G>(), sums[i], first + i * lanes, last);
+}
+
+template <typename T, typename G>
+void sum_columns(const BiasGradient& k, Elems first, Elems last) {
+  alignas(64) float sums[widest_run] = {};
+  const Elems width = last - first;
+  Elems n = 0;
+  for (; n + rows_at_once <= k.d_out.rows; n += rows_at_once) add_rows<T, rows_at_once>(k, n, first, width, sums);
+  for (; n < k.d_out.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
+  for (Elems c = 0; c < width; c += lanes) store_at(k.d_bias.as<G>() + first, load(sums + c), c, width);
 }
 
 void column_sums(const BiasGradient& k) {
   with_type(k.d_out.type, [&](auto type) {
     with_type(k.d_bias.type, [&](auto gradient) {
-      using T = decltype(type);
-      using G = decltype(gradient);
-      for_each_block(k.d_out.cols, channels_at_once, [&](Elems first, Elems last, int) {
-        if (last - first == channels_at_once) sum_columns<T, G, true>(k, first, last);
-        else sum_columns<T, G, false>(k, first, last);
+      for_each_column_run(k.d_out.cols, [&](Elems first, Elems last, int) {
+        sum_columns<decltype(type), decltype(gradient)>(k, first, last);
       });
     });
   });

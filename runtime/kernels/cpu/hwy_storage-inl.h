@@ -138,12 +138,6 @@ HWY_INLINE void store_at(T* x, F16 a, Elems i, Elems n) {
   if (n - i >= lanes) store(x + i, a);
   else store_tail(x + i, a, n - i);
 }
-/// The same where it is known that all sixteen are there.
-template <bool whole, typename T>
-HWY_INLINE F16 load_in(const T* x, Elems i, Elems n) {
-  if constexpr (whole) return load(x + i);
-  else return load_at(x, i, n);
-}
 /// Row `row` of a view, as T. Its type was checked.
 template <typename T, typename Pointer>
 HWY_INLINE auto row_of(const BasicView<Pointer>& view, Elems row) {

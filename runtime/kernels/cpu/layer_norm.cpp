@@ -6,8 +6,8 @@
 #include <hwy/foreach_target.h>
 
 #include "runtime/kernels/cpu/check_view.h"
+#include "runtime/kernels/cpu/column_runs.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -15,9 +15,8 @@ namespace trireme::cpu::HWY_NAMESPACE {
 
 // Rows go together, so that their sums, one chain each, do not wait for one another.
 constexpr int forward_rows_at_once = 4, backward_rows_at_once = 2;
-// A run of channels wide enough to read whole cache lines and to keep several chains in flight.
-constexpr int vectors_at_once = 8;
-constexpr Elems channels_at_once = vectors_at_once * lanes;
+// Rows that are added while the chains of a run of channels are in registers.
+constexpr int column_rows_at_once = 4;
 
 template <typename T, int rows>
 void forward_rows(const LayerNormForward& k, Elems first) {
@@ -86,24 +85,40 @@ void backward_rows(const LayerNormBackward& k, Elems first) {
   }
 }
 
-// Channels [first, last): one chain over the tokens each. Where all vectors are whole the chains stay in registers.
-template <typename T, typename G, bool whole>
-void backward_columns(const LayerNormBackward& k, Elems first, Elems last) {
-  F16 d_gain[vectors_at_once], d_bias[vectors_at_once];
-  const int vectors = whole ? vectors_at_once : static_cast<int>(ceil_div(last - first, lanes));
-  for (int i = 0; i < vectors; ++i) d_gain[i] = d_bias[i] = set(0);
-  for (Elems n = 0; n < k.x.rows; ++n) {
-    const T *d_out = row_of<T>(k.d_out, n) + first, *x = row_of<T>(k.x, n) + first;
-    const F16 mean = set(k.mean.as<float>()[n]), inv_std = set(k.inv_std.as<float>()[n]);
-    for (int i = 0; i < vectors; ++i) {
-      const F16 d = load_in<whole>(d_out, i * lanes, last - first);
-      d_gain[i] = fma(d, (load_in<whole>(x, i * lanes, last - first) - mean) * inv_std, d_gain[i]);
-      d_bias[i] = d_bias[i] + d;
-    }
+/// Chains of a run of channels, one per channel each.
+struct ColumnSums {
+  alignas(64) float gain[widest_run] = {}, bias[widest_run] = {};
+};
+
+template <typename T, int rows>
+void add_rows(const LayerNormBackward& k, Elems n, Elems first, Elems width, ColumnSums& sums) {
+  const T *d_out[rows], *x[rows];
+  F16 mean[rows], inv_std[rows];
+  for (int r = 0; r < rows; ++r) {
+    d_out[r] = row_of<T>(k.d_out, n + r) + first, x[r] = row_of<T>(k.x, n + r) + first;
+    mean[r] = set(k.mean.as<float>()[n + r]), inv_std[r] = set(k.inv_std.as<float>()[n + r]);
   }
-  for (int i = 0; i < vectors; ++i) {
-    store_at(k.d_gain.as<G>(), d_gain[i], first + i * lanes, last);
-    store_at(k.d_bias.as<G>(), d_bias[i], first + i * lanes, last);
+  for (Elems c = 0; c < width; c += lanes) {
+    F16 d_gain = load(sums.gain + c), d_bias = load(sums.bias + c);
+    for (int r = 0; r < rows; ++r) {
+      const F16 d = load_at(d_out[r], c, width);
+      d_gain = fma(d, (load_at(x[r], c, width) - mean[r]) * inv_std[r], d_gain);
+      d_bias = d_bias + d;
+    }
+    store(sums.gain + c, d_gain), store(sums.bias + c, d_bias);
+  }
+}
+
+template <typename T, typename G>
+void backward_columns(const LayerNormBackward& k, Elems first, Elems last) {
+  ColumnSums sums;
+  const Elems width = last - first;
+  Elems n = 0;
+  for (; n + column_rows_at_once <= k.x.rows; n += column_rows_at_once) add_rows<T, column_rows_at_once>(k, n, first, width, sums);
+  for (; n < k.x.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
+  for (Elems c = 0; c < width; c += lanes) {
+    store_at(k.d_gain.as<G>() + first, load(sums.gain + c), c, width);
+    store_at(k.d_bias.as<G>() + first, load(sums.bias + c), c, width);
   }
 }
 
@@ -121,9 +136,8 @@ void forward(const LayerNormForward& k) {
 template <typename T>
 void backward_all_columns(const LayerNormBackward& k) {
   with_type(k.d_gain.type, [&](auto gradient) {
-    for_each_block(k.x.cols, channels_at_once, [&](Elems first, Elems last, int) {
-      if (last - first == channels_at_once) backward_columns<T, decltype(gradient), true>(k, first, last);
-      else backward_columns<T, decltype(gradient), false>(k, first, last);
+    for_each_column_run(k.x.cols, [&](Elems first, Elems last, int) {
+      backward_columns<T, decltype(gradient)>(k, first, last);
     });
   });
 }

@@ -6,18 +6,16 @@
 #include <hwy/foreach_target.h>
 
 #include "runtime/kernels/cpu/check_view.h"
+#include "runtime/kernels/cpu/column_runs.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
-// Rows go together, so that their sums, one chain each, do not wait for one another.
+// Rows go together, so that their sums, one chain each, do not wait for one another; and the chains of a run of channels
+// take as many rows from registers.
 constexpr int rows_at_once = 4;
-// A run of channels wide enough to read whole cache lines and to keep several chains in flight.
-constexpr int vectors_at_once = 8;
-constexpr Elems channels_at_once = vectors_at_once * lanes;
 
 template <typename T, int rows>
 void forward_rows(const RmsNormForward& k, Elems first) {
@@ -73,20 +71,30 @@ void backward_rows(const RmsNormBackward& k, Elems first) {
   }
 }
 
-// Channels [first, last): one chain over the tokens each. Where all vectors are whole the chains stay in registers.
-template <typename T, typename G, bool whole>
-void backward_columns(const RmsNormBackward& k, Elems first, Elems last) {
-  F16 d_gain[vectors_at_once];
-  const int vectors = whole ? vectors_at_once : static_cast<int>(ceil_div(last - first, lanes));
-  for (int i = 0; i < vectors; ++i) d_gain[i] = set(0);
-  for (Elems n = 0; n < k.x.rows; ++n) {
-    const T *d_out = row_of<T>(k.d_out, n) + first, *x = row_of<T>(k.x, n) + first;
-    const F16 inv_rms = set(k.inv_rms.as<float>()[n]);
-    for (int i = 0; i < vectors; ++i)
-      d_gain[i] = fma(load_in<whole>(d_out, i * lanes, last - first), load_in<whole>(x, i * lanes, last - first) * inv_rms,
-                      d_gain[i]);
+template <typename T, int rows>
+void add_rows(const RmsNormBackward& k, Elems n, Elems first, Elems width, float* sums) {
+  const T *d_out[rows], *x[rows];
+  F16 inv_rms[rows];
+  for (int r = 0; r < rows; ++r) {
+    d_out[r] = row_of<T>(k.d_out, n + r) + first, x[r] = row_of<T>(k.x, n + r) + first;
+    inv_rms[r] = set(k.inv_rms.as<float>()[n + r]);
   }
-  for (int i = 0; i < vectors; ++i) store_at(k.d_gain.as<G>(), d_gain[i], first + i * lanes, last);
+  for (Elems c = 0; c < width; c += lanes) {
+    F16 d_gain = load(sums + c);
+    for (int r = 0; r < rows; ++r) d_gain = fma(load_at(d_out[r], c, width), load_at(x[r], c, width) * inv_rms[r], d_gain);
+    store(sums + c, d_gain);
+  }
+}
+
+// Channels [first, last): one chain over the tokens each.
+template <typename T, typename G>
+void backward_columns(const RmsNormBackward& k, Elems first, Elems last) {
+  alignas(64) float sums[widest_run] = {};
+  const Elems width = last - first;
+  Elems n = 0;
+  for (; n + rows_at_once <= k.x.rows; n += rows_at_once) add_rows<T, rows_at_once>(k, n, first, width, sums);
+  for (; n < k.x.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
+  for (Elems c = 0; c < width; c += lanes) store_at(k.d_gain.as<G>() + first, load(sums + c), c, width);
 }
 
 void forward(const RmsNormForward& k) {
@@ -102,9 +110,8 @@ void forward(const RmsNormForward& k) {
 template <typename T>
 void backward_all_columns(const RmsNormBackward& k) {
   with_type(k.d_gain.type, [&](auto gradient) {
-    for_each_block(k.x.cols, channels_at_once, [&](Elems first, Elems last, int) {
-      if (last - first == channels_at_once) backward_columns<T, decltype(gradient), true>(k, first, last);
-      else backward_columns<T, decltype(gradient), false>(k, first, last);
+    for_each_column_run(k.x.cols, [&](Elems first, Elems last, int) {
+      backward_columns<T, decltype(gradient)>(k, first, last);
     });
   });
 }
