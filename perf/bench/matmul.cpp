@@ -1,6 +1,8 @@
-// Rates of the matrix products of a GPT-2 124M step, one thread, bf16: prints "name GF/s" a line, and the register peak.
+// Rates of the matrix products of a GPT-2 124M step and of some awkward shapes, one thread, bf16: prints "name GF/s" a
+// line, and the register peak. usage: bench_matmul [NAME]     (NAME: only products whose name contains it)
 
 #include <cstdio>
+#include <string_view>
 
 #include "perf/bench/bench.h"
 #include "runtime/kernels/cpu/register_peak.h"
@@ -35,6 +37,14 @@ constexpr Product products[] = {
     {"dX o", 2048, 768, 768, false, false, Product::plain},
     {"dW qkv", 2304, 768, 2048, true, false, Product::plain},
     {"dX qkv", 2048, 768, 2304, false, false, Product::plain},
+    // Edges everywhere: no multiple of 48, 32 or 128. Few tokens, too.
+    {"width 1000 fwd", 2048, 1000, 1000, false, true, Product::bias_residual},
+    {"width 1000 dX", 2048, 1000, 1000, false, false, Product::gelu_slope},
+    {"width 1000 dW", 1000, 1000, 2000, true, false, Product::plain},
+    {"ffn 2048 fwd", 2048, 2048, 768, false, true, Product::plain},
+    {"ffn 2048 dW", 2048, 768, 2048, true, false, Product::plain},
+    {"64 tokens fwd", 64, 768, 768, false, true, Product::bias_residual},
+    {"64 tokens dW", 768, 768, 64, true, false, Product::plain},
 };
 
 double rate(const Product& p) {
@@ -57,8 +67,10 @@ double rate(const Product& p) {
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  const std::string_view only = count > 1 ? arguments[1] : "";
   cpu::set_float_mode();
-  for (const Product& p : products) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
+  for (const Product& p : products)
+    if (std::string_view(p.name).find(only) != std::string_view::npos) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
   std::printf("%-22s %7.1f GF/s\n", "register peak", cpu::register_peak_flops(DType::bf16) / 1e9);
 }
