@@ -55,7 +55,8 @@ struct Operands {
   bench::Memory x = numbers(b16, tokens * ffn), y = numbers(b16, tokens * ffn), z = numbers(b16, tokens * ffn);
   bench::Memory out{tokens * ffn * 2}, out2{tokens * ffn * 2};
   bench::Memory gain = numbers(b16, ffn), shift = numbers(b16, ffn), statistics{tokens * 8};
-  bench::Memory master = numbers(f32, slice, 0.02), m = numbers(f32, slice, 1e-3), v{slice * 4}, scratch{slice * 4}, gradient = numbers(f32, slice, 1e-3);
+  bench::Memory master = numbers(f32, slice, 0.02), m = numbers(f32, slice, 1e-3), gradient = numbers(f32, slice, 1e-3);
+  bench::Memory v{slice * 4}, scratch{slice * 4};
   bench::Memory exported{slice * 2}, piece = numbers(b16, slice), piece2 = numbers(b16, slice);
   bench::Memory logits = numbers(b16, 64 * padded, 3), targets{64 * 4}, weights{64 * 4}, losses{64 * 4};
   bench::Memory table = numbers(b16, padded * channels), d_table{padded * channels * 2}, places = numbers(b16, 1024 * channels);
@@ -83,7 +84,8 @@ std::vector<Case> norm_cases(Operands& o) {
   const double matrix = 2.0 * tokens * channels;
   return {
       {"layer_norm forward", 2 * matrix, [=, &o] {
-         layer_norm_forward({.x = mat(o.x), .gain = row(o.gain), .bias = row(o.shift), .out = mat(o.out), .mean = mean, .inv_std = inverse});
+         layer_norm_forward({.x = mat(o.x), .gain = row(o.gain), .bias = row(o.shift), .out = mat(o.out), .mean = mean,
+                             .inv_std = inverse});
        }},
       {"layer_norm backward", 4 * matrix, [=, &o] {
          layer_norm_backward({.x = mat(o.x), .gain = row(o.gain), .mean = mean, .inv_std = inverse, .d_out = mat(o.y),
@@ -97,8 +99,8 @@ std::vector<Case> norm_cases(Operands& o) {
                             .d_x = mat(o.out), .d_gain = row(o.out2)});
        }},
       {"rope", 2 * matrix, [=, &o] {
-         rope({.x = mat(o.out), .positions = o.positions.matrix(DType::i32, 1, tokens), .cosines = o.cosines.matrix(f32, 1024, 32),
-               .sines = o.sines.matrix(f32, 1024, 32), .head_dim = 64});
+         rope({.x = mat(o.out), .positions = o.positions.matrix(DType::i32, 1, tokens),
+               .cosines = o.cosines.matrix(f32, 1024, 32), .sines = o.sines.matrix(f32, 1024, 32), .head_dim = 64});
        }},
   };
 }
@@ -107,8 +109,9 @@ std::vector<Case> wide_cases(Operands& o) {
   const auto mat = [](const bench::Memory& memory) { return memory.matrix(b16, tokens, ffn); };
   const double matrix = 2.0 * tokens * ffn, chunk = 2.0 * 64 * padded;
   const auto loss = [&o](bool backward) {
-    cross_entropy({.logits = o.logits.matrix(b16, 64, padded), .vocabulary = vocabulary, .targets = o.targets.matrix(DType::i32, 1, 64),
-                   .weights = o.weights.matrix(f32, 1, 64), .losses = o.losses.matrix(f32, 1, 64), .backward = backward});
+    cross_entropy({.logits = o.logits.matrix(b16, 64, padded), .vocabulary = vocabulary,
+                   .targets = o.targets.matrix(DType::i32, 1, 64), .weights = o.weights.matrix(f32, 1, 64),
+                   .losses = o.losses.matrix(f32, 1, 64), .backward = backward});
   };
   return {
       {"swiglu forward", 3 * matrix, [=, &o] { swiglu_forward({.gate = mat(o.x), .up = mat(o.y), .out = mat(o.out)}); }},
@@ -142,14 +145,16 @@ std::vector<Case> slice_cases(Operands& o) {
   const auto run_of = [](const bench::Memory& memory, DType type) { return memory.matrix(type, 1, slice); };
   const double n = slice;
   return {
-      {"memcpy", 8 * n, [=, &o] { std::memcpy(run_of(o.scratch, f32).data, run_of(o.m, f32).data, static_cast<std::size_t>(slice) * 4); }},
+      {"memcpy", 8 * n, [=, &o] {
+         std::memcpy(run_of(o.scratch, f32).data, run_of(o.m, f32).data, static_cast<std::size_t>(slice) * 4);
+       }},
       {"cast f32 to bf16", 6 * n, [=, &o] { cast({.in = run_of(o.master, f32), .out = run_of(o.exported, b16)}); }},
       {"cast bf16 to f32", 6 * n, [=, &o] { cast({.in = run_of(o.piece, b16), .out = run_of(o.scratch, f32)}); }},
       {"ordered_add of 2", 12 * n, [=, &o] { ordered_add({.accumulator = run_of(o.scratch, f32), .pieces = o.pieces}); }},
       {"square_sum", 4 * n, [=, &o] { square_sum({.x = run_of(o.gradient, f32), .sum = &o.sum}); }},
       {"adamw", 30 * n, [=, &o] {
-         adamw({.master = run_of(o.master, f32), .m = run_of(o.m, f32), .v = run_of(o.v, f32), .gradient = run_of(o.gradient, f32),
-                .exported = run_of(o.exported, b16), .learning_rate = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
+         adamw({.master = run_of(o.master, f32), .m = run_of(o.m, f32), .v = run_of(o.v, f32),
+                .gradient = run_of(o.gradient, f32), .exported = run_of(o.exported, b16), .learning_rate = 1e-4, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
                 .weight_decay = 0.1, .correction1 = 0.5, .correction2 = 0.5});
        }},
   };

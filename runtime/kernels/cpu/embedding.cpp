@@ -88,9 +88,11 @@ void sum_row(const ConstView& d_out, const View& table, const Places& places, El
 template <typename G>
 void clear_rows(const View& table, Elems first, Elems last) {
   const auto row_bytes = sizeof(G) * static_cast<std::size_t>(table.cols);
-  if (table.contiguous()) std::memset(static_cast<void*>(row_of<G>(table, first)), 0, static_cast<std::size_t>(last - first) * row_bytes);
-  else
-    for (Elems row = first; row < last; ++row) std::fill_n(row_of<G>(table, row), table.cols, G());
+  if (table.contiguous()) {
+    std::memset(static_cast<void*>(row_of<G>(table, first)), 0, static_cast<std::size_t>(last - first) * row_bytes);
+    return;
+  }
+  for (Elems row = first; row < last; ++row) std::memset(static_cast<void*>(row_of<G>(table, row)), 0, row_bytes);
 }
 
 template <typename T, typename G>

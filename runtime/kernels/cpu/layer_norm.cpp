@@ -114,7 +114,8 @@ void backward_columns(const LayerNormBackward& k, Elems first, Elems last) {
   ColumnSums sums;
   const Elems width = last - first;
   Elems n = 0;
-  for (; n + column_rows_at_once <= k.x.rows; n += column_rows_at_once) add_rows<T, column_rows_at_once>(k, n, first, width, sums);
+  for (; n + column_rows_at_once <= k.x.rows; n += column_rows_at_once)
+    add_rows<T, column_rows_at_once>(k, n, first, width, sums);
   for (; n < k.x.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
   for (Elems c = 0; c < width; c += lanes) {
     store_at(k.d_gain.as<G>() + first, load(sums.gain + c), c, width);

@@ -136,8 +136,8 @@ class Product {
 
   void multiply_tile(Elems row, Elems col, const Packed* a, const Packed* b, Elems first, Elems depth) const {
     // Where K is split the tile rests in the workspace between its parts: storing f32 is exact.
-    float* const between = at_.is_split() ? sums_ + (row / tile_rows * ceil_div(at_.n, tile_cols) + col / tile_cols) * tile_rows * tile_cols
-                                          : nullptr;
+    const Elems place = row / tile_rows * ceil_div(at_.n, tile_cols) + col / tile_cols;
+    float* const between = at_.is_split() ? sums_ + place * tile_rows * tile_cols : nullptr;
     const bool is_last = first + depth == at_.k, is_whole = row + tile_rows <= at_.m && col + tile_cols <= at_.n;
     if constexpr (sizeof(T) == 2) {
       if (is_last && is_whole && multiply_and_store_) {

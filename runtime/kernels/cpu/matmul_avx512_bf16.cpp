@@ -123,7 +123,8 @@ TileKernels tile_kernels_avx512_bf16(TileKernels others) {
 
 MultiplyAndStore multiply_and_store(const Matmul& k) {
   if (active_isa() != Isa::avx512_bf16 || k.a.type != DType::bf16 || !has_one_type(k.epilogue, k.out.type)) return nullptr;
-  return k.out.type == DType::f32 ? N_AVX3::choose<float>(work_of(k.epilogue)) : N_AVX3::choose<HardwareBf16>(work_of(k.epilogue));
+  const int work = work_of(k.epilogue);
+  return k.out.type == DType::f32 ? N_AVX3::choose<float>(work) : N_AVX3::choose<HardwareBf16>(work);
 }
 
 }  // namespace trireme::cpu

@@ -139,14 +139,17 @@ TEST_CASE("hwy_lanes: kernels store to_bf16 of a value whatever the CPU rounds w
   // Every upper half of a float, each with the lower halves where rounding turns.
   std::vector<float> x;
   for (std::uint32_t upper = 0; upper < 0x10000; ++upper)
-    for (std::uint32_t lower : {0x0000u, 0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) x.push_back(std::bit_cast<float>(upper << 16 | lower));
+    for (std::uint32_t lower : {0x0000u, 0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu})
+      x.push_back(std::bit_cast<float>(upper << 16 | lower));
   each_isa([&](Isa isa) {
     std::vector<bf16> out(x.size() - 3);  // ends in a tail
     std::vector<float> again(out.size());
     HWY_DYNAMIC_DISPATCH(round_as_stored)(x.data(), out.data(), again.data(), static_cast<Elems>(out.size()));
     std::size_t different = 0;
-    for (std::size_t i = 0; i < out.size(); ++i)
-      different += out[i] != to_bf16(x[i]) || std::bit_cast<std::uint32_t>(again[i]) != static_cast<std::uint32_t>(out[i].bits) << 16;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const bool is_read_as_stored = std::bit_cast<std::uint32_t>(again[i]) == static_cast<std::uint32_t>(out[i].bits) << 16;
+      different += out[i] != to_bf16(x[i]) || !is_read_as_stored;
+    }
     INFO(name(isa));
     CHECK(different == 0);
   });
