@@ -1,6 +1,8 @@
-// Rates of the matrix products of a GPT-2 124M step, one thread, bf16: prints "name GF/s" a line, and the register peak.
+// Rates of the matrix products of a GPT-2 124M step and of some awkward shapes, one thread, bf16: prints "name GF/s" a
+// line, and the register peak. usage: bench_matmul [NAME]     (NAME: only products whose name contains it)
 
 #include <cstdio>
+#include <string_view>
 
 #include "perf/bench/bench.h"
 #include "runtime/kernels/cpu/register_peak.h"
@@ -35,6 +37,14 @@ constexpr Product products[] = {
     {"dX o", 2048, 768, 768, false, false, Product::plain},
     {"dW qkv", 2304, 768, 2048, true, false, Product::plain},
     {"dX qkv", 2048, 768, 2304, false, false, Product::plain},
+    // Edges everywhere: no multiple of 48, 32 or 128. Few tokens, too.
+    {"width 1000 fwd", 2048, 1000, 1000, false, true, Product::bias_residual},
+    {"width 1000 dX", 2048, 1000, 1000, false, false, Product::gelu_slope},
+    {"width 1000 dW", 1000, 1000, 2000, true, false, Product::plain},
+    {"ffn 2048 fwd", 2048, 2048, 768, false, true, Product::plain},
+    {"ffn 2048 dW", 2048, 768, 2048, true, false, Product::plain},
+    {"64 tokens fwd", 64, 768, 768, false, true, Product::bias_residual},
+    {"64 tokens dW", 768, 768, 64, true, false, Product::plain},
 };
 
 double rate(const Product& p) {
@@ -46,19 +56,21 @@ double rate(const Product& p) {
   if (p.epilogue == Product::bias_residual) epilogue.residual = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::bias_gelu) epilogue.gelu_pre = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::gelu_slope) epilogue.gelu_backward_pre = other.matrix(DType::bf16, p.m, p.n);
-  const double seconds = bench::best_seconds(3, [&] {
+  const double seconds = bench::best_seconds(5, [&] {
     matmul({.a = p.a_transposed ? a.matrix(DType::bf16, p.k, p.m) : a.matrix(DType::bf16, p.m, p.k),
             .b = p.b_transposed ? b.matrix(DType::bf16, p.n, p.k) : b.matrix(DType::bf16, p.k, p.n),
             .a_transposed = p.a_transposed, .b_transposed = p.b_transposed, .out = out.matrix(DType::bf16, p.m, p.n),
             .epilogue = epilogue, .workspace = workspace.bytes()});
-  });
+  }, bench::thread_seconds);
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / seconds / 1e9;
 }
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  const std::string_view only = count > 1 ? arguments[1] : "";
   cpu::set_float_mode();
-  for (const Product& p : products) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
+  for (const Product& p : products)
+    if (std::string_view(p.name).find(only) != std::string_view::npos) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
   std::printf("%-22s %7.1f GF/s\n", "register peak", cpu::register_peak_flops(DType::bf16) / 1e9);
 }
