@@ -1,8 +1,10 @@
 #include <algorithm>
+#include <atomic>
 
 #include "runtime/kernels/attention.h"
+#include "runtime/kernels/cpu/attention_products.h"
 #include "runtime/kernels/cpu/attention_rows.h"
-#include "runtime/kernels/cpu/attention_tiles.h"
+#include "runtime/kernels/cpu/attention_workspace.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
@@ -11,144 +13,238 @@ namespace {
 
 using namespace cpu;
 
-// Queries and keys of one tile of scores.
-constexpr Elems query_tile = 64, key_tile = 96;
+// Keys and queries of one block of scores, and queries whose sums are awaited together. No part of the arithmetic.
+constexpr Elems key_tile = 64, query_tile = 192, query_step = 64;
+static_assert(key_tile % panel_cols == 0 && query_tile % panel_cols == 0 && query_step == key_tile);
 
-/// One sequence and one key head. Key tiles are the outer loop, so that dk and dv of a tile stay in one accumulator over
-/// all query heads; dq of the group's heads is summed over key tiles in scratch.
+/// What all key tiles of one sequence and key head share: its query heads, packed, and the sums of their gradients.
 template <typename T>
-class BackwardHead {
- public:
-  BackwardHead(const AttentionBackward& k, const AttentionShape& shape, Carved carve)
-      : k_(k), shape_(shape), tiles_(tile_kernels()), group_(shape.heads / shape.kv_heads),
-        width_(align_up(shape.head_dim, tile_cols)) {
-    const Elems t = padded_tokens(), d = shape.head_dim;
-    key_panels_ = carve.take<T>(key_tile, d);
-    value_panels_ = carve.take<T>(key_tile, d);
-    key_rows_ = carve.take<T>(width_, key_tile);
-    query_panels_ = carve.take<T>(group_ * padded_tokens(), d);
-    d_out_panels_ = carve.take<T>(group_ * padded_tokens(), d);
-    query_rows_ = carve.take<T>(width_, group_ * t);
-    d_out_rows_ = carve.take<T>(width_, group_ * t);
-    scores_ = carve.floats(query_tile * key_tile);
-    d_scores_ = carve.floats(query_tile * key_tile);
-    p_ = carve.elements<T>(query_tile * key_tile);
-    ds_ = carve.elements<T>(query_tile * key_tile);
-    left_ = carve.take<T>(std::max(query_tile, key_tile), std::max(query_tile, key_tile));
-    dk_ = carve.floats(key_tile * width_);
-    dv_ = carve.floats(key_tile * width_);
-    dq_ = carve.floats(group_ * t * width_);
-    delta_ = carve.floats(group_ * t);
-    bytes_ = carve.used_bytes();
-  }
-  Bytes bytes() const { return bytes_; }
+struct QueryHeads {
+  QueryHeads(const AttentionShape& shape, Carved& carve)
+      : group(shape.heads / shape.kv_heads), tokens(align_up(shape.tokens, query_step)),
+        depth(packed_depth<T>(shape.head_dim)), width(packed_width(shape.head_dim)),
+        query_columns(carve.take<Packed<T>>(group * tokens * depth)),
+        d_out_columns(carve.take<Packed<T>>(group * tokens * depth)),
+        query_rows(carve.take<Packed<T>>(group * packed_depth<T>(tokens) * width)),
+        d_out_rows(carve.take<Packed<T>>(group * packed_depth<T>(tokens) * width)),
+        dq(carve.take<float>(group * tokens * width)), delta(carve.take<float>(group * tokens)),
+        key_tiles_added(carve.take<int>(group * tokens / query_step)), next_key_tile(carve.take<int>(1)) {}
 
-  void run(Elems sequence, Elems kv_head) {
-    const Elems t = shape_.tokens, first = sequence * t;
-    for (Elems g = 0; g < group_; ++g) prepare(first, kv_head * group_ + g, g);
-    const ConstView k = cut(k_.k, first, kv_head), v = cut(k_.v, first, kv_head);
-    const View dk = cut(k_.dk, first, kv_head), dv = cut(k_.dv, first, kv_head);
-    for (Elems key = 0; key < t; key += key_tile) {
-      const Elems keys = std::min(key_tile, t - key);
-      tiles_.pack_transposed<T>(k.rows_from(key, keys), tile_cols, key_panels_);
-      tiles_.pack_transposed<T>(v.rows_from(key, keys), tile_cols, value_panels_);
-      tiles_.pack_rows<T>(k.rows_from(key, keys), tile_cols, key_rows_);
-      std::fill_n(dk_, key_tile * width_, 0.0f);
-      std::fill_n(dv_, key_tile * width_, 0.0f);
-      for (Elems g = 0; g < group_; ++g) {
-        const float* log_sums = k_.log_sum_exp.as<float>() + (sequence * k_.heads + kv_head * group_ + g) * t;
-        // The first query tile that sees this key tile.
-        for (Elems query = key / query_tile * query_tile; query < t; query += query_tile)
-          run_tile({query, std::min(query_tile, t - query)}, {key, keys}, g, log_sums);
-      }
-      for (Elems r = 0; r < keys; ++r) {
-        store_row(dk_ + r * width_, k_.scale, dk.row(key + r));
-        store_row(dv_ + r * width_, 1.0f, dv.row(key + r));
-      }
+  /// Packs queries [query, query + rows) of head g of the group, rows <= query_step, and sums out * d_out of each.
+  void prepare(const ConstView& q, const ConstView& out, const ConstView& d_out, Elems g, Elems query, Elems rows) const {
+    const Elems at = g * tokens + query;
+    pack_columns<T>(q.rows_from(query, rows), query_columns + at * depth);
+    pack_columns<T>(d_out.rows_from(query, rows), d_out_columns + at * depth);
+    pack_rows<T>(q.rows_from(query, rows), query_rows + packed_depth<T>(at) * width);
+    pack_rows<T>(d_out.rows_from(query, rows), d_out_rows + packed_depth<T>(at) * width);
+    for (Elems r = query; r < query + rows; ++r) delta[g * tokens + r] = dot_row(out.row(r), d_out.row(r));
+    std::fill_n(dq + at * width, query_step * width, 0.0f);
+    key_tiles_added[at / query_step] = 0;
+  }
+
+  /// Key tiles add to the sums of a query in ascending order, whichever threads have them.
+  void await_turn(Elems first, Elems rows, int key_tile_index) const {
+    for (Elems at = first; at < first + rows; at += query_step) {
+      const std::atomic_ref<int> added(key_tiles_added[at / query_step]);
+      for (int now = added.load(std::memory_order_acquire); now != key_tile_index; now = added.load(std::memory_order_acquire))
+        added.wait(now, std::memory_order_acquire);
     }
-    for (Elems g = 0; g < group_; ++g) {
-      const View dq = cut(k_.dq, first, kv_head * group_ + g);
-      for (Elems r = 0; r < t; ++r) store_row(dq_ + (g * padded_tokens() + r) * width_, k_.scale, dq.row(r));
+  }
+  void pass_turn(Elems first, Elems rows, int key_tile_index) const {
+    for (Elems at = first; at < first + rows; at += query_step) {
+      const std::atomic_ref<int> added(key_tiles_added[at / query_step]);
+      added.store(key_tile_index + 1, std::memory_order_release);
+      added.notify_all();
+    }
+  }
+
+  Elems group, tokens, depth, width;  // tokens: padded
+  Packed<T>*query_columns, *d_out_columns, *query_rows, *d_out_rows;
+  float *dq, *delta;
+  int *key_tiles_added, *next_key_tile;
+};
+
+/// One thread's scratch, and what it does with a tile of keys: dk and dv stay in one accumulator over all query heads.
+template <typename T>
+class KeyTile {
+ public:
+  KeyTile(const AttentionShape& shape, Carved& carve)
+      : shape_(shape), stride_(align_up(shape.head_dim, 2)), width_(packed_width(shape.head_dim)),
+        keys_(carve.take<T>(key_tile * stride_)), values_(carve.take<T>(key_tile * stride_)),
+        key_rows_(carve.take<Packed<T>>(packed_depth<T>(key_tile) * width_)),
+        scores_(carve.take<float>(key_tile * query_tile)), d_scores_(carve.take<float>(key_tile * query_tile)),
+        p_(carve.take<T>(key_tile * query_tile)), ds_(carve.take<T>(key_tile * query_tile)),
+        dk_(carve.take<float>(key_tile * width_)), dv_(carve.take<float>(key_tile * width_)) {}
+
+  /// k, v, dk, dv: the rows of this key tile and head. log_sums: of the group's first head.
+  struct Keys {
+    ConstView k, v;
+    View dk, dv;
+    Elems first = 0;
+    const float* log_sums = nullptr;
+    float scale = 1;
+  };
+  void run(const QueryHeads<T>& heads, const Keys& keys) {
+    copy_left(keys.k, stride_, keys_);
+    copy_left(keys.v, stride_, values_);
+    pack_rows<T>(keys.k, key_rows_);
+    std::fill_n(dk_, key_tile * width_, 0.0f);
+    std::fill_n(dv_, key_tile * width_, 0.0f);
+    for (Elems g = 0; g < heads.group; ++g)
+      for (Elems query = keys.first; query < shape_.tokens; query += query_tile)
+        run_block({.head = g, .query = query, .queries = std::min(query_tile, shape_.tokens - query), .key = keys.first,
+                   .keys = keys.k.rows}, heads, keys);
+    for (Elems r = 0; r < keys.k.rows; ++r) {
+      store_row(dk_ + r * width_, keys.scale, keys.dk.row(r));
+      store_row(dv_ + r * width_, 1.0f, keys.dv.row(r));
     }
   }
 
  private:
-  struct Span {
-    Elems first, count;
+  struct Block {
+    Elems head, query, queries, key, keys;
+    Elems rows() const { return align_up(keys, row_group); }
+    bool on_diagonal() const { return query < key + keys - 1; }
   };
 
-  Elems padded_tokens() const { return align_up(shape_.tokens, query_tile); }
+  void run_block(const Block& block, const QueryHeads<T>& heads, const Keys& keys) {
+    const Elems at = block.head * heads.tokens + block.query;
+    for (Elems col = 0; col < block.queries; col += panel_cols) {
+      multiply(block.rows(), keys_, heads.query_columns + (at + col) * heads.depth, scores_ + col);
+      multiply(block.rows(), values_, heads.d_out_columns + (at + col) * heads.depth, d_scores_ + col);
+    }
+    rows_.gradients({.rows = block.rows(), .valid_rows = block.keys, .cols = block.queries,
+                     .diagonal = block.query - block.key, .scale = keys.scale * log2_e, .scores = scores_,
+                     .d_probabilities = d_scores_, .p = p_, .ds = ds_, .stride = query_tile,
+                     .log_sum_exp = keys.log_sums + block.head * shape_.tokens + block.query, .delta = heads.delta + at});
+    add_over_queries(block, p_, heads.d_out_rows + packed_depth<T>(at) * width_, dv_);
+    add_over_queries(block, ds_, heads.query_rows + packed_depth<T>(at) * width_, dk_);
+    const int index = static_cast<int>(block.key / key_tile);
+    heads.await_turn(at, block.queries, index);
+    add_over_keys(block, heads.dq + at * width_);
+    heads.pass_turn(at, block.queries, index);
+  }
+
+  void multiply(Elems rows, const T* left, const Packed<T>* right, float* out) {
+    products_.multiply({.rows = rows, .cols = panel_cols, .depth = shape_.head_dim, .left = left, .left_stride = stride_,
+                        .right = right, .right_stride = panel_cols, .out = out, .out_stride = query_tile});
+  }
+
+  // On the diagonal, the first queries of the block do not see the last keys: groups of keys start at their own.
+  void add_over_queries(const Block& block, const T* left, const Packed<T>* right, float* sums) {
+    const Elems step = block.on_diagonal() ? row_group : block.rows();
+    for (Elems row = 0; row < block.rows(); row += step) {
+      const Elems first = std::clamp<Elems>(block.key + row - block.query, 0, block.queries) / 2 * 2;
+      products_.add({.rows = step, .cols = width_, .depth = block.queries - first, .left = left + row * query_tile + first,
+                     .left_stride = query_tile, .right = right + packed_depth<T>(first) * width_, .right_stride = width_,
+                     .out = sums + row * width_, .out_stride = width_});
+    }
+  }
+
+  void add_over_keys(const Block& block, float* dq) {
+    const Elems rows = align_up(block.queries, 16), step = block.on_diagonal() ? 16 : rows;
+    for (Elems row = 0; row < rows; row += step) {
+      const Elems seen = std::min(block.keys, block.query + row + step - block.key);
+      products_.add_transposed({.rows = step, .cols = width_, .depth = seen, .left = ds_ + row, .left_stride = query_tile,
+                                .right = key_rows_, .right_stride = width_, .out = dq + row * width_, .out_stride = width_});
+    }
+  }
+
+  const AttentionShape& shape_;
+  Elems stride_, width_;
+  T *keys_, *values_;
+  Packed<T>* key_rows_;
+  float *scores_, *d_scores_;
+  T *p_, *ds_;
+  float *dk_, *dv_;
+  BlockProducts<T> products_ = block_products<T>(shape_.head_dim);
+  AttentionRows<T> rows_ = attention_rows<T>();
+};
+
+/// The whole call. Threads have a key head each, or share one after the other.
+template <typename T>
+class Backward {
+ public:
+  Backward(const AttentionBackward& k, const AttentionShape& shape, int threads, std::byte* workspace)
+      : k_(k), shape_(shape), threads_(threads), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
+    Carved heads(nullptr), tile(nullptr);
+    QueryHeads<T>(shape, heads), KeyTile<T>(shape, tile);
+    heads_bytes_ = heads.used_bytes(), tile_bytes_ = tile.used_bytes();
+    tiles_offset_ = (shared_ ? 1 : threads) * heads_bytes_;
+    bytes_ = tiles_offset_ + threads * tile_bytes_;
+  }
+  Bytes bytes() const { return bytes_; }
+
+  void run() const {
+    const Elems key_heads = static_cast<Elems>(shape_.batch) * shape_.kv_heads;
+    if (!shared_) {
+      for_each_block(key_heads, 1, [&](Elems index, Elems, int thread) {
+        const QueryHeads<T> heads = query_heads(thread);
+        for (Elems item = 0; item < items(heads); ++item) prepare(heads, index, item);
+        run_key_tiles(heads, index, thread);
+        for (Elems item = 0; item < items(heads); ++item) finish(heads, index, item);
+      });
+      return;
+    }
+    const QueryHeads<T> heads = query_heads(0);
+    for (Elems index = 0; index < key_heads; ++index) {
+      for_each_block(items(heads), 1, [&](Elems item, Elems, int) { prepare(heads, index, item); });
+      for_each_block(threads_, 1, [&](Elems, Elems, int thread) { run_key_tiles(heads, index, thread); });
+      for_each_block(items(heads), 1, [&](Elems item, Elems, int) { finish(heads, index, item); });
+    }
+  }
+
+ private:
+  QueryHeads<T> query_heads(int slot) const {
+    Carved carve(workspace_ + slot * heads_bytes_);
+    return QueryHeads<T>(shape_, carve);
+  }
+  // An item is query_step queries of one head of the group.
+  Elems items(const QueryHeads<T>& heads) const { return heads.group * heads.tokens / query_step; }
   template <typename AnyView>
-  AnyView cut(const AnyView& x, Elems first, Elems head) const {
-    return x.rows_from(first, shape_.tokens).cols_from(head * shape_.head_dim, shape_.head_dim);
-  }
-  // Panels of 8 rows of the query tile that starts at `query`, of head g of the group.
-  Packed<T>* panels_of(Packed<T>* panels, Elems query, Elems g) const {
-    return panels + packed_elems<T>(g * padded_tokens() + query, shape_.head_dim);
-  }
-  // Rows of a query tile, for each 48 channels a panel over its queries.
-  Packed<T>* rows_of(Packed<T>* rows, Elems query, Elems g) const {
-    return rows + (g * padded_tokens() + query) / query_tile * packed_elems<T>(width_, query_tile);
+  AnyView cut(const AnyView& x, Elems sequence, Elems head) const {
+    return x.rows_from(sequence * shape_.tokens, shape_.tokens).cols_from(head * shape_.head_dim, shape_.head_dim);
   }
 
-  // Packs a query head once for all key tiles, and sums out * d_out per query.
-  void prepare(Elems first, Elems head, Elems g) {
-    const ConstView q = cut(k_.q, first, head), out = cut(k_.out, first, head), d_out = cut(k_.d_out, first, head);
-    for (Elems query = 0; query < shape_.tokens; query += query_tile) {
-      const Elems rows = std::min(query_tile, shape_.tokens - query);
-      tiles_.pack_transposed<T>(q.rows_from(query, rows), tile_rows, panels_of(query_panels_, query, g));
-      tiles_.pack_transposed<T>(d_out.rows_from(query, rows), tile_rows, panels_of(d_out_panels_, query, g));
-      tiles_.pack_rows<T>(q.rows_from(query, rows), tile_cols, rows_of(query_rows_, query, g));
-      tiles_.pack_rows<T>(d_out.rows_from(query, rows), tile_cols, rows_of(d_out_rows_, query, g));
-    }
-    for (Elems r = 0; r < shape_.tokens; ++r) delta_[g * padded_tokens() + r] = dot_row(out.row(r), d_out.row(r));
-    std::fill_n(dq_ + g * padded_tokens() * width_, padded_tokens() * width_, 0.0f);
+  void prepare(const QueryHeads<T>& heads, Elems index, Elems item) const {
+    const Elems steps = heads.tokens / query_step, g = item / steps, query = item % steps * query_step;
+    const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads * heads.group + g;
+    heads.prepare(cut(k_.q, sequence, head), cut(k_.out, sequence, head), cut(k_.d_out, sequence, head), g, query,
+                  std::min(query_step, shape_.tokens - query));
+    if (item == 0) *heads.next_key_tile = 0;
   }
 
-  void run_tile(Span queries, Span keys, Elems g, const float* log_sums) {
-    const Elems d = shape_.head_dim, rows = queries.count;
-    tiles_.multiply<T>({rows, keys.count, d, d}, panels_of(query_panels_, queries.first, g), key_panels_, scores_, key_tile,
-                       false);
-    tiles_.multiply<T>({rows, keys.count, d, d}, panels_of(d_out_panels_, queries.first, g), value_panels_, d_scores_,
-                       key_tile, false);
-    for (Elems r = 0; r < rows; ++r) {
-      const Elems query = queries.first + r;
-      score_gradient({.scores = scores_ + r * key_tile, .d_probabilities = d_scores_ + r * key_tile,
-                      .valid = std::clamp<Elems>(query - keys.first + 1, 0, keys.count), .padded = keys.count,
-                      .scale = k_.scale * log2_e, .log_sum_exp = log_sums[query],
-                      .delta = delta_[g * padded_tokens() + query],
-                      .p = View(p_ + r * key_tile, dtype_of<T>::value, keys.count),
-                      .ds = View(ds_ + r * key_tile, dtype_of<T>::value, keys.count)});
+  // Takes key tiles in ascending order until there are no more. A tile waits only for those before it, which somebody
+  // took earlier: no deadlock on any number of threads.
+  void run_key_tiles(const QueryHeads<T>& heads, Elems index, int thread) const {
+    const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads, t = shape_.tokens;
+    Carved carve(workspace_ + tiles_offset_ + thread * tile_bytes_);
+    KeyTile<T> tile(shape_, carve);
+    const std::atomic_ref<int> next(*heads.next_key_tile);
+    for (Elems key = next++ * key_tile; key < t; key = next++ * key_tile) {
+      const Elems keys = std::min(key_tile, t - key);
+      tile.run(heads, {.k = cut(k_.k, sequence, head).rows_from(key, keys), .v = cut(k_.v, sequence, head).rows_from(key, keys),
+                       .dk = cut(k_.dk, sequence, head).rows_from(key, keys),
+                       .dv = cut(k_.dv, sequence, head).rows_from(key, keys), .first = key,
+                       .log_sums = k_.log_sum_exp.as<float>() + (sequence * shape_.heads + head * heads.group) * t,
+                       .scale = k_.scale});
     }
-    const ConstView p(p_, dtype_of<T>::value, rows, keys.count, key_tile), ds(ds_, dtype_of<T>::value, rows, keys.count, key_tile);
-    tiles_.pack_rows<T>(p, tile_rows, left_);
-    tiles_.multiply<T>({keys.count, d, rows, rows}, left_, rows_of(d_out_rows_, queries.first, g), dv_, width_, true);
-    tiles_.pack_rows<T>(ds, tile_rows, left_);
-    tiles_.multiply<T>({keys.count, d, rows, rows}, left_, rows_of(query_rows_, queries.first, g), dk_, width_, true);
-    tiles_.pack_transposed<T>(ds, tile_rows, left_);
-    tiles_.multiply<T>({rows, d, keys.count, keys.count}, left_, key_rows_,
-                       dq_ + (g * padded_tokens() + queries.first) * width_, width_, true);
+  }
+
+  void finish(const QueryHeads<T>& heads, Elems index, Elems item) const {
+    const Elems steps = heads.tokens / query_step, g = item / steps, query = item % steps * query_step;
+    const View dq = cut(k_.dq, index / shape_.kv_heads, index % shape_.kv_heads * heads.group + g);
+    for (Elems r = query; r < std::min(query + query_step, shape_.tokens); ++r)
+      store_row(heads.dq + (g * heads.tokens + r) * heads.width, k_.scale, dq.row(r));
   }
 
   const AttentionBackward& k_;
   const AttentionShape& shape_;
-  AttentionTiles tiles_;
-  Elems group_, width_;
-  Packed<T>*key_panels_, *value_panels_, *key_rows_, *query_panels_, *d_out_panels_, *query_rows_, *d_out_rows_, *left_;
-  float *scores_, *d_scores_, *dk_, *dv_, *dq_, *delta_;
-  T *p_, *ds_;
-  Bytes bytes_;
+  int threads_;
+  bool shared_;
+  std::byte* workspace_;
+  Bytes heads_bytes_, tile_bytes_, tiles_offset_, bytes_;
 };
-
-AttentionShape shape_of(const AttentionBackward& k) {
-  return {.batch = k.batch, .heads = k.heads, .kv_heads = k.kv_heads, .tokens = k.q.rows / k.batch,
-          .head_dim = k.q.cols / k.heads, .type = k.q.type};
-}
-
-template <typename T>
-Bytes bytes_of_one(const AttentionShape& shape) {
-  return BackwardHead<T>({}, shape, Carved(nullptr)).bytes();
-}
 
 }  // namespace
 
@@ -157,17 +253,13 @@ void attention_backward(const AttentionBackward& k) {
   const Bytes needed = attention_backward_workspace_bytes(shape, kernel_threads());
   ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
   with_type(k.q.type, [&](auto type) {
-    using T = decltype(type);
-    const Bytes one = bytes_of_one<T>(shape);
-    for_each_block(k.batch * k.kv_heads, 1, [&](Elems task, Elems, int thread) {
-      BackwardHead<T> head(k, shape, Carved(static_cast<std::byte*>(k.workspace.data) + thread * one));
-      head.run(task / k.kv_heads, task % k.kv_heads);
-    });
+    Backward<decltype(type)>(k, shape, kernel_threads(), static_cast<std::byte*>(k.workspace.data)).run();
   });
 }
 
 Bytes attention_backward_workspace_bytes(const AttentionShape& shape, int threads) {
-  return threads * (shape.type == DType::bf16 ? bytes_of_one<bf16>(shape) : bytes_of_one<float>(shape));
+  return shape.type == DType::bf16 ? Backward<bf16>({}, shape, threads, nullptr).bytes()
+                                   : Backward<float>({}, shape, threads, nullptr).bytes();
 }
 
 }  // namespace trireme
