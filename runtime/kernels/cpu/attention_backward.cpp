@@ -17,6 +17,15 @@ using namespace cpu;
 constexpr Elems key_tile = 64, query_tile = 192, query_step = 64;
 static_assert(key_tile % panel_cols == 0 && query_tile % panel_cols == 0 && query_step == key_tile);
 
+// At most query_step rows.
+template <typename T>
+void store_rows(const AttentionRows<T>& kernels, const float* rows, Elems width, float factor, const View& out) {
+  float factors[query_step];
+  std::fill_n(factors, query_step, factor);
+  kernels.store({.rows = rows, .width = width, .factors = factors, .out = out.as<T>(), .count = out.rows, .cols = out.cols,
+                 .stride = out.row_stride});
+}
+
 /// What all key tiles of one sequence and key head share: its query heads, packed, and the sums of their gradients.
 template <typename T>
 struct QueryHeads {
@@ -37,7 +46,7 @@ struct QueryHeads {
     pack_columns<T>(d_out.rows_from(query, rows), d_out_columns + at * depth);
     pack_rows<T>(q.rows_from(query, rows), query_rows + packed_depth<T>(at) * width);
     pack_rows<T>(d_out.rows_from(query, rows), d_out_rows + packed_depth<T>(at) * width);
-    for (Elems r = query; r < query + rows; ++r) delta[g * tokens + r] = dot_row(out.row(r), d_out.row(r));
+    dot_rows(out.rows_from(query, rows), d_out.rows_from(query, rows), delta + at);
     std::fill_n(dq + at * width, query_step * width, 0.0f);
     key_tiles_added[at / query_step] = 0;
   }
@@ -94,10 +103,8 @@ class KeyTile {
       for (Elems query = keys.first; query < shape_.tokens; query += query_tile)
         run_block({.head = g, .query = query, .queries = std::min(query_tile, shape_.tokens - query), .key = keys.first,
                    .keys = keys.k.rows}, heads, keys);
-    for (Elems r = 0; r < keys.k.rows; ++r) {
-      store_row(dk_ + r * width_, keys.scale, keys.dk.row(r));
-      store_row(dv_ + r * width_, 1.0f, keys.dv.row(r));
-    }
+    store_rows(rows_, dk_, width_, keys.scale, keys.dk);
+    store_rows(rows_, dv_, width_, 1.0f, keys.dv);
   }
 
  private:
@@ -234,8 +241,8 @@ class Backward {
   void finish(const QueryHeads<T>& heads, Elems index, Elems item) const {
     const Elems steps = heads.tokens / query_step, g = item / steps, query = item % steps * query_step;
     const View dq = cut(k_.dq, index / shape_.kv_heads, index % shape_.kv_heads * heads.group + g);
-    for (Elems r = query; r < std::min(query + query_step, shape_.tokens); ++r)
-      store_row(heads.dq + (g * heads.tokens + r) * heads.width, k_.scale, dq.row(r));
+    store_rows(attention_rows<T>(), heads.dq + (g * heads.tokens + query) * heads.width, heads.width, k_.scale,
+               dq.rows_from(query, std::min(query_step, shape_.tokens - query)));
   }
 
   const AttentionBackward& k_;

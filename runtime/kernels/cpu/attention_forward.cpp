@@ -55,10 +55,10 @@ class QueryTile {
     for (Elems key = 0; key < query + rows; key += key_tile)
       run_block({.query = query, .rows = align_up(rows, row_group), .key = key,
                  .keys = std::min(key_tile, query + rows - key)}, packed, scale * log2_e);
-    for (Elems r = 0; r < rows; ++r) {
-      store_row(mixed_ + r * width_, 1.0f / state_[r].sum, out.row(query + r));
-      log_sums[query + r] = log_sum(state_[r]);
-    }
+    float inverse[query_tile];
+    for (Elems r = 0; r < rows; ++r) inverse[r] = 1.0f / state_[r].sum, log_sums[query + r] = log_sum(state_[r]);
+    rows_.store({.rows = mixed_, .width = width_, .factors = inverse, .out = out.as<T>() + query * out.row_stride,
+                 .count = rows, .cols = out.cols, .stride = out.row_stride});
   }
 
  private:

@@ -67,12 +67,14 @@ void soften_f32(const SoftenRows<float>& k) {
   for (Elems r = 0; r < k.rows; ++r) soften_row(k, r);
 }
 
-void store_any(const float* row, float factor, const View& out) {
-  with_type(out.type, [&](auto type) HWY_ATTR {
-    for (Elems i = 0; i < out.cols; i += lanes)
-      store_at(out.as<decltype(type)>(), load_at(row, i, out.cols) * set(factor), i, out.cols);
-  });
+template <typename T>
+HWY_INLINE void store_all(const StoreRows<T>& k) {
+  for (Elems r = 0; r < k.count; ++r)
+    for (Elems i = 0; i < k.cols; i += lanes)
+      store_at(k.out + r * k.stride, load(k.rows + r * k.width + i) * set(k.factors[r]), i, k.cols);
 }
+void store_bf16(const StoreRows<bf16>& k) { store_all(k); }
+void store_f32(const StoreRows<float>& k) { store_all(k); }
 
 template <typename T>
 HWY_INLINE void gradient_row(const GradientRows<T>& k, Elems r) {
@@ -99,14 +101,16 @@ void gradients_f32(const GradientRows<float>& k) {
   for (Elems r = 0; r < k.rows; ++r) gradient_row(k, r);
 }
 
-float dot_any(const ConstView& a, const ConstView& b) {
-  F16 total = set(0);
+void dot_any(const ConstView& a, const ConstView& b, float* sums) {
   with_type(a.type, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    for (Elems i = 0; i < a.cols; i += lanes)
-      total = fma(load_at(a.as<T>(), i, a.cols), load_at(b.as<T>(), i, a.cols), total);
+    for (Elems r = 0; r < a.rows; ++r) {
+      const T *x = a.as<T>() + r * a.row_stride, *y = b.as<T>() + r * b.row_stride;
+      F16 total = set(0);
+      for (Elems i = 0; i < a.cols; i += lanes) total = fma(load_at(x, i, a.cols), load_at(y, i, a.cols), total);
+      sums[r] = sum(total);
+    }
   });
-  return sum(total);
 }
 
 }  // namespace trireme::cpu::HWY_NAMESPACE
@@ -118,21 +122,23 @@ HWY_EXPORT(soften_bf16);
 HWY_EXPORT(soften_f32);
 HWY_EXPORT(gradients_bf16);
 HWY_EXPORT(gradients_f32);
-HWY_EXPORT(store_any);
+HWY_EXPORT(store_bf16);
+HWY_EXPORT(store_f32);
 HWY_EXPORT(dot_any);
 
 template <>
 AttentionRows<bf16> attention_rows<bf16>() {
   if (active_isa() == Isa::avx512_bf16) return attention_rows_avx512_bf16();
-  return {.soften = HWY_DYNAMIC_DISPATCH(soften_bf16), .gradients = HWY_DYNAMIC_DISPATCH(gradients_bf16)};
+  return {.soften = HWY_DYNAMIC_DISPATCH(soften_bf16), .gradients = HWY_DYNAMIC_DISPATCH(gradients_bf16),
+          .store = HWY_DYNAMIC_DISPATCH(store_bf16)};
 }
 template <>
 AttentionRows<float> attention_rows<float>() {
-  return {.soften = HWY_DYNAMIC_DISPATCH(soften_f32), .gradients = HWY_DYNAMIC_DISPATCH(gradients_f32)};
+  return {.soften = HWY_DYNAMIC_DISPATCH(soften_f32), .gradients = HWY_DYNAMIC_DISPATCH(gradients_f32),
+          .store = HWY_DYNAMIC_DISPATCH(store_f32)};
 }
 
-void store_row(const float* row, float factor, View out) { HWY_DYNAMIC_DISPATCH(store_any)(row, factor, out); }
-float dot_row(ConstView a, ConstView b) { return HWY_DYNAMIC_DISPATCH(dot_any)(a, b); }
+void dot_rows(const ConstView& a, const ConstView& b, float* sums) { HWY_DYNAMIC_DISPATCH(dot_any)(a, b, sums); }
 
 float log_sum(const SoftmaxState& state) {
   return static_cast<float>(state.maximum + natural_log(state.sum) * 1.44269504088896341);

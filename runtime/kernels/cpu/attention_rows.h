@@ -44,10 +44,22 @@ struct GradientRows {
   const float *log_sum_exp = nullptr, *delta = nullptr;  // [cols]
 };
 
+/// out = rows * factors, rounded to T: row r times factors[r].
+template <typename T>
+struct StoreRows {
+  const float* rows = nullptr;  // [count][width], width a multiple of 16 and at least cols
+  Elems width = 0;
+  const float* factors = nullptr;
+  T* out = nullptr;
+  Elems count = 0, cols = 0, stride = 0;  // of out
+};
+
+/// Whole blocks at a time: a call per row would wait for the stores of the row before.
 template <typename T>
 struct AttentionRows {
   void (*soften)(const SoftenRows<T>& k);
   void (*gradients)(const GradientRows<T>& k);
+  void (*store)(const StoreRows<T>& k);
 };
 /// Those of active_isa().
 template <typename T>
@@ -55,11 +67,9 @@ AttentionRows<T> attention_rows();
 /// The AVX-512 BF16 ones; call only where the CPU has it.
 AttentionRows<bf16> attention_rows_avx512_bf16();
 
-/// out = row * factor, rounded to out's type.
-void store_row(const float* row, float factor, View out);
 /// log2 of the sum of exponentials that the state holds.
 float log_sum(const SoftmaxState& state);
-/// Sum of a[i] b[i] in 16 lanes.
-float dot_row(ConstView a, ConstView b);
+/// sums[r] = sum of a[r][i] b[r][i] in 16 lanes; a and b have one shape.
+void dot_rows(const ConstView& a, const ConstView& b, float* sums);
 
 }  // namespace trireme::cpu

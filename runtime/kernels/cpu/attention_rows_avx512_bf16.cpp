@@ -152,8 +152,18 @@ TRIREME_AVX512_ENTRY void gradients(const GradientRows<bf16>& k) {
   }
 }
 
+TRIREME_AVX512_ENTRY void store(const StoreRows<bf16>& k) {
+  for (Elems r = 0; r < k.count; ++r) {
+    const __m512 factor = set(k.factors[r]);
+    for (Elems i = 0; i < k.cols; i += lanes) {
+      const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(k.rows + r * k.width + i), factor);
+      _mm256_mask_storeu_epi16(k.out + r * k.stride + i, first_lanes(k.cols - i), (__m256i)_mm512_cvtneps_pbh(x));
+    }
+  }
+}
+
 }  // namespace
 
-AttentionRows<bf16> attention_rows_avx512_bf16() { return {.soften = soften, .gradients = gradients}; }
+AttentionRows<bf16> attention_rows_avx512_bf16() { return {.soften = soften, .gradients = gradients, .store = store}; }
 
 }  // namespace trireme::cpu
