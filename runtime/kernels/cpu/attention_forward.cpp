@@ -1,6 +1,7 @@
 #include "runtime/kernels/attention.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "runtime/kernels/cpu/attention_products.h"
 #include "runtime/kernels/cpu/attention_rows.h"
@@ -26,11 +27,11 @@ struct PackedKeys {
         values(carve.take<Packed<T>>(packed_depth<T>(shape.tokens) * packed_width(shape.head_dim))) {}
 
   /// Packs the keys [first, first + count) of a head; first is a multiple of panel_cols.
-  void pack(const ConstView& k, const ConstView& v, Elems first, Elems count) const {
+  void pack(const BlockProducts<T>& products, const ConstView& k, const ConstView& v, Elems first, Elems count) const {
     for (Elems key = first; key < first + count; key += panel_cols) {
       const Elems rows = std::min(panel_cols, first + count - key);
-      pack_columns<T>(k.rows_from(key, rows), keys + key * packed_depth<T>(k.cols));
-      pack_rows<T>(v.rows_from(key, rows), values + packed_depth<T>(key) * packed_width(v.cols));
+      pack_columns(products, k.rows_from(key, rows), keys + key * packed_depth<T>(k.cols));
+      pack_rows(products, v.rows_from(key, rows), values + packed_depth<T>(key) * packed_width(v.cols));
     }
   }
 
@@ -57,7 +58,7 @@ class QueryTile {
                  .keys = std::min(key_tile, query + rows - key)}, packed, scale * log2_e);
     float inverse[query_tile];
     for (Elems r = 0; r < rows; ++r) inverse[r] = 1.0f / state_[r].sum, log_sums[query + r] = log_sum(state_[r]);
-    rows_.store({.rows = mixed_, .width = width_, .factors = inverse, .out = out.as<T>() + query * out.row_stride,
+    rows_.store({.rows = mixed_, .width = width_, .factors = inverse, .out = elements<T>(out) + query * out.row_stride,
                  .count = rows, .cols = out.cols, .stride = out.row_stride});
   }
 
@@ -153,7 +154,7 @@ class Forward {
   }
   void pack(const PackedKeys<T>& packed, Elems index, Elems first, Elems count) const {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads;
-    packed.pack(cut(k_.k, sequence, head), cut(k_.v, sequence, head), first, count);
+    packed.pack(block_products<T>(shape_.head_dim), cut(k_.k, sequence, head), cut(k_.v, sequence, head), first, count);
   }
   // Item: a query head of the group and a query tile, from both ends of the sequence in turn.
   void run_item(QueryTile<T>& tile, const PackedKeys<T>& packed, Elems index, Elems item) const {
@@ -161,7 +162,7 @@ class Forward {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads * group + item / tiles;
     const Elems place = item % tiles, query = (place % 2 == 0 ? place / 2 : tiles - 1 - place / 2) * query_tile;
     const View out = k_.out.rows_from(sequence * shape_.tokens, shape_.tokens).cols_from(head * shape_.head_dim, shape_.head_dim);
-    float* log_sums = k_.log_sum_exp.as<float>() + (sequence * shape_.heads + head) * shape_.tokens;
+    float* log_sums = elements<float>(k_.log_sum_exp) + (sequence * shape_.heads + head) * shape_.tokens;
     tile.run(packed, cut(k_.q, sequence, head), out, log_sums, query, k_.scale);
   }
 
@@ -178,6 +179,9 @@ void attention_forward(const AttentionForward& k) {
   const AttentionShape shape = shape_of(k);
   const Bytes needed = attention_forward_workspace_bytes(shape, kernel_threads());
   ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
+  for (const ConstView& x : std::initializer_list<ConstView>{k.q, k.k, k.v, k.out})
+    ensure(x.type == k.q.type, "attention reads and writes one type, not {} and {}", name(k.q.type), name(x.type));
+  ensure(k.log_sum_exp.type == DType::f32, "log_sum_exp is f32, not {}", name(k.log_sum_exp.type));
   with_type(k.q.type, [&](auto type) {
     Forward<decltype(type)>(k, shape, kernel_threads(), static_cast<std::byte*>(k.workspace.data)).run();
   });

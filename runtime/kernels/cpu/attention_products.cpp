@@ -5,11 +5,8 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/attention_products.cpp"
 #include <hwy/foreach_target.h>
 
-#include <algorithm>
-
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
-#include "runtime/kernels/cpu/matmul_tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
@@ -99,44 +96,15 @@ template <>
 BlockProducts<bf16> block_products<bf16>(Elems head_dim) {
   const BlockProducts<bf16> products = {.multiply = HWY_DYNAMIC_DISPATCH(multiply_bf16_block),
                                         .add = HWY_DYNAMIC_DISPATCH(add_bf16_block),
-                                        .add_transposed = HWY_DYNAMIC_DISPATCH(add_transposed_bf16_block)};
+                                        .add_transposed = HWY_DYNAMIC_DISPATCH(add_transposed_bf16_block),
+                                        .pack = tile_kernels().pack_bf16};
   return active_isa() == Isa::avx512_bf16 ? block_products_avx512_bf16(head_dim, products) : products;
 }
 template <>
 BlockProducts<float> block_products<float>(Elems) {
   return {.multiply = HWY_DYNAMIC_DISPATCH(multiply_f32_block), .add = HWY_DYNAMIC_DISPATCH(add_f32_block),
-          .add_transposed = HWY_DYNAMIC_DISPATCH(add_transposed_f32_block)};
+          .add_transposed = HWY_DYNAMIC_DISPATCH(add_transposed_f32_block), .pack = tile_kernels().pack_f32};
 }
-
-namespace {
-void pack_panel(const Panel<bf16>& panel, Elems width, std::uint32_t* packed) {
-  tile_kernels().pack_bf16(panel, width, packed);
-}
-void pack_panel(const Panel<float>& panel, Elems width, float* packed) { tile_kernels().pack_f32(panel, width, packed); }
-}  // namespace
-
-template <typename T>
-void pack_columns(const ConstView& x, Packed<T>* packed) {
-  pack_panel(Panel<T>{x.as<T>(), x.rows, x.cols, x.row_stride, 1}, panel_cols, packed);
-}
-template <typename T>
-void pack_rows(const ConstView& x, Packed<T>* packed) {
-  pack_panel(Panel<T>{x.as<T>(), x.cols, x.rows, 1, x.row_stride}, packed_width(x.cols), packed);
-}
-template <typename T>
-void copy_left(const ConstView& x, Elems stride, T* left) {
-  for (Elems r = 0; r < align_up(x.rows, row_group); ++r, left += stride) {
-    const Elems filled = r < x.rows ? x.cols : 0;
-    std::copy_n(x.as<T>() + (filled ? r * x.row_stride : 0), filled, left);
-    std::fill_n(left + filled, stride - filled, T{});
-  }
-}
-template void pack_columns<bf16>(const ConstView&, Packed<bf16>*);
-template void pack_columns<float>(const ConstView&, Packed<float>*);
-template void pack_rows<bf16>(const ConstView&, Packed<bf16>*);
-template void pack_rows<float>(const ConstView&, Packed<float>*);
-template void copy_left<bf16>(const ConstView&, Elems, bf16*);
-template void copy_left<float>(const ConstView&, Elems, float*);
 
 }  // namespace trireme::cpu
 #endif

@@ -4,7 +4,6 @@
 
 #include <immintrin.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "runtime/kernels/cpu/attention_products.h"
@@ -108,9 +107,7 @@ TRIREME_AVX512 void zip_rows(const BlockProduct<bf16>& k, Elems col, std::uint32
 
 template <int head_dim>
 TRIREME_AVX512_ENTRY void add_transposed(const BlockProduct<bf16>& k) {
-  constexpr Elems most_pairs = 64;
-  alignas(64) std::uint32_t zipped[most_pairs * 16];
-  ensure(k.depth <= 2 * most_pairs, "a transposed block of depth {}", k.depth);
+  alignas(64) std::uint32_t zipped[most_transposed_depth / 2 * 16];
   for (Elems first = 0; first < k.rows; first += 16) {
     zip_rows(k, first, zipped);
     for (Elems row = 0; row < 16; row += tile_rows)
@@ -120,18 +117,19 @@ TRIREME_AVX512_ENTRY void add_transposed(const BlockProduct<bf16>& k) {
 }
 
 template <int head_dim>
-constexpr BlockProducts<bf16> products_of = {
-    .multiply = multiply<head_dim>, .add = add<head_dim>, .add_transposed = add_transposed<head_dim>};
+BlockProducts<bf16> products_of(const BlockProducts<bf16>& others) {
+  return {.multiply = multiply<head_dim>, .add = add<head_dim>, .add_transposed = add_transposed<head_dim>, .pack = others.pack};
+}
 
 }  // namespace
 
 BlockProducts<bf16> block_products_avx512_bf16(Elems head_dim, const BlockProducts<bf16>& others) {
   switch (head_dim) {
-    case 32: return products_of<32>;
-    case 64: return products_of<64>;
-    case 80: return products_of<80>;
-    case 96: return products_of<96>;
-    case 128: return products_of<128>;
+    case 32: return products_of<32>(others);
+    case 64: return products_of<64>(others);
+    case 80: return products_of<80>(others);
+    case 96: return products_of<96>(others);
+    case 128: return products_of<128>(others);
     default: return others;
   }
 }

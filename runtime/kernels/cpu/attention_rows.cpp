@@ -78,7 +78,7 @@ void store_f32(const StoreRows<float>& k) { store_all(k); }
 
 template <typename T>
 HWY_INLINE void gradient_row(const GradientRows<T>& k, Elems r) {
-  const float *scores = k.scores + r * k.stride, *d_probabilities = k.d_probabilities + r * k.stride;
+  const float *scores = k.scores + r * k.scores_stride, *d_probabilities = k.d_probabilities + r * k.scores_stride;
   T *p = k.p + r * k.stride, *ds = k.ds + r * k.stride;
   const Elems first = r < k.valid_rows ? std::clamp<Elems>(r - k.diagonal, 0, k.cols) : k.cols;
   for (Elems i = 0; i < align_up(k.cols, 32); i += lanes) {

@@ -39,8 +39,9 @@ struct GradientRows {
   Elems diagonal = 0;  // the first query less the first key
   float scale = 1;
   const float *scores = nullptr, *d_probabilities = nullptr;
+  Elems scores_stride = 0;
   T *p = nullptr, *ds = nullptr;
-  Elems stride = 0;                                          // of all four
+  Elems stride = 0;                                      // of p and ds
   const float *log_sum_exp = nullptr, *delta = nullptr;  // [cols]
 };
 

@@ -119,12 +119,12 @@ struct Queries {
 // 32 columns of one row. `masked`: only queries from column `first` on see the key.
 template <bool masked>
 TRIREME_AVX512 void gradient_columns(const GradientRows<bf16>& k, const Queries& queries, Elems row, Elems col) {
-  const Elems at = row * k.stride + col;
+  const Elems at = row * k.stride + col, from = row * k.scores_stride + col;
   __m512 p[2], ds[2];
 #pragma GCC unroll 2
   for (int v = 0; v < 2; ++v) {
-    p[v] = exp2(_mm512_fmsub_ps(_mm512_loadu_ps(k.scores + at + v * lanes), queries.scale, queries.log_sums[v]));
-    ds[v] = _mm512_mul_ps(p[v], _mm512_sub_ps(_mm512_loadu_ps(k.d_probabilities + at + v * lanes), queries.delta[v]));
+    p[v] = exp2(_mm512_fmsub_ps(_mm512_loadu_ps(k.scores + from + v * lanes), queries.scale, queries.log_sums[v]));
+    ds[v] = _mm512_mul_ps(p[v], _mm512_sub_ps(_mm512_loadu_ps(k.d_probabilities + from + v * lanes), queries.delta[v]));
     if (masked) {
       const Elems first = row < k.valid_rows ? row - k.diagonal : k.cols;
       const __mmask16 seen = static_cast<__mmask16>(queries.exist[v] & ~first_lanes(first - col - v * lanes));
@@ -155,9 +155,15 @@ TRIREME_AVX512_ENTRY void gradients(const GradientRows<bf16>& k) {
 TRIREME_AVX512_ENTRY void store(const StoreRows<bf16>& k) {
   for (Elems r = 0; r < k.count; ++r) {
     const __m512 factor = set(k.factors[r]);
-    for (Elems i = 0; i < k.cols; i += lanes) {
-      const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(k.rows + r * k.width + i), factor);
-      _mm256_mask_storeu_epi16(k.out + r * k.stride + i, first_lanes(k.cols - i), (__m256i)_mm512_cvtneps_pbh(x));
+    const float* row = k.rows + r * k.width;
+    bf16* out = k.out + r * k.stride;
+    Elems i = 0;
+    for (; i + 2 * lanes <= k.cols; i += 2 * lanes)
+      store_pair(out + i, _mm512_mul_ps(_mm512_loadu_ps(row + i), factor),
+                 _mm512_mul_ps(_mm512_loadu_ps(row + i + lanes), factor));
+    for (; i < k.cols; i += lanes) {
+      const __m512 x = _mm512_mul_ps(_mm512_loadu_ps(row + i), factor);
+      _mm256_mask_storeu_epi16(out + i, first_lanes(k.cols - i), (__m256i)_mm512_cvtneps_pbh(x));
     }
   }
 }
