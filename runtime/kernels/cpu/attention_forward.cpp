@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "runtime/kernels/cpu/attention_products.h"
-#include "runtime/kernels/cpu/attention_rows.h"
-#include "runtime/kernels/cpu/attention_workspace.h"
+#include "runtime/kernels/cpu/attention_query_tile.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
@@ -13,95 +11,6 @@ namespace trireme {
 namespace {
 
 using namespace cpu;
-
-// Queries and keys of one block of scores. The key tile is part of the arithmetic: the online softmax rescales once for
-// each. A multiple of the query tile, so that every query of a tile sees keys in each block that is computed.
-constexpr Elems query_tile = 64, key_tile = 192;
-static_assert(key_tile % query_tile == 0 && key_tile % panel_cols == 0);
-
-/// Keys and values of one sequence and key head, packed.
-template <typename T>
-struct PackedKeys {
-  PackedKeys(const AttentionShape& shape, Carved& carve)
-      : keys(carve.take<Packed<T>>(align_up(shape.tokens, panel_cols) * packed_depth<T>(shape.head_dim))),
-        values(carve.take<Packed<T>>(packed_depth<T>(shape.tokens) * packed_width(shape.head_dim))) {}
-
-  /// Packs the keys [first, first + count) of a head; first is a multiple of panel_cols.
-  void pack(const BlockProducts<T>& products, const ConstView& k, const ConstView& v, Elems first, Elems count) const {
-    for (Elems key = first; key < first + count; key += panel_cols) {
-      const Elems rows = std::min(panel_cols, first + count - key);
-      pack_columns(products, k.rows_from(key, rows), keys + key * packed_depth<T>(k.cols));
-      pack_rows(products, v.rows_from(key, rows), values + packed_depth<T>(key) * packed_width(v.cols));
-    }
-  }
-
-  Packed<T>*keys, *values;
-};
-
-/// One thread's scratch, and what it does with a tile of queries.
-template <typename T>
-class QueryTile {
- public:
-  QueryTile(const AttentionShape& shape, Carved& carve)
-      : shape_(shape), stride_(align_up(shape.head_dim, 2)), width_(packed_width(shape.head_dim)),
-        queries_(carve.take<T>(query_tile * stride_)), scores_(carve.take<float>(query_tile * key_tile)),
-        mixed_(carve.take<float>(query_tile * width_)), p_(carve.take<T>(query_tile * key_tile)) {}
-
-  /// Queries [query, query + query_tile) of one head: q and out are its columns in the rows of its sequence.
-  void run(const PackedKeys<T>& packed, const ConstView& q, const View& out, float* log_sums, Elems query, float scale) {
-    const Elems rows = std::min(query_tile, shape_.tokens - query);
-    copy_left(q.rows_from(query, rows), stride_, queries_);
-    std::fill_n(mixed_, query_tile * width_, 0.0f);
-    std::fill_n(state_, query_tile, SoftmaxState{});
-    for (Elems key = 0; key < query + rows; key += key_tile)
-      run_block({.query = query, .rows = align_up(rows, row_group), .key = key,
-                 .keys = std::min(key_tile, query + rows - key)}, packed, scale * log2_e);
-    float inverse[query_tile];
-    for (Elems r = 0; r < rows; ++r) inverse[r] = 1.0f / state_[r].sum, log_sums[query + r] = log_sum(state_[r]);
-    rows_.store({.rows = mixed_, .width = width_, .factors = inverse, .out = elements<T>(out) + query * out.row_stride,
-                 .count = rows, .cols = out.cols, .stride = out.row_stride});
-  }
-
- private:
-  struct Block {
-    Elems query, rows, key, keys;
-    // Keys that the last query of a group sees.
-    Elems seen(Elems group) const { return std::min(keys, query + group + row_group - key); }
-  };
-
-  void run_block(const Block& block, const PackedKeys<T>& packed, float scale) {
-    const Elems depth = packed_depth<T>(shape_.head_dim);
-    for (Elems col = 0; col < block.keys; col += panel_cols) {
-      // Queries before the panel's first key see none of it.
-      const Elems first = std::max<Elems>(0, block.key + col - block.query);
-      products_.multiply({.rows = block.rows - first, .cols = panel_cols, .depth = shape_.head_dim,
-                          .left = queries_ + first * stride_, .left_stride = stride_,
-                          .right = packed.keys + (block.key + col) * depth, .right_stride = panel_cols,
-                          .out = scores_ + first * key_tile + col, .out_stride = key_tile});
-    }
-    rows_.soften({.rows = block.rows, .first_valid = block.query - block.key + 1, .cols = block.keys, .scale = scale,
-                  .scores = scores_, .p = p_, .stride = key_tile, .state = state_, .mixed = mixed_, .width = width_,
-                  .is_first = block.key == 0});
-    const Packed<T>* values = packed.values + packed_depth<T>(block.key) * width_;
-    if (block.seen(0) == block.keys) return add_values(0, block.rows, block.keys, values);
-    for (Elems group = 0; group < block.rows; group += row_group)
-      add_values(group, row_group, block.seen(group), values);
-  }
-
-  void add_values(Elems first, Elems rows, Elems keys, const Packed<T>* values) {
-    products_.add({.rows = rows, .cols = width_, .depth = keys, .left = p_ + first * key_tile, .left_stride = key_tile,
-                   .right = values, .right_stride = width_, .out = mixed_ + first * width_, .out_stride = width_});
-  }
-
-  const AttentionShape& shape_;
-  Elems stride_, width_;
-  T* queries_;
-  float *scores_, *mixed_;
-  T* p_;
-  SoftmaxState state_[query_tile];
-  BlockProducts<T> products_ = block_products<T>(shape_.head_dim);
-  AttentionRows<T> rows_ = attention_rows<T>();
-};
 
 /// The whole call. Threads have a key head each, or share one after the other.
 template <typename T>
@@ -112,8 +21,9 @@ class Forward {
     Carved packed(nullptr), tile(nullptr);
     PackedKeys<T>(shape, packed), QueryTile<T>(shape, tile);
     packed_bytes_ = packed.used_bytes(), tile_bytes_ = tile.used_bytes();
-    tiles_offset_ = (shared_ ? 1 : threads) * packed_bytes_;
-    bytes_ = tiles_offset_ + threads * tile_bytes_;
+    const Elems busy = threads_with_work(shape, threads);
+    tiles_offset_ = (shared_ ? 1 : busy) * packed_bytes_;
+    bytes_ = tiles_offset_ + busy * tile_bytes_;
   }
   Bytes bytes() const { return bytes_; }
 
@@ -140,7 +50,7 @@ class Forward {
   }
 
  private:
-  Elems items() const { return shape_.heads / shape_.kv_heads * ceil_div(shape_.tokens, query_tile); }
+  Elems items() const { return shape_.heads / shape_.kv_heads * ceil_div(shape_.tokens, softmax_queries); }
   PackedKeys<T> packed_keys(int slot) const {
     Carved carve(workspace_ + slot * packed_bytes_);
     return PackedKeys<T>(shape_, carve);
@@ -149,7 +59,8 @@ class Forward {
     Carved carve(workspace_ + tiles_offset_ + thread * tile_bytes_);
     return QueryTile<T>(shape_, carve);
   }
-  ConstView cut(const ConstView& x, Elems sequence, Elems head) const {
+  template <typename AnyView>
+  AnyView cut(const AnyView& x, Elems sequence, Elems head) const {
     return x.rows_from(sequence * shape_.tokens, shape_.tokens).cols_from(head * shape_.head_dim, shape_.head_dim);
   }
   void pack(const PackedKeys<T>& packed, Elems index, Elems first, Elems count) const {
@@ -158,12 +69,11 @@ class Forward {
   }
   // Item: a query head of the group and a query tile, from both ends of the sequence in turn.
   void run_item(QueryTile<T>& tile, const PackedKeys<T>& packed, Elems index, Elems item) const {
-    const Elems tiles = ceil_div(shape_.tokens, query_tile), group = shape_.heads / shape_.kv_heads;
+    const Elems tiles = ceil_div(shape_.tokens, softmax_queries), group = shape_.heads / shape_.kv_heads;
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads * group + item / tiles;
-    const Elems place = item % tiles, query = (place % 2 == 0 ? place / 2 : tiles - 1 - place / 2) * query_tile;
-    const View out = k_.out.rows_from(sequence * shape_.tokens, shape_.tokens).cols_from(head * shape_.head_dim, shape_.head_dim);
+    const Elems place = item % tiles, query = (place % 2 == 0 ? place / 2 : tiles - 1 - place / 2) * softmax_queries;
     float* log_sums = elements<float>(k_.log_sum_exp) + (sequence * shape_.heads + head) * shape_.tokens;
-    tile.run(packed, cut(k_.q, sequence, head), out, log_sums, query, k_.scale);
+    tile.run(packed, cut(k_.q, sequence, head), cut(k_.out, sequence, head), log_sums, query, k_.scale);
   }
 
   const AttentionForward& k_;

@@ -1,6 +1,6 @@
 #pragma once
 // Products of small blocks inside attention: one set per instruction set and head size, all with the same bits. Which
-// blocks, in which order and under which mask is decided by attention_forward.cpp and attention_backward.cpp alone.
+// blocks, in which order and under which mask is decided by attention_query_tile.h and attention_key_tile.h alone.
 
 #include <algorithm>
 #include <cstdint>

@@ -23,7 +23,7 @@ TRIREME_AVX512 __m512bh broadcast(const void* pair) {
   return (__m512bh)_mm512_set1_epi32(bits);
 }
 
-/// sum += left right over `pairs` pairs: left's pair (row, k) is row_step and pair_step bytes from the last.
+/// sum += the products of one pair of each row of left, row_step bytes apart, and one row of right.
 template <int vectors>
 TRIREME_AVX512 void multiply_pair(const std::byte* left, Elems row_step, const std::uint32_t* right,
                                   __m512 (&sum)[tile_rows][vectors]) {
@@ -70,7 +70,7 @@ TRIREME_AVX512_ENTRY void multiply(const BlockProduct<bf16>& k) {
 // Vectors of channels that are summed at a time.
 constexpr int vectors_of(int head_dim) { return head_dim <= 96 ? head_dim / 16 : 4; }
 
-/// One tile of sums over `pairs` pairs, for channels from `col` on.
+/// One tile of sums over the depth, for channels from `col` on; left's pairs are row_step and pair_step bytes apart.
 template <int head_dim>
 TRIREME_AVX512 void add_tile(const BlockProduct<bf16>& k, const std::byte* left, Elems row_step, Elems pair_step, Elems row,
                              int col) {
@@ -81,7 +81,8 @@ TRIREME_AVX512 void add_tile(const BlockProduct<bf16>& k, const std::byte* left,
   float* out = k.out + row * head_dim + col;
   load_sums(out, head_dim, sum);
 #pragma GCC unroll 4
-  for (Elems pair = 0; pair < pairs; ++pair) multiply_pair(left + pair * pair_step, row_step, right + pair * head_dim, sum);
+  for (Elems pair = 0; pair < pairs; ++pair)
+    multiply_pair(left + pair * pair_step, row_step, right + pair * head_dim, sum);
   store_sums(sum, head_dim, out);
 }
 
@@ -90,7 +91,8 @@ template <int head_dim>
 TRIREME_AVX512_ENTRY void add(const BlockProduct<bf16>& k) {
   for (Elems row = 0; row < k.rows; row += tile_rows)
     for (int col = 0; col < head_dim; col += 16 * vectors_of(head_dim))
-      add_tile<head_dim>(k, reinterpret_cast<const std::byte*>(k.left + row * k.left_stride), k.left_stride * 2, 4, row, col);
+      add_tile<head_dim>(k, reinterpret_cast<const std::byte*>(k.left + row * k.left_stride), 2 * k.left_stride, 4, row,
+                         col);
 }
 
 // Rows 2 i and 2 i + 1 of left, 16 columns of them, as pairs.
@@ -118,7 +120,8 @@ TRIREME_AVX512_ENTRY void add_transposed(const BlockProduct<bf16>& k) {
 
 template <int head_dim>
 BlockProducts<bf16> products_of(const BlockProducts<bf16>& others) {
-  return {.multiply = multiply<head_dim>, .add = add<head_dim>, .add_transposed = add_transposed<head_dim>, .pack = others.pack};
+  return {.multiply = multiply<head_dim>, .add = add<head_dim>, .add_transposed = add_transposed<head_dim>,
+          .pack = others.pack};
 }
 
 }  // namespace

@@ -106,7 +106,8 @@ TRIREME_AVX512_ENTRY void soften(const SoftenRows<bf16>& k) {
     state = {maximum, state.sum * _mm512_cvtss_f32(factor) + total};
     float* mixed = k.mixed + r * k.width;
     if (!k.is_first)
-      for (Elems c = 0; c < k.width; c += lanes) _mm512_storeu_ps(mixed + c, _mm512_mul_ps(_mm512_loadu_ps(mixed + c), factor));
+      for (Elems c = 0; c < k.width; c += lanes)
+        _mm512_storeu_ps(mixed + c, _mm512_mul_ps(_mm512_loadu_ps(mixed + c), factor));
   }
 }
 

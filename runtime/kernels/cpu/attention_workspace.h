@@ -1,6 +1,7 @@
 #pragma once
 // How attention cuts its workspace, and how its threads share the work.
 
+#include <algorithm>
 #include <cstddef>
 
 #include "runtime/kernels/attention.h"
@@ -30,6 +31,12 @@ class Carved {
 inline bool threads_share_heads(const AttentionShape& shape, int threads) {
   const Elems heads = static_cast<Elems>(shape.batch) * shape.kv_heads, turns = ceil_div(heads, threads);
   return shape.tokens >= 1024 && turns * threads * 10 > heads * 11;
+}
+
+/// Threads that need scratch.
+inline Elems threads_with_work(const AttentionShape& shape, int threads) {
+  if (threads_share_heads(shape, threads)) return threads;
+  return std::min<Elems>(threads, static_cast<Elems>(shape.batch) * shape.kv_heads);
 }
 
 /// The shape of a call; works for forward and backward.
