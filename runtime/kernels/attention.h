@@ -13,7 +13,8 @@ namespace trireme {
 /// Types   q, k, v, out: bf16 or f32, all the same. Scores, sums and accumulators: f32; probabilities are rounded to the
 ///         storage type before they meet v.
 /// Memory  workspace: attention_forward_workspace_bytes(), 64-byte aligned; linear in T.
-/// Order   fixed per sequence and head; bits depend on neither threads nor instruction set nor place in the batch.
+/// Order   fixed per sequence and head; bits depend on neither threads nor instruction set nor place in the batch. A score
+///         is one chain over D; the softmax of a query rescales once per 192 keys; out is one chain over the keys.
 /// Source  Dao 2023 (arXiv 2307.08691).
 struct AttentionForward {
   ConstView q, k, v;
@@ -24,8 +25,11 @@ struct AttentionForward {
 };
 void attention_forward(const AttentionForward& k);
 
-/// Gradients of q, k and v. dk and dv of a key head are one f32 chain over its query heads in ascending order, each over
-/// its query tiles in order; dq one over key tiles.
+/// Gradients of q, k and v from those of out: p = 2^(scale log2(e) q k - log_sum_exp), ds = p (d_out v - out d_out).
+/// p and ds are rounded to the storage type before they meet d_out, q and k; ds is made from the p before rounding.
+///
+/// Order   dk and dv of a key head are one f32 chain over its query heads in ascending order, each over its queries in
+///         order; dq is one over the keys. The rest as above.
 struct AttentionBackward {
   ConstView q, k, v, out, d_out, log_sum_exp;
   View dq, dk, dv;
