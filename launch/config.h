@@ -35,6 +35,7 @@ struct ParallelConfig {
 struct MemoryConfig {
   std::string device = "auto";
   std::string recompute = "none";
+  bool share = true;
 };
 
 struct PrecisionConfig {

@@ -86,6 +86,7 @@ class Training {
   void say_start() const;
   void check_programs();
   void check_memory();
+  std::unique_ptr<Device> make_device() const;
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
   void log_step(std::int64_t step, const StepReport& report, double step_ms);
@@ -110,6 +111,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
     : mpi_(mpi), options_(options), inputs_(std::move(inputs)), communicator_(communicator),
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
+  for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
   peak_flops_ = cpu::register_peak_flops(settings_.compute);
   check_programs();
   check_memory();
@@ -124,9 +126,15 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
     fill_validation(*inputs_.valid, settings_.micro_batch, microbatch, batch);
   };
   OpObserver* const observers[] = {&observer_};
-  trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_cpu_device(stream_count, settings_.threads),
-                                       observers);
+  trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_device(), observers);
   if (speaks()) log_ = std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps);
+}
+
+// Where a rank of the node reads this one's memory, it must be able to map it.
+std::unique_ptr<Device> Training::make_device() const {
+  bool shares = false;
+  for (int rank = 0; rank < mpi_.size(); ++rank) shares |= rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
+  return make_cpu_device(stream_count, settings_.threads, shares ? Pages::shared : Pages::own);
 }
 
 std::string Training::change_for(Bytes bytes_a_rank) const {
@@ -289,13 +297,15 @@ void Training::run() {
 void train(MpiRun& mpi, const TrainOptions& options) {
   double deadline_s = ParallelConfig().deadline_s;
   // Before the configurations are known to be equal the deadline is the default.
-  const std::unique_ptr<Communicator> first = mpi.make_communicator({.deadline_s = deadline_s});
+  const std::unique_ptr<Communicator> first = mpi.make_communicator({.deadline_s = deadline_s, .share = false});
   Inputs inputs = on_all_ranks(*first, [&] { return read_inputs(options); });
   agree(*first, "the configuration", agreed_text(inputs.config));
   agree(*first, "the program", fmt::format("trireme {} numerics {}", TRIREME_VERSION, numerics_fingerprint(inputs.config)));
   agree(*first, "the data", inputs.train.summary() + (inputs.valid ? inputs.valid->summary() : ""));
   deadline_s = inputs.config.parallel.deadline_s;
-  const std::unique_ptr<Communicator> communicator = mpi.make_communicator({.deadline_s = deadline_s});
+  const std::unique_ptr<Communicator> communicator =
+      mpi.make_communicator({.deadline_s = deadline_s, .share = inputs.config.memory.share,
+                             .ranks_per_node = options.ranks_per_node});
   Training(mpi, options, std::move(inputs), *communicator).run();
 }
 

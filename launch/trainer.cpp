@@ -26,7 +26,7 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
   programs.model = describe(settings.model, shape_of(settings, settings.micro_batch));
   programs.sample_model = describe(settings.model, shape_of(settings, 1));
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
-                   .prefetch = settings.prefetch, .recompute = settings.recompute, .messages = settings.messages,
+                   .prefetch = settings.prefetch, .recompute = settings.recompute, .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
   programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
                            &programs.sample_model);
@@ -55,7 +55,9 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   plan_ = plan_run(programs_.run, settings.device_memory);
   check_run({programs_.run});
   arena_ = device_->allocate(std::max<Bytes>(plan_.device.peak_bytes, 1));
-  device_->set_idle(comm_stream, [&communicator] { communicator.progress(); });
+  if (device_->memory_file() >= 0)
+    communicator.share({.data = arena_, .bytes = std::max<Bytes>(plan_.device.peak_bytes, 1), .file = device_->memory_file()});
+  if (communicator.needs_progress()) device_->set_idle(comm_stream, [&communicator] { communicator.progress(); });
 
   const std::vector<UnitSpec>& units = programs_.model.units;
   for (const UnitSpec& unit : units) layouts_.emplace_back(unit, communicator.size());

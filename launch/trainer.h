@@ -29,7 +29,7 @@ struct TrainerSettings {
 
   int threads = 1, prefetch = 1;
   Recompute recompute = Recompute::none;
-  bool messages = false;          // the communicator needs receive buffers
+  NodeLayout nodes;               // which ranks read each other's memory
   bool validate = false, sample = false;
   Bytes device_memory = INT64_MAX;
 };

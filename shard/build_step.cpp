@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "runtime/base/error.h"
@@ -63,15 +64,18 @@ RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Progra
 }
 
 std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec) {
-  // Programs differ by microbatches in the last round and by what a rank owns of a tied tensor.
+  // Programs differ by microbatches in the last round, by what a rank owns of a tied tensor, and by what it receives from
+  // other nodes in a full round and in the last one.
   std::optional<FlatRange> tied;
   if (const auto t = model.units.back().tied)
     tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
-  std::map<std::pair<bool, Elems>, RankClass> classes;
+  std::map<std::tuple<bool, Elems, int, int>, RankClass> classes;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
     StepSpec own = spec;
     own.rank = rank;
-    const std::pair key(own.takes_part(own.rounds() - 1), tied ? tied->owned_by(rank).elems : 0);
+    const int last = own.rounds() - 1;
+    const std::tuple key(own.takes_part(last), tied ? tied->owned_by(rank).elems : 0, own.remote_contributors(0),
+                         own.remote_contributors(last));
     RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
     ++found.count;
   }

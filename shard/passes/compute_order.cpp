@@ -233,9 +233,8 @@ void Order::reduce(std::size_t owner, FlatRange range, BufferId gradient, Buffer
   op.range = range;
   op.from = writer_.from_list(from);
   if (sums.holds_a_sum) op.reads.push_back(accumulator);
-  const auto peers = static_cast<Elems>(from.size()) - (spec_.takes_part(round_) ? 1 : 0);
-  const Elems staging = peers * range.owned_by(spec_.rank).elems;
-  if (spec_.messages && staging > 0)
+  const Elems staging = spec_.remote_contributors(round_) * range.owned_by(spec_.rank).elems;
+  if (staging > 0)
     op.writes.push_back(writer_.add(fmt::format("staging.{}", writer_.schedule().ops.size()), Role::communication,
                                     spec_.wire, staging));
   writer_.add(std::move(op));

@@ -59,6 +59,8 @@ TEST_CASE("load_config: sections, overrides and what is left out") {
   CHECK(config.model.ffn == 256);
   CHECK(config.train.steps == 200);
   CHECK(load_config(file.path, {}).model.ffn == 192);
+  CHECK(load_config(file.path, {}).memory.share);
+  CHECK(!load_config(file.path, {"--memory.share=false"}).memory.share);
 }
 
 TEST_CASE("print_config: loading what was printed gives the same configuration") {
@@ -95,6 +97,7 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--train.schedule=wsd"}, {"train.decay_steps"}},
       {{"--train.lr=nan"}, {"train.lr", "finite"}},
       {{"--memory.recompute=all"}, {"memory.recompute", "block"}},
+      {{"--memory.share=maybe"}, {"memory.share", "maybe"}},
       {{"--memory.device=lots"}, {"lots", "80GiB"}},
       {{"--precision.compute=fp8"}, {"precision.compute", "bf16"}},
       {{"--device.kind=cuda"}, {"device.kind", "cpu"}},

@@ -43,11 +43,12 @@ TOML
 }
 
 failures=0 runs=0
+export TRIREME_RANKS_PER_NODE=0
 # run CONFIG RANKS ISA OVERRIDES...: prints "weights state loss" of the run
 run() {
   local config=$1 ranks=$2 isa=$3
   shift 3
-  TRIREME_ISA=$isa mpirun --oversubscribe --bind-to none -n "$ranks" -x TRIREME_ISA "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
+  TRIREME_ISA=$isa mpirun --oversubscribe --bind-to none -n "$ranks" -x TRIREME_ISA -x TRIREME_RANKS_PER_NODE "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
   sed -n 's/^weights=//p; s/^state=//p; s/.*valid_loss=/valid=/p' out | tr '\n' ' '
 }
 compare() {  # EXPECTED GOT NAME
@@ -61,9 +62,10 @@ compare() {  # EXPECTED GOT NAME
 best=$("$trireme" doctor 2>/dev/null | sed -n 's/.*instruction set: \([a-z0-9_]*\),.*/\1/p')
 isas=$(printf 'avx512_bf16\navx512f\navx2\n' | sed -n "/^$best\$/,\$p")
 [ -n "$isas" ] || isas=scalar
-# Ranks, threads, prefetch, recompute: every pair of values of two columns stands in one row.
-layouts="2 1 1 none;3 4 2 attention;5 2 0 none"
-[ "$selection" = all ] && layouts="1 2 0 block;2 1 1 none;3 4 2 attention;4 1 3 mlp;5 2 0 none;7 1 2 block;8 1 1 attention;1 4 3 attention;2 2 2 mlp;3 1 0 mlp;4 4 1 block;5 4 3 block;7 2 1 mlp;8 2 3 none;2 4 0 attention;3 2 3 none;1 1 2 none;5 1 1 attention"
+# Ranks, threads, prefetch, recompute, share: every pair of values of two columns stands in one row. Shares: in place,
+# messages, or in place within pairs of ranks and messages between them.
+layouts="2 1 1 none true;3 4 2 attention false;5 2 0 none pairs"
+[ "$selection" = all ] && layouts="1 2 0 block false;2 1 1 none false;3 4 2 attention false;4 1 3 mlp false;5 2 0 none true;7 1 2 block false;8 1 1 attention false;1 4 3 attention true;2 2 2 mlp false;3 1 0 mlp pairs;4 4 1 block pairs;5 4 3 block false;7 2 1 mlp pairs;8 2 3 none pairs;2 4 0 attention true;3 2 3 none false;1 1 2 none true;5 1 1 attention pairs;5 3 2 block true;8 1 0 mlp true;7 4 3 none true;3 2 1 attention true"
 
 for family in gpt2 llama; do
   for type in bf16 f32; do
@@ -73,9 +75,11 @@ for family in gpt2 llama; do
     case $expected in *weights*|xxh3*|*xxh3*) ;; *) echo "no hash: $expected"; exit 1 ;; esac
     IFS=';' read -ra rows <<< "$layouts"
     for row in "${rows[@]}"; do
-      read -r ranks threads prefetch recompute <<< "$row"
-      got=$(run "$family.$type.toml" "$ranks" "${isas%%$'\n'*}" --device.threads="$threads" --parallel.prefetch="$prefetch" --memory.recompute="$recompute")
-      compare "$expected" "$got" "$family $type ranks=$ranks threads=$threads prefetch=$prefetch recompute=$recompute"
+      read -r ranks threads prefetch recompute share <<< "$row"
+      TRIREME_RANKS_PER_NODE=0
+      [ "$share" = pairs ] && TRIREME_RANKS_PER_NODE=2 share=true
+      got=$(run "$family.$type.toml" "$ranks" "${isas%%$'\n'*}" --device.threads="$threads" --parallel.prefetch="$prefetch" --memory.recompute="$recompute" --memory.share="$share")
+      compare "$expected" "$got" "$family $type ranks=$ranks threads=$threads prefetch=$prefetch recompute=$recompute share=$share nodes of $TRIREME_RANKS_PER_NODE"
     done
     for isa in $isas; do
       compare "$expected" "$(run "$family.$type.toml" 2 "$isa")" "$family $type on $isa"
