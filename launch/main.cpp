@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -27,12 +28,14 @@ struct Command {
   std::string device_memory, schedule = "step", output, tokenizer = "byte";
   std::vector<std::string> texts;
   bool json = false;
+
+  int ranks_on_node() const { return ranks_per_node > 0 ? std::min(ranks_per_node, ranks) : ranks; }
 };
 
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
-  TrainerSettings settings = trainer_settings(config, command.ranks);
+  TrainerSettings settings = trainer_settings(config, command.ranks_on_node());
   settings.sample = true;
   return settings;
 }
@@ -46,9 +49,9 @@ void require_ranks(const Command& command) {
 
 void plan(const Command& command) {
   require_ranks(command);
-  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks);
-  const int per_node = command.ranks_per_node > 0 ? command.ranks_per_node : command.ranks;
-  std::cout << (command.json ? print_plan_json(plans, per_node) : print_plan(plans, per_node));
+  const int on_node = command.ranks_on_node();
+  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks, on_node);
+  std::cout << (command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
 }
 
 void schedule(const Command& command) {

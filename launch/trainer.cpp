@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "comm/comm_ops.h"
+#include "launch/process_memory.h"
 #include "models/describe.h"
 #include "models/model_ops.h"
 #include "shard/state_hash.h"
@@ -54,6 +55,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   check_run({programs_.run});
   plan_ = plan_run(programs_.run, settings.device_memory);
   check_run({programs_.run});
+  give_back_free_heap();
   arena_ = device_->allocate(std::max<Bytes>(plan_.device.peak_bytes, 1));
   device_->set_idle(comm_stream, [&communicator] { communicator.progress(); });
 
