@@ -39,6 +39,14 @@ Bytes binding_bytes(const Schedule& schedule) {
   return bytes;
 }
 
+// A transport by messages has staging for what it receives.
+bool receives_messages(const RunPrograms& run) {
+  for (const Schedule& schedule : run.schedules)
+    for (const Buffer& buffer : schedule.buffers)
+      if (buffer.role == Role::communication) return true;
+  return false;
+}
+
 // One hash for each block of each tensor; those of m and v are together on every rank, once as its own.
 Bytes hash_bytes(const ModelSpec& model, int ranks) {
   constexpr int buffers = 2;
@@ -74,10 +82,10 @@ Bytes Remainder::total() const {
 
 Remainder remainder_of(const RankPrograms& programs, int ranks_on_node, int threads) {
   const int ranks = programs.spec.ranks();
-  const Bytes messages = std::min(segment_bytes, message_bytes + (ranks_on_node - 1) * message_bytes_a_peer);
+  const Bytes buffers = std::min(segment_bytes, message_bytes + (ranks_on_node - 1) * message_bytes_a_peer);
   Remainder remainder{.process = program_bytes + program_code_bytes / ranks_on_node,
                       .mpi = mpi_bytes + ranks_on_node * mpi_bytes_a_rank + mpi_code_bytes / (ranks_on_node + 1),
-                      .messages = programs.spec.messages && ranks > 1 ? messages : 0,
+                      .messages = receives_messages(programs.run) ? buffers : 0,
                       .threads = (threads - 1) * thread_bytes,
                       .hashes = hash_bytes(programs.model, ranks)};
   for (const Schedule& schedule : programs.run.schedules) remainder.programs += heap_bytes(schedule) + binding_bytes(schedule);

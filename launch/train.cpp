@@ -108,6 +108,7 @@ class Training {
   TrainerSettings settings_;
   LrSchedule lr_;
   double peak_flops_ = 0;
+  std::optional<PlannedPrograms> planned_;  // until the trainer takes them
   Bytes remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
   StatusObserver observer_;
   StepClock clock_;
@@ -136,7 +137,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   std::vector<OpObserver*> observers = {&observer_};
   if (profiles()) observers.push_back(&clock_);
   trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_cpu_device(stream_count, settings_.threads),
-                                       observers);
+                                       observers, nullptr, std::move(planned_));
   if (speaks()) log_ = std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps);
 }
 
@@ -157,10 +158,10 @@ void Training::check_programs() {
 
 // The node's arenas against what the node has, before a page is taken.
 void Training::check_memory() {
-  RankPrograms programs = build_programs(settings_, mpi_.rank(), mpi_.size());
-  const MemoryPlan plan = on_all_ranks(communicator_, [&] { return plan_within_limit(settings_, mpi_.size(), programs.run); });
-  remainder_bytes_ = remainder_of(programs, mpi_.node_size(), settings_.threads).total();
-  planned_bytes_ = plan.device.peak_bytes + remainder_bytes_;
+  planned_ = {.programs = build_programs(settings_, mpi_.rank(), mpi_.size()), .plan = {}};
+  planned_->plan = on_all_ranks(communicator_, [&] { return plan_within_limit(settings_, mpi_.size(), planned_->programs.run); });
+  remainder_bytes_ = remainder_of(planned_->programs, mpi_.node_size(), settings_.threads).total();
+  planned_bytes_ = planned_->plan.device.peak_bytes + remainder_bytes_;
   const Bytes available = available_memory_bytes();
   const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_name(), planned_bytes_));
   Bytes node = 0;

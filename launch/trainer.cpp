@@ -49,11 +49,12 @@ std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int r
 
 Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
                  std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
-                 std::function<void(OpTable&)> edit_table)
-    : settings_(settings), communicator_(communicator), programs_(build_programs(settings, communicator.rank(), communicator.size())),
+                 std::function<void(OpTable&)> edit_table, std::optional<PlannedPrograms> planned)
+    : settings_(settings), communicator_(communicator),
+      programs_(planned ? std::move(planned->programs) : build_programs(settings, communicator.rank(), communicator.size())),
       device_(std::move(device)), train_(std::move(train)), validation_(std::move(validation)) {
-  check_run({programs_.run});
-  plan_ = plan_run(programs_.run, settings.device_memory);
+  if (!planned) check_run({programs_.run});
+  plan_ = planned ? std::move(planned->plan) : plan_run(programs_.run, settings.device_memory);
   check_run({programs_.run});
   give_back_free_heap();
   arena_ = device_->allocate(std::max<Bytes>(plan_.device.peak_bytes, 1));
