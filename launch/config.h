@@ -50,6 +50,7 @@ struct DeviceConfig {
 struct LogConfig {
   std::string dir;
   int every = 1;
+  bool profile = false;
 };
 
 struct Config {
@@ -63,7 +64,7 @@ struct Config {
   LogConfig log;
 };
 
-/// Reads the file, applies `overrides` ("--section.key=value" each), fills in what depends on other keys (kv_heads, ffn)
+/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), fills in what depends on other keys (kv_heads, ffn)
 /// and checks everything.
 ///
 /// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file, broken

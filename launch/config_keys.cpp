@@ -56,6 +56,7 @@ const std::vector<ConfigKey>& table() {
       {"device", "threads", false, FIELD(device.threads), not_negative},
       {"log", "dir", false, FIELD(log.dir)},
       {"log", "every", false, FIELD(log.every), positive},
+      {"log", "profile", false, FIELD(log.profile)},
   };
   return keys;
 }

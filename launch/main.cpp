@@ -28,16 +28,14 @@ struct Command {
   std::string device_memory, schedule = "step", output, tokenizer = "byte";
   std::vector<std::string> texts;
   bool json = false;
-};
 
-int ranks_on_node(const Command& command) {
-  return command.ranks_per_node > 0 ? std::min(command.ranks_per_node, command.ranks) : command.ranks;
-}
+  int ranks_on_node() const { return ranks_per_node > 0 ? std::min(ranks_per_node, ranks) : ranks; }
+};
 
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
-  return trainer_settings(config, ranks_on_node(command));
+  return trainer_settings(config, command.ranks_on_node());
 }
 
 void require_ranks(const Command& command) {
@@ -49,9 +47,9 @@ void require_ranks(const Command& command) {
 
 void plan(const Command& command) {
   require_ranks(command);
-  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks);
-  const int per_node = ranks_on_node(command);
-  std::cout << (command.json ? print_plan_json(plans, per_node) : print_plan(plans, per_node));
+  const int on_node = command.ranks_on_node();
+  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks, on_node);
+  std::cout << (command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
 }
 
 void schedule(const Command& command) {

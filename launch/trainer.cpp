@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "comm/comm_ops.h"
+#include "launch/process_memory.h"
 #include "models/describe.h"
 #include "models/model_ops.h"
 #include "shard/state_hash.h"
@@ -48,12 +49,14 @@ std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int r
 
 Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
                  std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
-                 std::function<void(OpTable&)> edit_table)
-    : settings_(settings), communicator_(communicator), programs_(build_programs(settings, communicator.rank(), communicator.size())),
+                 std::function<void(OpTable&)> edit_table, std::optional<PlannedPrograms> planned)
+    : settings_(settings), communicator_(communicator),
+      programs_(planned ? std::move(planned->programs) : build_programs(settings, communicator.rank(), communicator.size())),
       train_(std::move(train)), validation_(std::move(validation)), device_(std::move(device)) {
+  if (!planned) check_run({programs_.run});
+  plan_ = planned ? std::move(planned->plan) : plan_run(programs_.run, settings.device_memory);
   check_run({programs_.run});
-  plan_ = plan_run(programs_.run, settings.device_memory);
-  check_run({programs_.run});
+  give_back_free_heap();
   arena_ = device_->allocate(std::max<Bytes>(plan_.device.peak_bytes, 1));
   if (device_->memory_file() >= 0)
     communicator.share({.data = arena_, .bytes = std::max<Bytes>(plan_.device.peak_bytes, 1), .file = device_->memory_file()});

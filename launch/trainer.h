@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,6 +42,11 @@ struct RankPrograms {
   RunPrograms run;
 };
 RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks);
+/// The programs of one rank with all bytes placed: a search for good places may take seconds, so it is made once.
+struct PlannedPrograms {
+  RankPrograms programs;
+  MemoryPlan plan;
+};
 /// Checked programs of one rank of every class. Errors: Error(bug) from check_run().
 std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes);
 
@@ -55,11 +61,11 @@ struct StepReport {
 
 class Trainer {
  public:
-  /// Builds, checks, plans and allocates, then runs `init`. `make_device` is called once.
+  /// Builds and plans, unless `planned` is given, checks and allocates, then runs `init`.
   /// Errors: Error(plan) when it does not fit, Error(device), Error(bug).
   Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
           std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
-          std::function<void(OpTable&)> edit_table = {});
+          std::function<void(OpTable&)> edit_table = {}, std::optional<PlannedPrograms> planned = {});
   ~Trainer();
 
   StepReport step(std::int64_t step, double learning_rate);

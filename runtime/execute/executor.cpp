@@ -142,15 +142,7 @@ Timeline Executor::timeline(std::size_t index) const {
 
 double Executor::waiting_us(std::size_t index) const {
   const Program& program = *programs_[index];
-  double waiting_us = 0;
-  std::optional<double> free_us;  // when compute ended its op before
-  for (const BoundOp& op : program.ops) {
-    if (op.context.op().stream != StreamId::compute) continue;
-    const Timeline::Span& span = program.timeline.ops[static_cast<std::size_t>(op.context.id)];
-    if (free_us && !op.waits.empty()) waiting_us += std::max(0.0, span.start_us - *free_us);
-    free_us = span.end_us;
-  }
-  return waiting_us;
+  return split_stalls(compute_stalls(*program.schedule, program.timeline), {}).exposed_us;
 }
 
 }  // namespace trireme

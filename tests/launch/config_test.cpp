@@ -63,6 +63,15 @@ TEST_CASE("load_config: sections, overrides and what is left out") {
   CHECK(!load_config(file.path, {"--memory.share=false"}).memory.share);
 }
 
+TEST_CASE("load_config: a flag needs no value") {
+  const TextFile file(good_text);
+  CHECK_FALSE(load_config(file.path, {}).log.profile);
+  CHECK(load_config(file.path, {"--log.profile"}).log.profile);
+  CHECK(load_config(file.path, {"--log.profile=true"}).log.profile);
+  CHECK_FALSE(load_config(file.path, {"--log.profile=true", "--log.profile=false"}).log.profile);
+  CHECK(load_config(file.path, {"--model.tied=false", "--model.tied"}).model.tied);
+}
+
 TEST_CASE("print_config: loading what was printed gives the same configuration") {
   const TextFile file(good_text);
   const Config config = load_config(file.path, {"--data.valid=[\"a b.txt\", \"c.bin\"]", "--train.eps=1e-9"});
@@ -105,6 +114,9 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--parallel.zero=1"}, {"parallel.zero", "not part of this version"}},
       {{"--checkpoint.dir=x"}, {"checkpoint.dir", "not part of this version"}},
       {{"train.steps=3"}, {"--section.key=value"}},
+      {{"--train.steps"}, {"--train.steps", "--section.key=value"}},
+      {{"--log.profil"}, {"did you mean log.profile"}},
+      {{"--log.profile=often"}, {"log.profile", "often", "true or false"}},
   };
   for (const Mistake& mistake : mistakes) {
     const std::string message = message_of(good_text, mistake.overrides);
