@@ -47,10 +47,10 @@ class Trace:
         times = [KindTime(self.streams[stream], kind, *entry) for (stream, kind), entry in sums.items()]
         return sorted(times, key=lambda time: (time.stream != "compute", -time.measured_ms))
 
-    def collectives(self, kind):
-        """(unit, bytes) of every op of a kind, in the order of the program."""
-        return [(span["args"].get("unit"), span["args"].get("bytes", 0)) for span in self.planned
-                if span["args"]["kind"] == kind]
+    def collectives(self):
+        """(kind, unit, bytes) of every gather and reduce, in the order of the program."""
+        arguments = (span["args"] for span in self.planned)
+        return [(a["kind"], a["unit"], a["bytes"]) for a in arguments if a["kind"] in ("gather", "reduce")]
 
     @staticmethod
     def length_ms(spans):
