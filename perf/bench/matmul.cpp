@@ -10,6 +10,7 @@
 
 using namespace trireme;
 using bench::Product;
+using bench::products;
 
 namespace {
 
@@ -35,6 +36,6 @@ double rate(const Product& p) {
 
 int main() {
   cpu::set_float_mode();
-  for (const Product& p : bench::products) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
+  for (const Product& p : products) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
   std::printf("%-22s %7.1f GF/s\n", "register peak", cpu::register_peak_flops(DType::bf16) / 1e9);
 }
