@@ -14,7 +14,7 @@ using namespace trireme;
 
 namespace {
 
-constexpr int heads = 2, runs = 3;
+constexpr int heads = 2, runs = 2;
 constexpr Elems head_dim = 64;
 
 void time_length(Elems tokens) {
