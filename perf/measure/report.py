@@ -65,7 +65,7 @@ class Report:
             self.say(f"\n{len(self.bounds) - failed} bounds hold, {failed} do not")
         if save_as:
             path = launch.ROOT / "perf" / "results" / f"{save_as}.md"
-            path.write_text(self._header() + "\n".join(self._text) + "\n")
+            path.write_text(self._header() + "\n".join(self._text).strip("\n") + "\n")
             print(f"written to {path.relative_to(launch.ROOT)}")
         return 1 if failed else 0
 

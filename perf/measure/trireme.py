@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measure import launch
+from measure.case import CASES
 from measure.measurement import WARM_UP_STEPS, Measurement
 from measure.timeline import Trace
 
@@ -30,12 +31,17 @@ class Layout:
     prefix: tuple = tuple(launch.MPIRUN)
 
 
-def find_program(binary, keys):
-    """Errors: ends this program where the binary is missing."""
+def find_program(binary, products="auto", keys=()):
+    """The binary with the order of sums that is asked for, where this version has that key, and with further keys.
+
+    Errors: ends this program where the binary is missing.
+    """
     path = Path(binary)
     if not path.exists():
         launch.give_up(f"{path} is not there: cmake --preset release && cmake --build --preset release --target trireme")
-    return Program(path, tuple(keys))
+    order = f"--precision.products={products}"
+    known = knows_key(path, CASES["gpt2-tiny"], order)
+    return Program(path, ((order,) if known else ()) + tuple(keys))
 
 
 def config_text(case, layout, steps, folder):
@@ -67,6 +73,13 @@ threads = {layout.threads}
 [log]
 dir = "{folder}"
 """
+
+
+def add_options(parser):
+    """What every script asks about our side."""
+    parser.add_argument("--trireme", default=launch.TRIREME, help="the binary")
+    parser.add_argument("--products", default="auto", help="precision.products, where this version has the key")
+    parser.add_argument("--key", action="append", default=[], help="a further --section.key=value of our runs")
 
 
 def write_config(case, layout, steps):
