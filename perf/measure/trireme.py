@@ -100,7 +100,7 @@ def knows_key(binary, case, key):
 def resolved(output, key):
     """The value of a key in the configuration that a run printed."""
     found = re.search(rf"^{key} = (.*)$", output, re.MULTILINE)
-    return found.group(1).strip('"') if found else ""
+    return found.group(1).strip("\"'") if found else ""
 
 
 def read_steps(folder):
