@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -100,6 +101,22 @@ TEST_CASE("Executor: an op that throws names rank, schedule, op and the ops arou
     CHECK_THAT(message, Catch::Contains(part));
   CHECK(machine.failures == 1);
   CHECK(machine.ran == 2);
+}
+
+TEST_CASE("Executor: an op that throws something other than Error is named, too, as a bug") {
+  Machine machine;
+  machine.table.set(OpKind::backward, [](const OpContext&) { throw std::out_of_range("vector::at"); });
+  const Schedule schedule = five_ops();
+  const auto executor = machine.make({&schedule});
+  try {
+    executor->run(0);
+    executor->wait();
+    FAIL("no error came");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::bug);
+    CHECK_THAT(error.what(), Catch::Contains("rank 3, schedule step, backward unit 2 (op 2): vector::at"));
+  }
+  CHECK(machine.failures == 1);
 }
 
 TEST_CASE("Executor: observers see every op before and after its handler, in the order in which they were given") {
