@@ -21,7 +21,11 @@ struct LocalLayout {
 struct LocalResult {
   std::uint64_t weights = 0, state = 0;
   std::vector<StepReport> steps;
+  std::vector<double> valid_losses;  // behind each step, where the settings say validate
 };
+
+/// Microbatches of a validation: a number that few rank counts divide.
+inline constexpr int validation_microbatches = 7;
 
 /// Tokens are random but for a pattern that can be learned; a function of (step, microbatch) alone.
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps);
