@@ -21,9 +21,10 @@ class StepClock final : public OpObserver {
 
   StepTimes times() const;
 
+  static constexpr int warm_up_steps = 2;
+
  private:
   using Clock = std::chrono::steady_clock;
-  static constexpr int warm_up_steps = 2;
 
   /// What one stream has seen.
   struct Track {

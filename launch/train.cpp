@@ -114,6 +114,7 @@ class Training {
   Bytes remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
   StatusObserver observer_;
   StepClock clock_;
+  double skew_us_ = 0;  // of the steps that the clock counts
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<StepLog> log_;
 };
@@ -216,9 +217,11 @@ void Training::log_step(std::int64_t step, const StepReport& report, double step
   const double microbatch_tokens = static_cast<double>(settings_.micro_batch) * settings_.sequence;
   const double flops = flops_per_token(model, microbatch_tokens) * tokens;
   const double machine = peak_flops_ * mpi_.size() * settings_.threads;
+  const StallTime stalls = trainer_->stalls();
+  if (step >= StepClock::warm_up_steps) skew_us_ += stalls.skew_us;
   log_->step({.step = step, .loss = report.loss, .grad_norm = report.gradient_norm, .lr = report.learning_rate,
               .tokens_per_s = tokens / step_ms * 1000, .step_ms = step_ms,
-              .exposed_comm_ms = trainer_->waiting_us() / 1000, .mfu = flops / (step_ms / 1000) / machine});
+              .exposed_comm_ms = stalls.exposed_us / 1000, .skew_ms = stalls.skew_us / 1000, .mfu = flops / (step_ms / 1000) / machine});
 }
 
 void Training::validate(std::int64_t step) {
@@ -274,7 +277,9 @@ void Training::write_trace() {
 void Training::say_profile() {
   if (!profiles()) return;
   trainer_->finish();
-  say(print_profile(*trainer_->programs().find("step"), trainer_->rank_programs().model, clock_.times(),
+  StepTimes times = clock_.times();
+  times.skew_us = skew_us_;
+  say(print_profile(*trainer_->programs().find("step"), trainer_->rank_programs().model, times,
                     peak_flops_ * settings_.threads));
 }
 

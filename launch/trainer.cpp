@@ -74,6 +74,8 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   for (const Schedule& schedule : programs_.run.schedules) schedules.push_back(&schedule);
   executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers,
                                          [&communicator] { communicator.abort(); });
+  waits_.resize(WaitLog::capacity);
+  late_.reserve(WaitLog::capacity);
   run("init");
 }
 
@@ -163,7 +165,13 @@ void Trainer::on_comm_stream(const std::function<void(Communicator&)>& task) {
   running_ = false;
 }
 
-double Trainer::waiting_us() const { return executor_->waiting_us(index_of("step")); }
+StallTime Trainer::stalls() {
+  const std::size_t taken = communicator_.take_waits(waits_);
+  late_.clear();
+  for (std::size_t i = 0; i < taken; ++i)
+    late_.push_back({executor_->since_made_us(waits_[i].start), executor_->since_made_us(waits_[i].end)});
+  return executor_->stalls(index_of("step"), late_);
+}
 
 template <typename Record>
 Record& Trainer::record(std::string_view name) {

@@ -75,8 +75,8 @@ class Trainer {
   /// The most likely token after `tokens` (at most a sequence of them); all ranks call it with the same.
   int choose_next(std::span<const int> tokens);
 
-  /// How long compute waited for events in the last step.
-  double waiting_us() const;
+  /// How long compute stood still for events in the last step, by cause.
+  StallTime stalls();
   /// Runs `task` on the comm stream, to which the communicator belongs, and waits for it.
   void on_comm_stream(const std::function<void(Communicator&)>& task);
 
@@ -115,6 +115,8 @@ class Trainer {
   int first_validation_ = 0;
   std::vector<int> sample_tokens_;
   std::string last_;                // the schedule that ran last
+  std::vector<WaitInterval> waits_;       // of the comm stream for peers, since stalls() was asked last
+  std::vector<Timeline::Span> late_;      // the same on the executor's clock
   bool running_ = false;            // ops may still be under way
   std::unique_ptr<Device> device_;  // goes first: its streams' tasks use all of the above
 };

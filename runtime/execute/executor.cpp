@@ -140,9 +140,13 @@ Timeline Executor::timeline(std::size_t index) const {
   return timeline;
 }
 
-double Executor::waiting_us(std::size_t index) const {
+double Executor::since_made_us(Clock::time_point time) const {
+  return std::chrono::duration<double, std::micro>(time - made_).count();
+}
+
+StallTime Executor::stalls(std::size_t index, std::span<const Timeline::Span> late) const {
   const Program& program = *programs_[index];
-  return split_stalls(compute_stalls(*program.schedule, program.timeline), {}).exposed_us;
+  return split_stalls(compute_stalls(*program.schedule, program.timeline), late);
 }
 
 }  // namespace trireme

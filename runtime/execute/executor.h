@@ -40,9 +40,10 @@ class Executor {
 
   /// When the ops of the last run of a schedule ran, since its first op started; call after wait().
   Timeline timeline(std::size_t index) const;
-  /// How long compute stood still in the last run of a schedule before ops that wait for events; call after
-  /// wait_compute().
-  double waiting_us(std::size_t index) const;
+  /// How long compute stood still in the last run of a schedule before ops that wait for events, by cause; `late`: when
+  /// comm waited for peers that had not produced yet, by since_made_us(). Call after wait_compute().
+  StallTime stalls(std::size_t index, std::span<const Timeline::Span> late) const;
+  double since_made_us(std::chrono::steady_clock::time_point time) const;
 
  private:
   struct BoundOp;

@@ -15,7 +15,7 @@ namespace {
 RankPrograms programs_of(int layers, int ranks, bool messages) {
   TrainerSettings settings = tiny_settings(Family::gpt2, DType::bf16, DType::bf16);
   settings.model.layers = layers;
-  settings.messages = messages;
+  settings.nodes.ranks_per_node = messages ? 1 : 0;
   return build_programs(settings, 0, ranks);
 }
 

@@ -60,7 +60,7 @@ void for_all_specs(const Check& check) {
             RandomSpec random(seed);
             const ModelSpec model = random.model(4);
             const StepSpec spec{.mesh = {.data = ranks}, .rank = rank, .microbatches = microbatches, .prefetch = k,
-                                .recompute = static_cast<Recompute>(seed % 4), .messages = random.coin(),
+                                .recompute = static_cast<Recompute>(seed % 4), .nodes = random.nodes(ranks),
                                 .compute = random.coin() ? DType::bf16 : DType::f32};
             CAPTURE(seed, ranks, microbatches, rank, k);
             check(build_run(model, spec, {.validate = true, .sample = true}, &model), spec);

@@ -158,8 +158,10 @@ TEST_CASE("Executor: an op starts when the ops that it waits for have ended, and
     for (const auto& [before, after] : {std::pair(0, 1), {0, 2}, {1, 3}, {3, 4}, {2, 4}})
       CHECK(timeline.ops[static_cast<std::size_t>(before)].end_us <= timeline.ops[static_cast<std::size_t>(after)].start_us);
     // The second gather takes 3 ms, and the last op stands still for most of it.
-    CHECK(executor->waiting_us(0) >= 0);
-    CHECK(executor->waiting_us(0) <= timeline.end_us());
+    const StallTime stalls = executor->stalls(0, {});
+    CHECK(stalls.exposed_us >= 0);
+    CHECK(stalls.exposed_us <= timeline.end_us());
+    CHECK(stalls.skew_us == 0);
   }
   CHECK(machine.ran == 6);
 }
