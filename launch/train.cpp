@@ -199,8 +199,9 @@ void Training::step(std::int64_t step) {
   const double step_ms = ms_since(start);
   if (log_) log_step(step, report, step_ms);
   if (report.applied) return;
-  // The same on all ranks; their last gathers end before any of them goes.
+  // The same on all ranks. Peers may still be sent what step carried: no memory goes before all have it.
   trainer_->finish();
+  trainer_->close();
   throw AgreedError(ErrorKind::numeric,
                     fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
                                 report.loss, report.gradient_norm));

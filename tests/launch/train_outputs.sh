@@ -62,7 +62,7 @@ for pair in weights state; do
 done
 for schedule in init enter step validate sample; do
   "$trireme" schedule run.toml --ranks 2 --rank 1 --schedule $schedule > schedule.txt
-  check "schedule $schedule" [ "$(grep -Ec '^[0-9]+ +(compute|comm) +[a-z_]+ ' schedule.txt)" -ge 2 ]
+  check "schedule $schedule" [ "$(grep -Ec '^[0-9]+ +(compute|comm) +[a-z_]+ ' schedule.txt)" -ge 1 ]
 done
 echo "$failures failed"
 [ "$failures" = 0 ]
