@@ -81,6 +81,9 @@ expect 2 'the configuration' $one "$trireme" train run.toml : -n 1 "$trireme" tr
 mkdir -p a b && cp text.txt a/data.txt && cp other.txt b/data.txt
 sed 's/text.txt/data.txt/' run.toml > a/run.toml && cp a/run.toml b/run.toml
 expect 2 'the data' mpirun --oversubscribe --bind-to none -wdir "$folder/a" -n 1 "$trireme" train run.toml : -wdir "$folder/b" -n 1 "$trireme" train run.toml
+cp "$trireme" other_build && echo >> other_build
+expect 2 'the program: rank 0 has .* build' $one "$trireme" train run.toml : -n 1 ./other_build train run.toml
+rm other_build
 expect 4 'gone.txt' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 2 'at least 1' "$trireme" plan run.toml --ranks 0
 expect 2 'ranks are 0 to 1' "$trireme" schedule run.toml --ranks 2 --rank 2
@@ -112,7 +115,7 @@ expect 2 'configuration: rank 1: .*--sample' $one "$trireme" train run.toml : -n
 
 # Outputs that cannot be written.
 printf 'x' > a_file
-expect 4 'data: log.dir = a_file/log: cannot be made' $two "$trireme" train run.toml --log.dir=a_file/log
+expect 4 'data: .*log.dir = a_file/log: cannot be made' $two "$trireme" train run.toml --log.dir=a_file/log
 # Links to a device that is always full stand for a full disk.
 for name in steps.jsonl trace.json; do
   mkdir "full.$name" && ln -s /dev/full "full.$name/$name"

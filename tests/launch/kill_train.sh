@@ -40,6 +40,7 @@ for ((moment = 0; moment < moments; ++moment)); do
   ranks=$((2 + RANDOM % 3))
   signal=KILL limit_s=10
   [ $((moment % 3)) = 2 ] && signal=STOP limit_s=$((10 + deadline_s))
+  rm -f out  # the steps of the run before are not this one's
   timeout -k 5 90 mpirun --oversubscribe --bind-to none -n "$ranks" "$trireme" train run.toml > out 2>&1 &
   launcher=$!
   # The run is under way when it says its first step.
