@@ -29,7 +29,7 @@ std::string disk_line(const char* path, Bytes wanted, const char* advice) {
 }  // namespace
 
 std::string doctor_report(const std::string& mpi, int ranks_on_node) {
-  std::string report = line(!mpi.empty(), "MPI: " + (mpi.empty() ? std::string("not started") : mpi), "run it under mpirun");
+  std::string report = line(true, fmt::format("MPI: {}", mpi), "");
   const int cpus = usable_cpus();
   report += line(cpus >= ranks_on_node, fmt::format("CPUs that this rank may use: {}, ranks on this node: {}", cpus, ranks_on_node),
                  "start mpirun with --bind-to none, or fewer ranks");
