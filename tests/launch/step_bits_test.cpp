@@ -16,8 +16,8 @@ namespace {
 
 constexpr int steps = 3;
 
-// CI runs a third of the rows with each model, another third with the next: any three models in a row see all.
-constexpr std::size_t shares = 3;
+// CI runs a fifth of the rows with each model, another fifth with the next: the five models together see all.
+constexpr std::size_t shares = 5;
 
 struct NamedModel {
   const char* name;
@@ -77,7 +77,7 @@ TEST_CASE("covering layouts: every pair of values of two columns stands in a row
     }
 }
 
-TEST_CASE("a run has the same bits in every layout, a third of them for each model") {
+TEST_CASE("a run has the same bits in every layout, a fifth of them for each model") {
   const std::vector<NamedModel> list = models();
   for (std::size_t m = 0; m < list.size(); ++m) check_share(list[m], m % shares, shares);
 }
@@ -87,7 +87,10 @@ TEST_CASE("a run has the same bits in every layout", "[.all]") {
 }
 
 TEST_CASE("a run has the same bits on every instruction set, scalar code included") {
-  const TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
+  // Scalar code multiplies and adds by the C library: less of everything.
+  TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
+  settings.model.layers = 1;
+  settings.global_batch = 3 * settings.micro_batch;
   const LocalResult expected = train_locally(settings, {}, steps);
   for (cpu::Isa isa : {cpu::Isa::avx512f, cpu::Isa::avx2, cpu::Isa::scalar}) {
     if (isa < cpu::detect_isa()) continue;  // this machine has not got it
@@ -99,5 +102,5 @@ TEST_CASE("a run has the same bits under the checked device") {
   const TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
   const LocalResult expected = train_locally(settings, {}, steps);
   const std::vector<Layout> rows = covering_layouts();
-  for (int seed = 0; seed < 6; ++seed) check_layout(settings, rows[static_cast<std::size_t>(5 * seed)], expected, seed);
+  for (int seed = 0; seed < 4; ++seed) check_layout(settings, rows[static_cast<std::size_t>(7 * seed)], expected, seed);
 }
