@@ -11,6 +11,7 @@
 
 #include "launch/config_keys.h"
 #include "runtime/base/error.h"
+#include "runtime/kernels/cpu/isa.h"
 
 namespace trireme {
 namespace {
@@ -148,6 +149,10 @@ void resolve(Config& config) {
   if (model.ffn == 0)
     model.ffn = model.family == Family::gpt2 ? 4 * model.width : static_cast<int>(align_up(ceil_div(8L * model.width, 3), 64));
   if (model.context == 0) model.context = config.train.sequence;
+  // By what the CPU has, not by a forced instruction set, which must not change a bit.
+  PrecisionConfig& precision = config.precision;
+  if (precision.products == "auto")
+    precision.products = precision.compute == "bf16" && cpu::detect_isa() == cpu::Isa::amx ? "tiles" : "chain";
 }
 
 void check_together(const Config& config) {
@@ -169,6 +174,9 @@ void check_together(const Config& config) {
   check(t.decay_steps <= t.steps, fmt::format("train.decay_steps = {} is more than train.steps = {}", t.decay_steps, t.steps));
   check(t.schedule != "wsd" || t.decay_steps > 0 || t.steps == 0,
         "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");
+  check(config.precision.products != "tiles" || config.precision.compute == "bf16",
+        fmt::format("precision.products = 'tiles' is an order of bf16 products and precision.compute = '{}'; use 'chain', or "
+                    "compute = 'bf16'", config.precision.compute));
   if (config.memory.device != "auto") parse_bytes(config.memory.device);
 }
 

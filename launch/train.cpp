@@ -110,7 +110,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
   settings_.sample = !options.sample.empty();
-  peak_flops_ = cpu::register_peak_flops(settings_.compute);
+  peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
   check_programs();
   check_memory();
   if (speaks()) say_start();

@@ -1,6 +1,8 @@
-// Rates of the matrix products of a GPT-2 124M step, one thread, bf16: prints "name GF/s" a line, and the register peak.
+// Rates of the matrix products of a GPT-2 124M step, one thread, bf16: prints "name GF/s" a line, and the register peak;
+// then the same in the tiles order, each name after "tiles ". The name of an order as the argument: that one only.
 
 #include <cstdio>
+#include <cstring>
 
 #include "perf/bench/bench.h"
 #include "runtime/kernels/cpu/register_peak.h"
@@ -37,9 +39,9 @@ constexpr Product products[] = {
     {"dX qkv", 2048, 768, 2304, false, false, Product::plain},
 };
 
-double rate(const Product& p) {
+double rate(const Product& p, ProductOrder order) {
   const bench::Memory a(p.m * p.k * 2), b(p.k * p.n * 2), out(p.m * p.n * 2), other(p.m * p.n * 2), bias(p.n * 2);
-  const bench::Memory workspace(matmul_workspace_bytes(p.m, p.n, p.k, DType::bf16, 1));
+  const bench::Memory workspace(matmul_workspace_bytes(p.m, p.n, p.k, DType::bf16, 1, order));
   Epilogue epilogue;
   if (p.epilogue == Product::bias || p.epilogue == Product::bias_residual || p.epilogue == Product::bias_gelu)
     epilogue.bias = bias.matrix(DType::bf16, 1, p.n);
@@ -50,15 +52,20 @@ double rate(const Product& p) {
     matmul({.a = p.a_transposed ? a.matrix(DType::bf16, p.k, p.m) : a.matrix(DType::bf16, p.m, p.k),
             .b = p.b_transposed ? b.matrix(DType::bf16, p.n, p.k) : b.matrix(DType::bf16, p.k, p.n),
             .a_transposed = p.a_transposed, .b_transposed = p.b_transposed, .out = out.matrix(DType::bf16, p.m, p.n),
-            .epilogue = epilogue, .workspace = workspace.bytes()});
+            .epilogue = epilogue, .workspace = workspace.bytes(), .order = order});
   });
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / seconds / 1e9;
 }
 
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
   cpu::set_float_mode();
-  for (const Product& p : products) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
-  std::printf("%-22s %7.1f GF/s\n", "register peak", cpu::register_peak_flops(DType::bf16) / 1e9);
+  for (const ProductOrder order : {ProductOrder::chain, ProductOrder::tiles}) {
+    if (argc > 1 && std::strcmp(argv[1], name(order)) != 0) continue;
+    const char* const prefix = order == ProductOrder::chain ? "" : "tiles ";
+    const double peak = cpu::register_peak_flops(DType::bf16, order) / 1e9;
+    for (const Product& p : products) std::printf("%s%-22s %7.1f GF/s\n", prefix, p.name, rate(p, order));
+    std::printf("%s%-22s %7.1f GF/s\n", prefix, "register peak", peak);
+  }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/base/tensor_view.h"
+#include "runtime/kernels/product_order.h"
 
 namespace trireme {
 
@@ -13,7 +14,8 @@ namespace trireme {
 /// Types   q, k, v, out: bf16 or f32, all the same. Scores, sums and accumulators: f32; probabilities are rounded to the
 ///         storage type before they meet v.
 /// Memory  workspace: attention_forward_workspace_bytes(), 64-byte aligned; linear in T.
-/// Order   fixed per sequence and head; bits depend on neither threads nor instruction set nor place in the batch.
+/// Order   fixed per sequence and head, every product of blocks in `order` (tiles: bf16 only, blocks of 32 counted from the
+///         first k of each product); bits depend on neither threads nor instruction set nor place in the batch.
 /// Source  Dao 2023 (arXiv 2307.08691).
 struct AttentionForward {
   ConstView q, k, v;
@@ -21,10 +23,11 @@ struct AttentionForward {
   int batch = 0, heads = 0, kv_heads = 0;
   float scale = 1;
   View workspace;
+  ProductOrder order = ProductOrder::chain;
 };
 void attention_forward(const AttentionForward& k);
 
-/// Gradients of q, k and v. dk and dv of a key head are one f32 chain over its query heads in ascending order, each over
+/// Gradients of q, k and v. dk and dv of a key head are one f32 sum over its query heads in ascending order, each over
 /// its query tiles in order; dq one over key tiles.
 struct AttentionBackward {
   ConstView q, k, v, out, d_out, log_sum_exp;
@@ -32,6 +35,7 @@ struct AttentionBackward {
   int batch = 0, heads = 0, kv_heads = 0;
   float scale = 1;
   View workspace;
+  ProductOrder order = ProductOrder::chain;
 };
 void attention_backward(const AttentionBackward& k);
 

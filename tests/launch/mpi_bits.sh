@@ -59,7 +59,7 @@ compare() {  # EXPECTED GOT NAME
 }
 
 best=$("$trireme" doctor 2>/dev/null | sed -n 's/.*instruction set: \([a-z0-9_]*\),.*/\1/p')
-isas=$(printf 'avx512_bf16\navx512f\navx2\n' | sed -n "/^$best\$/,\$p")
+isas=$(printf 'amx\navx512_bf16\navx512f\navx2\n' | sed -n "/^$best\$/,\$p")
 [ -n "$isas" ] || isas=scalar
 # Ranks, threads, prefetch, recompute: every pair of values of two columns stands in one row.
 layouts="2 1 1 none;3 4 2 attention;5 2 0 none"
@@ -81,6 +81,12 @@ for family in gpt2 llama; do
       compare "$expected" "$(run "$family.$type.toml" 2 "$isa")" "$family $type on $isa"
     done
   done
+done
+# The other order of sums: bits of its own, the same on every instruction set.
+tiles=$(run llama.bf16.toml 1 "${isas%%$'\n'*}" --precision.products=tiles)
+[ "$tiles" != "$(run llama.bf16.toml 1 "${isas%%$'\n'*}")" ] || { echo "tiles gives the bits of chain"; failures=$((failures + 1)); }
+for isa in $isas; do
+  compare "$tiles" "$(run llama.bf16.toml 3 "$isa" --precision.products=tiles --device.threads=2)" "llama bf16 in the tiles order on $isa"
 done
 echo "$runs runs compared, $failures differ"
 [ "$failures" = 0 ]

@@ -66,10 +66,19 @@ TEST_CASE("an untied head has the same bits in every layout") {
   check_layouts(settings);
 }
 
+TEST_CASE("a run whose products add in the tiles order has the same bits in every layout, and bits of its own") {
+  TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
+  const LocalResult chain = train_locally(settings, {}, steps);
+  settings.products = ProductOrder::tiles;
+  CHECK(train_locally(settings, {}, steps).weights != chain.weights);
+  check_layouts(settings);
+}
+
 TEST_CASE("a run has the same bits on every instruction set") {
   TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
+  settings.products = GENERATE(ProductOrder::chain, ProductOrder::tiles);
   const LocalResult expected = train_locally(settings, {}, steps);
-  for (cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2, cpu::Isa::scalar}) {
+  for (cpu::Isa isa : cpu::all_isas) {
     if (isa < cpu::detect_isa()) continue;  // this machine has not got it
     CAPTURE(cpu::name(isa));
     cpu::select_isa(isa);

@@ -20,7 +20,7 @@ template <typename T>
 class BackwardHead {
  public:
   BackwardHead(const AttentionBackward& k, const AttentionShape& shape, Carved carve)
-      : k_(k), shape_(shape), tiles_(tile_kernels()), group_(shape.heads / shape.kv_heads),
+      : k_(k), shape_(shape), tiles_(k.order), group_(shape.heads / shape.kv_heads),
         width_(align_up(shape.head_dim, tile_cols)) {
     const Elems t = padded_tokens(), d = shape.head_dim;
     key_panels_ = carve.take<T>(key_tile, d);

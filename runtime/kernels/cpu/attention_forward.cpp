@@ -21,7 +21,7 @@ template <typename T>
 class ForwardHead {
  public:
   ForwardHead(const AttentionForward& k, const AttentionShape& shape, Carved carve)
-      : k_(k), shape_(shape), tiles_(tile_kernels()) {
+      : k_(k), shape_(shape), tiles_(k.order) {
     const Elems padded = align_up(shape.tokens, key_tile);
     keys_ = carve.take<T>(padded, shape.head_dim);
     values_ = carve.take<T>(align_up(shape.head_dim, tile_cols), padded);

@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
+#include "runtime/kernels/cpu/amx_tiles.h"
+#include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/matmul_tile.h"
 
 namespace trireme::cpu {
@@ -57,7 +60,10 @@ struct BlockShape {
 
 class AttentionTiles {
  public:
-  explicit AttentionTiles(const TileKernels& kernels) : kernels_(kernels) {}
+  /// Belongs to the thread that makes it: it may hold the thread's tile registers.
+  explicit AttentionTiles(ProductOrder order) : kernels_(tile_kernels(order)) {
+    if (order == ProductOrder::tiles && active_isa() == Isa::amx) registers_.emplace(tile_rows);
+  }
 
   /// Panels of `width` rows of x, contracted along its columns.
   template <typename T>
@@ -101,6 +107,7 @@ class AttentionTiles {
   }
 
   TileKernels kernels_;
+  std::optional<TileRegisters> registers_;
 };
 
 }  // namespace trireme::cpu

@@ -172,11 +172,16 @@ void pack_f32(const Panel<float>& p, Elems width, float* packed) {
 
 }  // namespace
 
-TileKernels tile_kernels() {
-  const TileKernels kernels = {.pack_bf16 = pack_bf16, .pack_f32 = pack_f32,
+TileKernels tile_kernels(ProductOrder order) {
+  TileKernels kernels = {.pack_bf16 = pack_bf16, .pack_f32 = pack_f32,
                                .multiply_bf16 = HWY_DYNAMIC_DISPATCH(multiply_bf16),
                                .multiply_f32 = HWY_DYNAMIC_DISPATCH(multiply_f32)};
-  return active_isa() == Isa::avx512_bf16 ? tile_kernels_avx512_bf16(kernels) : kernels;
+  if (active_isa() <= Isa::avx512_bf16) kernels = tile_kernels_avx512_bf16(kernels);
+  if (order == ProductOrder::tiles) {
+    if (active_isa() == Isa::amx) return tile_kernels_amx(kernels);
+    kernels.multiply_bf16 = multiply_bf16_in_tiles_order;
+  }
+  return kernels;
 }
 
 void store_tile(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {

@@ -27,10 +27,17 @@ struct TileKernels {
   void (*multiply_f32)(Elems depth, const float* a, const float* b, float* tile, bool load);
 };
 
-/// Those of active_isa().
-TileKernels tile_kernels();
+/// Those of active_isa(), in the given order of sums.
+TileKernels tile_kernels(ProductOrder order = ProductOrder::chain);
 /// The AVX-512 BF16 ones; call only where the CPU has it.
 TileKernels tile_kernels_avx512_bf16(TileKernels others);
+
+/// Those of AMX in the tiles order: other loops, and panels of 8 rows packed another way, as large. Call only where the
+/// CPU has it, and multiply only while a TileRegisters(8) lives (attention_tiles.h).
+TileKernels tile_kernels_amx(TileKernels others);
+
+/// multiply_bf16 of the tiles order by fused multiply-adds, on any instruction set. Blocks are counted from the first pair.
+void multiply_bf16_in_tiles_order(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load);
 
 /// Stores rows x cols of a tile whose first element is (row, col) of the product.
 void store_tile(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols);
