@@ -66,12 +66,12 @@ class LateStore {
     rows_ = std::min(row_unit, k_.out.rows - row);
     count_ = col + tile_cols < k_.out.cols ? 2 * rows_ : rows_;
   }
-  /// One row of one half.
+  /// A few rows of one half.
   void step() {
     if (at_ == count_) return;
-    const Elems half = at_ / rows_, r = at_ % rows_, col = col_ + half * tile_cols;
-    store_tile(k_, unit_ + (half * row_unit + r) * tile_cols, row_ + r, col, 1, std::min(tile_cols, k_.out.cols - col));
-    ++at_;
+    const Elems half = at_ / rows_, r = at_ % rows_, rows = std::min<Elems>(rows_ - r, 2), col = col_ + half * tile_cols;
+    store_tile(k_, unit_ + (half * row_unit + r) * tile_cols, row_ + r, col, rows, std::min(tile_cols, k_.out.cols - col));
+    at_ += rows;
   }
   void finish() {
     while (at_ < count_) step();
@@ -135,21 +135,18 @@ class Task {
     bool is_last;
   };
 
-  // Panels of 32 rows of a, or 32 columns of b.
+  // Panels of 32 rows of a, or 32 columns of b, up to whole units.
   void pack(bool is_a, Span span, const Part& part, bf16* packed) const {
-    const Elems end = span.begin + align_up(span.end - span.begin, is_a ? row_unit : col_unit);
-    for (Elems at = span.begin; at < end; at += amx_panel_rows) {
-      const Elems rows = std::clamp<Elems>(span.end - at, 0, amx_panel_rows);
-      if (is_a) pack_amx_a(panel(k_.a, k_.a_transposed, at, rows, part), packed);
-      else pack_amx_b(panel(k_.b, !k_.b_transposed, at, rows, part), packed);
-      packed += amx_panel_elems(part.depth);
-    }
+    const Elems count = span.end - span.begin;
+    if (is_a) pack_amx_a(panel(k_.a, k_.a_transposed, span, part), align_up(count, row_unit), packed);
+    else pack_amx_b(panel(k_.b, !k_.b_transposed, span, part), align_up(count, col_unit), packed);
   }
   // `across`: k runs down the rows of x.
-  static Panel<bf16> panel(const ConstView& x, bool across, Elems at, Elems rows, const Part& part) {
-    const bf16* data = x.as<bf16>();
-    if (across) return {data + part.first * x.row_stride + at, rows, part.depth, 1, x.row_stride};
-    return {data + at * x.row_stride + part.first, rows, part.depth, x.row_stride, 1};
+  static Panel<bf16> panel(const ConstView& x, bool across, Span span, const Part& part) {
+    const bf16* const data = x.as<bf16>();
+    const Elems rows = span.end - span.begin;
+    if (across) return {data + part.first * x.row_stride + span.begin, rows, part.depth, 1, x.row_stride};
+    return {data + span.begin * x.row_stride + part.first, rows, part.depth, x.row_stride, 1};
   }
 
   // The packed unit of the outer operand, at `at`, with every unit of the block. `sums`: of these units.
