@@ -16,7 +16,7 @@ constexpr Elems unit_sums = row_unit * col_unit;
 /// other stream past. K is cut only where it is long: then sums of a block rest in the workspace between its parts.
 struct Cut {
   static constexpr Elems longest = 3072, short_part = 768;
-  static constexpr Elems block_elems = 512 * 1024, split_block = 384, split_piece = 512;
+  static constexpr Elems block_elems = 640 * 1024, split_block = 384, split_piece = 512;
 
   Elems m, n, k;
   bool a_is_inner;
@@ -54,6 +54,28 @@ struct Cut {
   }
 };
 
+/// Asks for the lines of a matrix one after the other, long before they are needed: a miss costs as much as five blocks.
+class LinesAhead {
+ public:
+  void begin(const ConstView& x) {
+    at_ = static_cast<const std::byte*>(x.data);
+    stride_ = x.row_stride * size_bytes(x.type), row_bytes_ = x.cols * size_bytes(x.type);
+    rows_left_ = x.empty() ? 0 : x.rows, byte_ = 0;
+  }
+  void step(Elems lines) {
+    for (Elems i = 0; i < lines && rows_left_ > 0; ++i) {
+      __builtin_prefetch(at_ + byte_, 0, 2);
+      byte_ += 64;
+      if (byte_ >= row_bytes_) byte_ = 0, at_ += stride_, --rows_left_;
+    }
+  }
+
+ private:
+  const std::byte* at_ = nullptr;
+  Bytes stride_ = 0, row_bytes_ = 0, byte_ = 0;
+  Elems rows_left_ = 0;
+};
+
 /// Stores finished units row by row, so that it can be done while the tile registers work on the next one.
 class LateStore {
  public:
@@ -83,8 +105,9 @@ class LateStore {
   Elems row_ = 0, col_ = 0, rows_ = 0, at_ = 0, count_ = 0;
 };
 
-// sums[32][32] += a b over `blocks` blocks of K. The columns are two tiles that lie at `left` and `right`.
-void multiply_panels(Elems blocks, const bf16* a, const bf16* b, float* left, float* right, bool load, LateStore& late) {
+// sums[32][32] += a b over `blocks` blocks of K; `between` runs after each. The columns are two tiles, at `left` and `right`.
+template <typename Between>
+void multiply_panels(Elems blocks, const bf16* a, const bf16* b, float* left, float* right, bool load, Between between) {
   constexpr Bytes row = 64, stride = tile_cols * size_bytes(DType::f32);
   constexpr Elems tile = 16 * amx_block_k, below = 16 * tile_cols;
   if (load) {
@@ -98,7 +121,7 @@ void multiply_panels(Elems blocks, const bf16* a, const bf16* b, float* left, fl
     tile_multiply<0, 4, 6>(), tile_multiply<1, 4, 7>();
     tile_load<5>(a + tile, row);
     tile_multiply<2, 5, 6>(), tile_multiply<3, 5, 7>();
-    late.step();
+    between();
   }
   tile_store<0>(left, stride), tile_store<1>(right, stride);
   tile_store<2>(left + below, stride), tile_store<3>(right + below, stride);
@@ -122,6 +145,7 @@ class Task {
       pack(cut_.a_is_inner, inner, part, block_);
       for (Elems at = outer.begin; at < outer.end; at += cut_.outer_unit()) {
         pack(!cut_.a_is_inner, {at, std::min(outer.end, at + cut_.outer_unit())}, part, unit_);
+        expect_unit({at + cut_.outer_unit(), std::min(outer.end, at + 2 * cut_.outer_unit())}, part);
         multiply(inner, at, part, sums_ + (at - outer.begin) * cut_.block);
       }
     }
@@ -149,6 +173,33 @@ class Task {
     return {data + span.begin * x.row_stride + part.first, rows, part.depth, x.row_stride, 1};
   }
 
+  // The unit that will be packed next.
+  void expect_unit(Span span, const Part& part) {
+    if (span.begin >= span.end) return source_.begin({});
+    const bool across = cut_.a_is_inner ? !k_.b_transposed : k_.a_transposed;
+    const Panel<bf16> p = panel(cut_.a_is_inner ? k_.b : k_.a, across, span, part);
+    if (across) source_.begin({p.data, DType::bf16, p.depth, p.rows, p.k_step});
+    else source_.begin({p.data, DType::bf16, p.rows, p.depth, p.row_step});
+    // Spread over the blocks until then, each 64 x 64 bytes of products.
+    source_lines_ = ceil_div(cut_.outer_unit() * 6, cut_.block) + 1;
+  }
+  // What storing the unit at (row, col) will touch.
+  void expect_store(Elems row, Elems col) {
+    const auto part = [&](const ConstView& x) {
+      return x.empty() ? x : x.rows_from(row, std::min(row_unit, cut_.m - row)).cols_from(col, std::min(col_unit, cut_.n - col));
+    };
+    const Epilogue& e = k_.epilogue;
+    out_.begin(part(k_.out));
+    other_.begin(part(!e.residual.empty() ? e.residual : !e.gelu_pre.empty() ? ConstView(e.gelu_pre) : e.gelu_backward_pre));
+  }
+  // What is done while the tile registers work on a block.
+  void between() {
+    source_.step(source_lines_);
+    out_.step(2);
+    other_.step(2);
+    late_.step();
+  }
+
   // The packed unit of the outer operand, at `at`, with every unit of the block. `sums`: of these units.
   void multiply(Span inner, Elems at, const Part& part, float* sums) {
     const bf16* block = block_;
@@ -164,9 +215,10 @@ class Task {
     const bool starts_from_out = part.first == 0 && k_.epilogue.accumulate;
     if (starts_from_out) load_out(unit, row, col);
     const auto tile_at = [unit](Elems tile) { return unit + tile / 3 * row_unit * tile_cols + tile % 3 * 16; };
+    if (part.is_last) expect_store(row, col);
     for (Elems tile = 0; tile < 6 && col + 16 * tile < cut_.n; tile += 2, b += amx_panel_elems(part.depth))
       multiply_panels(ceil_div(part.depth, amx_block_k), a, b, tile_at(tile), tile_at(tile + 1), part.first > 0 || starts_from_out,
-                      late_);
+                      [this] { between(); });
     if (part.is_last) late_.begin(unit, row, col);
   }
 
@@ -181,6 +233,8 @@ class Task {
   const Matmul& k_;
   const Cut& cut_;
   LateStore late_;
+  LinesAhead source_, out_, other_;
+  Elems source_lines_ = 0;
   bf16 *block_, *unit_;
   float* sums_;
   alignas(64) float scratch_[2][unit_sums];  // one is filled while the other is stored
