@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 
+#include "comm/wait_log.h"
 #include "runtime/base/tensor_view.h"
 #include "runtime/schedule/op.h"
 
@@ -25,8 +26,15 @@ struct Reduce {
   std::span<const int> from;  // contributing ranks in adding order
   View accumulator;           // f32 [range.owned_by(rank).elems]
   bool accumulate = false;
-  View staging;               // for messages: owned elems of every contributor but itself, in the gradient's type
+  View staging;               // owned elems of every contributor that does not share memory, in the gradient's type
   DType wire = DType::bf16;   // type of the contributions, also on ranks without one
+};
+
+/// Memory that other processes of the node can map: `file` begins with the byte at `data`.
+struct SharedMemory {
+  std::byte* data = nullptr;
+  Bytes bytes = 0;
+  int file = -1;
 };
 
 /// One rank's end of a group of ranks.
@@ -35,7 +43,8 @@ struct Reduce {
 ///          thread that made it). Each call blocks that stream only, until the local result is valid.
 /// Order    all ranks make the same collective calls in the same order.
 /// Export   the slice of a gather and the gradient of a reduce are read by peers after the call returned, until
-///          release() of the same address returned; until then they must not be written.
+///          release() of the same address returned; until then they must not be written. Ranks release a slice at the
+///          same places of their common order.
 /// Failure  every wait has a deadline and watches for an abort; both end it with Error(comm) that names this rank, the
 ///          call and the peers it was waiting for.
 class Communicator {
@@ -44,6 +53,12 @@ class Communicator {
 
   virtual int rank() const = 0;
   virtual int size() const = 0;
+
+  /// Ranks with an equal number read each other's exports in place once they share() them: no staging for those.
+  virtual int node_of(int rank) const = 0;
+  /// Collective, once, before anything is exported, where another rank has this rank's number: what all exports lie in,
+  /// until the communicator has gone. Errors: Error(comm) where a peer's memory cannot be mapped.
+  virtual void share(const SharedMemory& memory) = 0;
 
   virtual void gather(const Gather& gather) = 0;
   virtual void reduce(const Reduce& reduce) = 0;
@@ -57,8 +72,12 @@ class Communicator {
   virtual void receive(std::span<std::byte> bytes, int from) = 0;
   virtual void barrier() = 0;
 
-  /// Moves outstanding messages on; called while the stream is idle.
+  /// Moves outstanding messages on; called while the stream is idle, unless there never are any.
   virtual void progress() = 0;
+  virtual bool needs_progress() const = 0;
+  /// The oldest intervals, since the last call, in which the stream waited for ranks that had not come yet; how many.
+  /// From any thread. Messages do not tell, so waits for ranks of other nodes are not among them.
+  virtual std::size_t take_waits(std::span<WaitInterval> into) = 0;
   /// Ends every wait of every rank of the group, from any thread.
   virtual void abort() = 0;
 };

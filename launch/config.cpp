@@ -127,12 +127,18 @@ void read_file(Config& config, const std::string& path) {
   }
 }
 
+bool is_flag(Config& config, const ConfigKey* key) { return key && std::holds_alternative<bool*>(key->field(config)); }
+
 void apply_override(Config& config, const std::string& text) {
-  const std::size_t dot = text.find('.'), equals = text.find('=');
-  if (text.rfind("--", 0) != 0 || dot == std::string::npos || equals == std::string::npos || dot > equals)
-    throw Error(ErrorKind::config, fmt::format("'{}': write an override as --section.key=value", text));
+  const std::size_t equals = std::min(text.find('='), text.size()), dot = text.find('.');
+  const auto require_form = [&](bool holds) {
+    require(holds, ErrorKind::config, "'{}': write an override as --section.key=value", text);
+  };
+  require_form(text.rfind("--", 0) == 0 && dot < equals);
   const std::string section = text.substr(2, dot - 2), name = text.substr(dot + 1, equals - dot - 1);
-  const std::string value = text.substr(equals + 1);
+  const bool has_value = equals < text.size();
+  require_form(has_value || is_flag(config, find_key(section, name)) || !find_key(section, name));
+  const std::string value = has_value ? text.substr(equals + 1) : "true";
   // A bare word is a text: --model.family=gpt2 needs no quotes.
   toml::table parsed;
   try {

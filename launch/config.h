@@ -35,6 +35,7 @@ struct ParallelConfig {
 struct MemoryConfig {
   std::string device = "auto";
   std::string recompute = "none";
+  bool share = true;
 };
 
 struct PrecisionConfig {
@@ -50,6 +51,7 @@ struct DeviceConfig {
 struct LogConfig {
   std::string dir;
   int every = 1;
+  bool profile = false;
 };
 
 struct Config {
@@ -63,8 +65,8 @@ struct Config {
   LogConfig log;
 };
 
-/// Reads the file, applies `overrides` ("--section.key=value" each), fills in what depends on other keys (kv_heads, ffn)
-/// and what "auto" stands for on this machine (precision.products), and checks everything.
+/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), fills in what depends on
+/// other keys (kv_heads, ffn) and what "auto" stands for on this machine (precision.products), and checks everything.
 ///
 /// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file, broken
 ///         TOML, an unknown key (with the nearest known one), a wrong type, a value out of range, sizes that do not fit

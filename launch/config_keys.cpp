@@ -49,6 +49,7 @@ const std::vector<ConfigKey>& table() {
       {"parallel", "deadline_s", true, FIELD(parallel.deadline_s), 0.001},
       {"memory", "device", false, FIELD(memory.device)},
       {"memory", "recompute", false, FIELD(memory.recompute), 0, {"none", "attention", "mlp", "block"}},
+      {"memory", "share", false, FIELD(memory.share)},
       {"precision", "compute", true, FIELD(precision.compute), 0, {"bf16", "f32"}},
       {"precision", "wire", true, FIELD(precision.wire), 0, {"bf16", "f32"}},
       {"precision", "products", true, FIELD(precision.products), 0, {"chain", "tiles", "auto"}},
@@ -56,6 +57,7 @@ const std::vector<ConfigKey>& table() {
       {"device", "threads", false, FIELD(device.threads), not_negative},
       {"log", "dir", false, FIELD(log.dir)},
       {"log", "every", false, FIELD(log.every), positive},
+      {"log", "profile", false, FIELD(log.profile)},
   };
   return keys;
 }
@@ -70,8 +72,8 @@ constexpr std::pair<const char*, const char*> later[] = {
     {"train.bad_step", "skipping bad steps"},          {"parallel.zero", "ZeRO stages other than 3"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},
     {"parallel.node_shard", "node-local gathering"},   {"parallel.ranks_per_node", "node-local gathering"},
-    {"memory.share", "in-place transport"},            {"precision.moments", "other types of moments"},
-    {"precision.master", "other types of masters"},    {"checkpoint", "checkpoints"},
+    {"precision.moments", "other types of moments"},   {"precision.master", "other types of masters"},
+    {"checkpoint", "checkpoints"},
 };
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -27,14 +28,14 @@ struct Command {
   std::string device_memory, schedule = "step", output, tokenizer = "byte";
   std::vector<std::string> texts;
   bool json = false;
+
+  int ranks_on_node() const { return ranks_per_node > 0 ? std::min(ranks_per_node, ranks) : ranks; }
 };
 
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
-  TrainerSettings settings = trainer_settings(config, command.ranks);
-  settings.sample = true;
-  return settings;
+  return trainer_settings(config, command.ranks_on_node());
 }
 
 void require_ranks(const Command& command) {
@@ -46,9 +47,9 @@ void require_ranks(const Command& command) {
 
 void plan(const Command& command) {
   require_ranks(command);
-  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks);
-  const int per_node = command.ranks_per_node > 0 ? command.ranks_per_node : command.ranks;
-  std::cout << (command.json ? print_plan_json(plans, per_node) : print_plan(plans, per_node));
+  const int on_node = command.ranks_on_node();
+  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks, on_node);
+  std::cout << (command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
 }
 
 void schedule(const Command& command) {
@@ -90,6 +91,12 @@ int run_on_all_ranks(int argc, char** argv, Run run) {
   return 0;
 }
 
+// For tests: messages between ranks of one machine, as if it were several.
+int ranks_per_node_of_test() {
+  const char* text = std::getenv("TRIREME_RANKS_PER_NODE");
+  return text ? std::atoi(text) : 0;
+}
+
 int run_command(int argc, char** argv) {
   Command command;
   CLI::App app("Trireme trains transformers across ranks with ZeRO-3. Any key of the configuration can be given as "
@@ -105,9 +112,9 @@ int run_command(int argc, char** argv) {
   for (CLI::App* sub : {&plan_app, &schedule_app}) {
     sub->add_option("config", command.train.config_path, "TOML file")->required();
     sub->add_option("--ranks", command.ranks, "ranks of the run");
+    sub->add_option("--ranks-per-node", command.ranks_per_node, "ranks that share a node; all, unless given");
     sub->add_option("--device-memory", command.device_memory, "refuse more than this, for example 80GiB");
   }
-  plan_app.add_option("--ranks-per-node", command.ranks_per_node, "ranks that share a node; all, unless given");
   plan_app.add_flag("--json", command.json, "for scripts");
   schedule_app.add_option("--rank", command.rank, "whose program");
   schedule_app.add_option("--schedule", command.schedule, "init, enter, step, validate or sample");
@@ -125,6 +132,7 @@ int run_command(int argc, char** argv) {
   }
   for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
 
+  command.train.ranks_per_node = ranks_per_node_of_test();
   if (app.got_subcommand("train"))
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
   if (app.got_subcommand("doctor")) return run_on_all_ranks(argc, argv, doctor);

@@ -4,8 +4,6 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "launch/remainder.h"
-
 namespace trireme {
 namespace {
 
@@ -63,7 +61,7 @@ MemoryPlan plan_within_limit(const TrainerSettings& settings, int ranks, RunProg
   }
 }
 
-std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks) {
+std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int ranks_per_node) {
   std::vector<RankClass> classes;
   std::vector<RankPrograms> built = build_and_check(settings, ranks, classes);
   std::vector<RankPlan> plans;
@@ -73,7 +71,7 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks) {
     const Schedule* peak = built[i].run.find(plan.device.peak_schedule);
     plans.push_back({.ranks = classes[i], .arena = plan.device,
                      .peak_op = peak ? describe(*peak, plan.device.peak_op) : "",
-                     .remainder_bytes = process_remainder_bytes});
+                     .remainder = remainder_of(built[i], std::min(ranks, ranks_per_node), settings.threads)});
   }
   return plans;
 }
@@ -81,7 +79,7 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks) {
 Bytes host_bytes_per_node(const std::vector<RankPlan>& plans, int ranks_per_node) {
   std::vector<Bytes> ranks;
   for (const RankPlan& plan : plans)
-    ranks.insert(ranks.end(), static_cast<std::size_t>(plan.ranks.count), plan.arena.peak_bytes + plan.remainder_bytes);
+    ranks.insert(ranks.end(), static_cast<std::size_t>(plan.ranks.count), plan.bytes());
   std::sort(ranks.rbegin(), ranks.rend());
   ranks.resize(std::min(ranks.size(), static_cast<std::size_t>(ranks_per_node)));
   Bytes sum = 0;
@@ -103,8 +101,10 @@ std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
                         arena.fragmentation_bytes);
     text += fmt::format("  {:<14} {:>12}  {:>16}  alive in every schedule\n", "states", format_bytes(arena.states_bytes),
                         arena.states_bytes);
-    text += fmt::format("  {:<14} {:>12}  {:>16}  beside the arena: process and MPI\n", "remainder",
-                        format_bytes(plan.remainder_bytes), plan.remainder_bytes);
+    const Bytes remainder = plan.remainder.total();
+    text += fmt::format("  {:<14} {:>12}  {:>16}  beside the arena:\n", "remainder", format_bytes(remainder), remainder);
+    for (const Remainder::Part& part : plan.remainder.parts())
+      text += fmt::format("    {:<12} {:>12}  {:>16}\n", part.name, format_bytes(part.bytes), part.bytes);
   }
   const Bytes node = host_bytes_per_node(plans, ranks_per_node);
   text += fmt::format("node of {} ranks: {} ({} bytes)\n", ranks_per_node, format_bytes(node), node);
@@ -118,6 +118,8 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
     nlohmann::ordered_json roles;
     for (Role role : printed_roles) roles[name(role)] = role_bytes(plan.arena, role);
     roles["fragmentation"] = plan.arena.fragmentation_bytes;
+    nlohmann::ordered_json remainder;
+    for (const Remainder::Part& part : plan.remainder.parts()) remainder[std::string(part.name)] = part.bytes;
     json["ranks"].push_back({{"class", rank_names(plan.ranks)},
                              {"count", plan.ranks.count},
                              {"peak_bytes", plan.arena.peak_bytes},
@@ -125,7 +127,8 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
                              {"peak_op", plan.arena.peak_op},
                              {"roles", roles},
                              {"states_bytes", plan.arena.states_bytes},
-                             {"remainder_bytes", plan.remainder_bytes}});
+                             {"remainder_bytes", plan.remainder.total()},
+                             {"remainder", remainder}});
   }
   json["host_bytes_per_node"] = host_bytes_per_node(plans, ranks_per_node);
   return json.dump(2) + "\n";

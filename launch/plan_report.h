@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "launch/remainder.h"
 #include "launch/trainer.h"
 #include "shard/build_step.h"
 
@@ -14,15 +15,17 @@ struct RankPlan {
   RankClass ranks;
   ArenaPlan arena;
   std::string peak_op;        // in words
-  Bytes remainder_bytes = 0;  // process, MPI: what the arena does not hold
+  Remainder remainder;  // what the arena does not hold
+
+  Bytes bytes() const { return arena.peak_bytes + remainder.total(); }
 };
 
 /// plan_run() within settings.device_memory. Errors: Error(plan) that also says which change would make it fit.
 MemoryPlan plan_within_limit(const TrainerSettings& settings, int ranks, RunPrograms& run);
 
-/// Builds, checks and plans one rank of every class; launches nothing.
+/// Builds, checks and plans one rank of every class, with `ranks_per_node` on a node; launches nothing.
 /// Errors: Error(plan) where an arena is over settings.device_memory; Error(bug) from the checks.
-std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks);
+std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int ranks_per_node);
 
 /// The smallest change of layout that would bring every rank's arena within `limit_bytes`, as words: recompute, smaller
 /// microbatches (which change the trajectory, and are said to), more ranks. Empty where none of those does.

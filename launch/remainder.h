@@ -1,11 +1,34 @@
 #pragma once
+// What a rank's process holds beside its arena, by cause. Pure: constants measured once, and sizes of what a run builds.
 
+#include <array>
+#include <string_view>
+
+#include "launch/trainer.h"
 #include "runtime/base/units.h"
 
 namespace trireme {
 
-/// What a rank's process holds besides its arena: code, MPI, threads' stacks. A run of two ranks over an arena of 0.6 MiB
-/// had 19 MiB resident on each (9.8 MiB where pages that ranks share count once); rounded up, so plans err to the safe side.
-inline constexpr Bytes process_remainder_bytes = 20 * MiB;
+struct Remainder {
+  Bytes process = 0;   // code and data of the program and its libraries, stacks, the heap at rest
+  Bytes mpi = 0;       // what MPI allocates at its start, and per rank of the node
+  Bytes messages = 0;  // MPI's buffers for messages under way, per peer
+  Bytes programs = 0;  // schedules, and the executor's bindings of their ops
+  Bytes threads = 0;   // of kernels, beyond the first
+  Bytes hashes = 0;    // the lists behind weights= and state= at the end of a run
+
+  struct Part {
+    std::string_view name;
+    Bytes bytes = 0;
+  };
+  std::array<Part, 6> parts() const;
+  Bytes total() const;
+};
+
+/// What a schedule takes of the heap.
+Bytes heap_bytes(const Schedule& schedule);
+
+/// The remainder of a rank of `ranks_on_node` that share a machine, with `threads` threads for kernels.
+Remainder remainder_of(const RankPrograms& programs, int ranks_on_node, int threads);
 
 }  // namespace trireme

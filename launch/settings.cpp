@@ -35,8 +35,9 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.threads = config.device.threads > 0 ? config.device.threads : std::max(1, usable_cpus() / ranks_on_node);
   settings.prefetch = config.parallel.prefetch;
   settings.recompute = parse_recompute(config.memory.recompute);
-  settings.messages = true;
+  settings.nodes.ranks_per_node = config.memory.share ? ranks_on_node : 1;
   settings.validate = !config.data.valid.empty();
+  settings.sample = true;  // always, so that the plan is the same with and without --sample
   if (config.memory.device != "auto") settings.device_memory = parse_bytes(config.memory.device);
   return settings;
 }
@@ -48,8 +49,9 @@ LrSchedule lr_schedule(const Config& config) {
 }
 
 std::string numerics_fingerprint(const Config& config) {
-  const std::string text = fmt::format("cpu kernels {} compute {} wire {} products {}", kernel_version,
-                                       config.precision.compute, config.precision.wire, config.precision.products);
+  std::string text = fmt::format("cpu kernels {} compute {} wire {}", kernel_version, config.precision.compute,
+                                 config.precision.wire);
+  if (config.precision.products == "tiles") text += " products tiles";
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 

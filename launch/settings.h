@@ -9,7 +9,7 @@
 
 namespace trireme {
 
-/// `ranks_on_node` share this process's CPUs where device.threads is 0.
+/// `ranks_on_node` share this process's CPUs where device.threads is 0, and their memory unless memory.share is false.
 TrainerSettings trainer_settings(const Config& config, int ranks_on_node);
 LrSchedule lr_schedule(const Config& config);
 

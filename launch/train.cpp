@@ -7,14 +7,19 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include "comm/agreement.h"
 #include "comm/status_observer.h"
 #include "launch/data.h"
 #include "launch/memory_limit.h"
+#include "launch/memory_report.h"
 #include "launch/plan_report.h"
+#include "launch/process_memory.h"
+#include "launch/profile.h"
 #include "launch/remainder.h"
 #include "launch/settings.h"
+#include "launch/step_clock.h"
 #include "launch/step_log.h"
 #include "launch/trainer.h"
 #include "models/describe.h"
@@ -83,14 +88,19 @@ class Training {
 
  private:
   bool speaks() const { return mpi_.rank() == 0; }
+  bool profiles() const { return speaks() && inputs_.config.log.profile; }
   void say_start() const;
   void check_programs();
   void check_memory();
+  std::unique_ptr<Device> make_device() const;
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
+  void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
   std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
   void write_trace();
+  void say_profile();
+  void say_memory();
   void continue_sample();
 
   MpiRun& mpi_;
@@ -100,7 +110,11 @@ class Training {
   TrainerSettings settings_;
   LrSchedule lr_;
   double peak_flops_ = 0;
+  std::optional<PlannedPrograms> planned_;  // until the trainer takes them
+  Bytes remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
   StatusObserver observer_;
+  StepClock clock_;
+  double skew_us_ = 0;  // of the steps that the clock counts
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<StepLog> log_;
 };
@@ -109,7 +123,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
     : mpi_(mpi), options_(options), inputs_(std::move(inputs)), communicator_(communicator),
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
-  settings_.sample = !options.sample.empty();
+  for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
   check_programs();
   check_memory();
@@ -123,14 +137,22 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   const auto valid = [this](std::int64_t, int microbatch, Batch batch) {
     fill_validation(*inputs_.valid, settings_.micro_batch, microbatch, batch);
   };
-  OpObserver* const observers[] = {&observer_};
-  trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_cpu_device(stream_count, settings_.threads),
-                                       observers);
+  std::vector<OpObserver*> observers = {&observer_};
+  if (profiles()) observers.push_back(&clock_);
+  trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_device(), observers, nullptr,
+                                       std::move(planned_));
   if (speaks()) log_ = std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps);
 }
 
+// Where a rank of the node reads this one's memory, it must be able to map it.
+std::unique_ptr<Device> Training::make_device() const {
+  bool shares = false;
+  for (int rank = 0; rank < mpi_.size(); ++rank) shares |= rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
+  return make_cpu_device(stream_count, settings_.threads, shares ? Pages::shared : Pages::own);
+}
+
 std::string Training::change_for(Bytes bytes_a_rank) const {
-  const std::string change = fitting_change(settings_, mpi_.size(), bytes_a_rank - process_remainder_bytes);
+  const std::string change = fitting_change(settings_, mpi_.size(), bytes_a_rank - remainder_bytes_);
   return change.empty() ? "use more nodes, or a smaller model" : change;
 }
 
@@ -146,11 +168,12 @@ void Training::check_programs() {
 
 // The node's arenas against what the node has, before a page is taken.
 void Training::check_memory() {
-  RankPrograms programs = build_programs(settings_, mpi_.rank(), mpi_.size());
-  const MemoryPlan plan = on_all_ranks(communicator_, [&] { return plan_within_limit(settings_, mpi_.size(), programs.run); });
-  const Bytes own = plan.device.peak_bytes + process_remainder_bytes;
+  planned_ = {.programs = build_programs(settings_, mpi_.rank(), mpi_.size()), .plan = {}};
+  planned_->plan = on_all_ranks(communicator_, [&] { return plan_within_limit(settings_, mpi_.size(), planned_->programs.run); });
+  remainder_bytes_ = remainder_of(planned_->programs, mpi_.node_size(), settings_.threads).total();
+  planned_bytes_ = planned_->plan.device.peak_bytes + remainder_bytes_;
   const Bytes available = available_memory_bytes();
-  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_name(), own));
+  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_name(), planned_bytes_));
   Bytes node = 0;
   for (const std::string& line : all) {
     const std::size_t space = line.rfind(' ');
@@ -179,20 +202,26 @@ void Training::step(std::int64_t step) {
   const auto start = Clock::now();
   const StepReport report = trainer_->step(step, lr_.at(step));
   const double step_ms = ms_since(start);
-  if (!log_) {
-    require(report.applied, ErrorKind::numeric, "step {}: loss or gradient norm is not finite", step);
-    return;
-  }
+  if (log_) log_step(step, report, step_ms);
+  if (report.applied) return;
+  // The same on all ranks; their last gathers end before any of them goes.
+  trainer_->finish();
+  throw AgreedError(ErrorKind::numeric,
+                    fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
+                                report.loss, report.gradient_norm));
+}
+
+void Training::log_step(std::int64_t step, const StepReport& report, double step_ms) {
   const ModelSpec& model = trainer_->rank_programs().model;
   const double tokens = static_cast<double>(settings_.global_batch) * settings_.sequence;
   const double microbatch_tokens = static_cast<double>(settings_.micro_batch) * settings_.sequence;
   const double flops = flops_per_token(model, microbatch_tokens) * tokens;
   const double machine = peak_flops_ * mpi_.size() * settings_.threads;
+  const StallTime stalls = trainer_->stalls();
+  if (step >= StepClock::warm_up_steps) skew_us_ += stalls.skew_us;
   log_->step({.step = step, .loss = report.loss, .grad_norm = report.gradient_norm, .lr = report.learning_rate,
               .tokens_per_s = tokens / step_ms * 1000, .step_ms = step_ms,
-              .exposed_comm_ms = trainer_->waiting_us() / 1000, .mfu = flops / (step_ms / 1000) / machine});
-  require(report.applied, ErrorKind::numeric, "step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at "
-          "the data", step, report.loss, report.gradient_norm);
+              .exposed_comm_ms = stalls.exposed_us / 1000, .skew_ms = stalls.skew_us / 1000, .mfu = flops / (step_ms / 1000) / machine});
 }
 
 void Training::validate(std::int64_t step) {
@@ -207,25 +236,24 @@ void Training::validate(std::int64_t step) {
 std::uint64_t Training::hash(std::vector<std::vector<std::uint64_t>> own) {
   // Lists travel as text of bytes: the count of each, then the hashes.
   std::string bytes;
-  for (const std::vector<std::uint64_t>& list : own) {
+  for (std::vector<std::uint64_t>& list : own) {
     const std::uint64_t count = list.size();
     bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
-    if (count > 0) bytes.append(reinterpret_cast<const char*>(list.data()), list.size() * sizeof(std::uint64_t));
+    bytes.append(reinterpret_cast<const char*>(list.data()), count * sizeof(std::uint64_t));
+    list = {};
   }
   std::vector<std::string> all;
   trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, bytes); });
-  std::vector<std::vector<std::vector<std::uint64_t>>> by_rank;
-  for (const std::string& rank : all) {
-    by_rank.emplace_back();
-    for (std::size_t at = 0; at < rank.size();) {
+  HashCombiner combiner;
+  std::vector<std::size_t> at(all.size());  // of the next list of each rank
+  for (std::size_t buffer = 0; buffer < own.size(); ++buffer)
+    for (std::size_t rank = 0; rank < all.size(); ++rank) {
       std::uint64_t count = 0;
-      std::memcpy(&count, rank.data() + at, sizeof count);
-      std::vector<std::uint64_t>& list = by_rank.back().emplace_back(count);
-      if (count > 0) std::memcpy(list.data(), rank.data() + at + sizeof count, count * sizeof(std::uint64_t));
-      at += (count + 1) * sizeof(std::uint64_t);
+      std::memcpy(&count, all[rank].data() + at[rank], sizeof count);
+      combiner.add_bytes(std::string_view(all[rank]).substr(at[rank] + sizeof count, count * sizeof(std::uint64_t)));
+      at[rank] += (count + 1) * sizeof(std::uint64_t);
     }
-  }
-  return combine_hashes(by_rank);
+  return combiner.value();
 }
 
 void Training::write_trace() {
@@ -237,18 +265,36 @@ void Training::write_trace() {
   const Timeline planned = plan_timeline(step, [&](OpId id) {
     const Op& op = step.ops[static_cast<std::size_t>(id)];
     double us = 1 + static_cast<double>(op.bytes) / 10e3;
-    if (op.stream == StreamId::compute && op.unit && op.segment) {
-      const SegmentSpec& segment = model.units[static_cast<std::size_t>(*op.unit)].segments[static_cast<std::size_t>(*op.segment)];
-      const double flops = op.kind == OpKind::backward ? segment.backward_flops
-                           : op.kind == OpKind::forward_backward ? segment.forward_flops + segment.backward_flops
-                                                                 : segment.forward_flops;
-      us += flops / (peak_flops_ * settings_.threads) * 1e6;
-    }
+    if (op.stream == StreamId::compute) us += op_flops(model, op) / (peak_flops_ * settings_.threads) * 1e6;
     return us;
   });
   const Timeline measured = trainer_->timeline("step");
   const TraceRow rows[] = {{"rank 0 planned", &step, &planned}, {"rank 0 measured, last step", &step, &measured}};
-  std::ofstream(dir + "/trace.json") << print_trace(rows);
+  std::ofstream file(dir + "/trace.json");
+  print_trace(file, rows);
+}
+
+void Training::say_profile() {
+  if (!profiles()) return;
+  trainer_->finish();
+  StepTimes times = clock_.times();
+  times.skew_us = skew_us_;
+  say(print_profile(*trainer_->programs().find("step"), trainer_->rank_programs().model, times,
+                    peak_flops_ * settings_.threads));
+}
+
+// While all ranks are there: what they share counts once in their sum.
+void Training::say_memory() {
+  const std::string own = fmt::format("{} {} {}", planned_bytes_, peak_process_bytes(), mpi_.node_name());
+  std::vector<std::string> all;
+  trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
+  std::vector<RankMemory> ranks;
+  for (const std::string& line : all) {
+    std::istringstream words(line);
+    RankMemory& rank = ranks.emplace_back();
+    words >> rank.planned_bytes >> rank.measured_bytes >> rank.node;
+  }
+  if (speaks()) say(print_memory(ranks));
 }
 
 void Training::continue_sample() {
@@ -274,9 +320,11 @@ void Training::run() {
   }
   if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(steps - 1);
   write_trace();
+  say_profile();
   continue_sample();
   const std::uint64_t weights = hash(trainer_->hash_weights()), state = hash(trainer_->hash_states());
   if (speaks()) say(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
+  say_memory();
   trainer_->close();
 }
 
@@ -285,13 +333,15 @@ void Training::run() {
 void train(MpiRun& mpi, const TrainOptions& options) {
   double deadline_s = ParallelConfig().deadline_s;
   // Before the configurations are known to be equal the deadline is the default.
-  const std::unique_ptr<Communicator> first = mpi.make_communicator({.deadline_s = deadline_s});
+  const std::unique_ptr<Communicator> first = mpi.make_communicator({.deadline_s = deadline_s, .share = false});
   Inputs inputs = on_all_ranks(*first, [&] { return read_inputs(options); });
   agree(*first, "the configuration", agreed_text(inputs.config));
   agree(*first, "the program", fmt::format("trireme {} numerics {}", TRIREME_VERSION, numerics_fingerprint(inputs.config)));
   agree(*first, "the data", inputs.train.summary() + (inputs.valid ? inputs.valid->summary() : ""));
   deadline_s = inputs.config.parallel.deadline_s;
-  const std::unique_ptr<Communicator> communicator = mpi.make_communicator({.deadline_s = deadline_s});
+  const std::unique_ptr<Communicator> communicator =
+      mpi.make_communicator({.deadline_s = deadline_s, .share = inputs.config.memory.share,
+                             .ranks_per_node = options.ranks_per_node});
   Training(mpi, options, std::move(inputs), *communicator).run();
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "comm/comm_ops.h"
+#include "launch/process_memory.h"
 #include "models/describe.h"
 #include "models/model_ops.h"
 #include "shard/state_hash.h"
@@ -26,7 +27,7 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
   programs.model = describe(settings.model, shape_of(settings, settings.micro_batch));
   programs.sample_model = describe(settings.model, shape_of(settings, 1));
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
-                   .prefetch = settings.prefetch, .recompute = settings.recompute, .messages = settings.messages,
+                   .prefetch = settings.prefetch, .recompute = settings.recompute, .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
   programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
                            &programs.sample_model);
@@ -48,14 +49,18 @@ std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int r
 
 Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
                  std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
-                 std::function<void(OpTable&)> edit_table)
-    : settings_(settings), communicator_(communicator), programs_(build_programs(settings, communicator.rank(), communicator.size())),
-      device_(std::move(device)), train_(std::move(train)), validation_(std::move(validation)) {
+                 std::function<void(OpTable&)> edit_table, std::optional<PlannedPrograms> planned)
+    : settings_(settings), communicator_(communicator),
+      programs_(planned ? std::move(planned->programs) : build_programs(settings, communicator.rank(), communicator.size())),
+      train_(std::move(train)), validation_(std::move(validation)), device_(std::move(device)) {
+  if (!planned) check_run({programs_.run});
+  plan_ = planned ? std::move(planned->plan) : plan_run(programs_.run, settings.device_memory);
   check_run({programs_.run});
-  plan_ = plan_run(programs_.run, settings.device_memory);
-  check_run({programs_.run});
+  give_back_free_heap();
   arena_ = device_->allocate(std::max<Bytes>(plan_.device.peak_bytes, 1));
-  device_->set_idle(comm_stream, [&communicator] { communicator.progress(); });
+  if (device_->memory_file() >= 0)
+    communicator.share({.data = arena_, .bytes = std::max<Bytes>(plan_.device.peak_bytes, 1), .file = device_->memory_file()});
+  if (communicator.needs_progress()) device_->set_idle(comm_stream, [&communicator] { communicator.progress(); });
 
   const std::vector<UnitSpec>& units = programs_.model.units;
   for (const UnitSpec& unit : units) layouts_.emplace_back(unit, communicator.size());
@@ -69,10 +74,14 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   for (const Schedule& schedule : programs_.run.schedules) schedules.push_back(&schedule);
   executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers,
                                          [&communicator] { communicator.abort(); });
+  waits_.resize(WaitLog::capacity);
+  late_.reserve(WaitLog::capacity);
   run("init");
 }
 
-Trainer::~Trainer() = default;
+Trainer::~Trainer() {
+  if (running_) communicator_.abort();
+}
 
 std::size_t Trainer::index_of(std::string_view schedule) const {
   const auto& list = programs_.run.schedules;
@@ -82,6 +91,7 @@ std::size_t Trainer::index_of(std::string_view schedule) const {
 }
 
 void Trainer::run(std::string_view schedule) {
+  running_ = true;
   const bool enters = schedule == "step" && last_ != "step" && programs_.run.find("enter");
   if (enters) executor_->run(index_of("enter"));
   executor_->run(index_of(schedule));
@@ -139,7 +149,10 @@ int Trainer::choose_next(std::span<const int> tokens) {
   return record<std::int32_t>("choice");
 }
 
-void Trainer::finish() { executor_->wait(); }
+void Trainer::finish() {
+  executor_->wait();
+  running_ = false;
+}
 
 void Trainer::close() {
   // What step carried is not released by any later update: peers may still gather it.
@@ -149,9 +162,16 @@ void Trainer::close() {
 void Trainer::on_comm_stream(const std::function<void(Communicator&)>& task) {
   device_->submit(comm_stream, [this, &task] { task(communicator_); });
   device_->synchronize();
+  running_ = false;
 }
 
-double Trainer::waiting_us() const { return executor_->waiting_us(index_of("step")); }
+StallTime Trainer::stalls() {
+  const std::size_t taken = communicator_.take_waits(waits_);
+  late_.clear();
+  for (std::size_t i = 0; i < taken; ++i)
+    late_.push_back({executor_->since_made_us(waits_[i].start), executor_->since_made_us(waits_[i].end)});
+  return executor_->stalls(index_of("step"), late_);
+}
 
 template <typename Record>
 Record& Trainer::record(std::string_view name) {

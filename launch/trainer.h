@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,7 +32,7 @@ struct TrainerSettings {
 
   int threads = 1, prefetch = 1;
   Recompute recompute = Recompute::none;
-  bool messages = false;          // the communicator needs receive buffers
+  NodeLayout nodes;               // which ranks read each other's memory
   bool validate = false, sample = false;
   Bytes device_memory = INT64_MAX;
 };
@@ -43,6 +44,11 @@ struct RankPrograms {
   RunPrograms run;
 };
 RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks);
+/// The programs of one rank with all bytes placed: a search for good places may take seconds, so it is made once.
+struct PlannedPrograms {
+  RankPrograms programs;
+  MemoryPlan plan;
+};
 /// Checked programs of one rank of every class. Errors: Error(bug) from check_run().
 std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes);
 
@@ -57,11 +63,11 @@ struct StepReport {
 
 class Trainer {
  public:
-  /// Builds, checks, plans and allocates, then runs `init`. `make_device` is called once.
+  /// Builds and plans, unless `planned` is given, checks and allocates, then runs `init`.
   /// Errors: Error(plan) when it does not fit, Error(device), Error(bug).
   Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
           std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
-          std::function<void(OpTable&)> edit_table = {});
+          std::function<void(OpTable&)> edit_table = {}, std::optional<PlannedPrograms> planned = {});
   ~Trainer();
 
   StepReport step(std::int64_t step, double learning_rate);
@@ -71,12 +77,13 @@ class Trainer {
   /// The most likely token after `tokens` (at most a sequence of them); all ranks call it with the same.
   int choose_next(std::span<const int> tokens);
 
-  /// How long compute waited for events in the last step.
-  double waiting_us() const;
+  /// How long compute stood still for events in the last step, by cause.
+  StallTime stalls();
   /// Runs `task` on the comm stream, to which the communicator belongs, and waits for it.
   void on_comm_stream(const std::function<void(Communicator&)>& task);
 
-  /// Waits for everything that still runs on this rank.
+  /// Waits for everything that still runs on this rank. A trainer that goes away before that has failed: it aborts the
+  /// communicator, so that no op of its waits for peers.
   void finish();
   /// The ordinary end, on all ranks together: peers may read this rank's memory until it returns.
   void close();
@@ -102,7 +109,6 @@ class Trainer {
   RankPrograms programs_;
   std::vector<FlatLayout> layouts_;
   MemoryPlan plan_;
-  std::unique_ptr<Device> device_;
   std::byte* arena_ = nullptr;
   OpTable table_;
   std::unique_ptr<Executor> executor_;
@@ -111,6 +117,10 @@ class Trainer {
   int first_validation_ = 0;
   std::vector<int> sample_tokens_;
   std::string last_;                // the schedule that ran last
+  std::vector<WaitInterval> waits_;       // of the comm stream for peers, since stalls() was asked last
+  std::vector<Timeline::Span> late_;      // the same on the executor's clock
+  bool running_ = false;            // ops may still be under way
+  std::unique_ptr<Device> device_;  // goes first: its streams' tasks use all of the above
 };
 
 }  // namespace trireme

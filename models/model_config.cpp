@@ -36,7 +36,7 @@ void validate(const ModelConfig& c) {
     case Family::llama:
       check(c.width / c.heads % 2 == 0, fmt::format("model.width / model.heads = {}: RoPE needs an even head size",
                                                     c.width / c.heads));
-      check(c.rope_theta > 0, fmt::format("model.rope_theta = {}: it must be above 0", c.rope_theta));
+      check(c.rope_theta >= 1, fmt::format("model.rope_theta = {}: it must be at least 1", c.rope_theta));
       return;
   }
 }

@@ -1,9 +1,9 @@
 #include "optim/lr_schedule.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numbers>
 
+#include "runtime/base/cos_sin.h"
 #include "runtime/base/error.h"
 
 namespace trireme {
@@ -33,7 +33,7 @@ double LrSchedule::at(std::int64_t step) const {
   switch (shape) {
     case LrShape::constant: return lr;
     case LrShape::linear: return min_lr + (lr - min_lr) * (1 - progress);
-    case LrShape::cosine: return min_lr + (lr - min_lr) * (1 + std::cos(std::numbers::pi * progress)) / 2;
+    case LrShape::cosine: return min_lr + (lr - min_lr) * (1 + cos_sin(std::numbers::pi * progress).cosine) / 2;
     case LrShape::wsd: return min_lr + (lr - min_lr) * (1 - part(step - (steps - decay_steps), decay_steps));
   }
   return lr;

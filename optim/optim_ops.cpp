@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "runtime/base/integer_power.h"
 #include "runtime/kernels/adamw.h"
 #include "runtime/kernels/cast.h"
 #include "runtime/kernels/ordered_add.h"
@@ -64,10 +65,10 @@ void OptimOps::verdict(const OpContext& context) const {
   verdict.go = std::isfinite(verdict.loss) && std::isfinite(norm) ? 1 : 0;
   if (!verdict.go) return;
   ++counters.applied_updates;
-  const auto t = static_cast<double>(counters.applied_updates);
+  const std::int64_t t = counters.applied_updates;
   verdict.clip_scale = settings_.clip > 0 ? std::min(1.0, settings_.clip / (norm + 1e-6)) : 1.0;
-  verdict.correction1 = 1 - std::pow(settings_.beta1, t);
-  verdict.correction2 = 1 - std::pow(settings_.beta2, t);
+  verdict.correction1 = 1 - integer_power(settings_.beta1, t);
+  verdict.correction2 = 1 - integer_power(settings_.beta2, t);
 }
 
 void OptimOps::update(const OpContext& context) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "runtime/base/error.h"
@@ -51,23 +52,30 @@ RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Progra
   Schedule enter = enter_of(step);
   if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));
   run.schedules.push_back(finish(std::move(step), spec, false));
+  StepSpec one_round = spec;
+  one_round.microbatches = spec.ranks();
   if (programs.validate)
-    run.schedules.push_back(finish(prefetch(order_validate(model, spec), spec.prefetch, false), spec, true));
-  if (programs.sample)
-    run.schedules.push_back(finish(prefetch(order_sample(*sample_model, spec), spec.prefetch, false), spec, true));
+    run.schedules.push_back(finish(prefetch(order_validate(model, one_round), spec.prefetch, false), one_round, true));
+  if (programs.sample) {
+    ensure(sample_model != nullptr, "a sample needs the model at one sequence");
+    run.schedules.push_back(finish(prefetch(order_sample(*sample_model, one_round), spec.prefetch, false), one_round, true));
+  }
   return run;
 }
 
 std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec) {
-  // Programs differ by microbatches in the last round and by what a rank owns of a tied tensor.
+  // Programs differ by microbatches in the last round, by what a rank owns of a tied tensor, and by what it receives from
+  // other nodes in a full round and in the last one.
   std::optional<FlatRange> tied;
   if (const auto t = model.units.back().tied)
     tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
-  std::map<std::pair<bool, Elems>, RankClass> classes;
+  std::map<std::tuple<bool, Elems, int, int>, RankClass> classes;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
     StepSpec own = spec;
     own.rank = rank;
-    const std::pair key(own.takes_part(own.rounds() - 1), tied ? tied->owned_by(rank).elems : 0);
+    const int last = own.rounds() - 1;
+    const std::tuple key(own.takes_part(last), tied ? tied->owned_by(rank).elems : 0, own.remote_contributors(0),
+                         own.remote_contributors(last));
     RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
     ++found.count;
   }
@@ -88,6 +96,7 @@ void check_run(const std::vector<RunPrograms>& classes) {
     };
     for (const Schedule& schedule : run.schedules) fail_on(check(schedule), schedule.rank);
     check_after({init, enter, step, step});
+    check_after({step, run.find("validate"), run.find("sample")});
     for (const char* name : {"validate", "sample"})
       if (const Schedule* other = run.find(name)) {
         check_after({step, other, enter, step});

@@ -10,13 +10,13 @@
 
 namespace trireme {
 
-/// Which schedules a run has besides init, enter and step.
+/// Which schedules a run has besides init, enter and step. In validate and sample every rank has a microbatch.
 struct Programs {
   bool validate = false, sample = false;
 };
 
 /// All schedules of one rank, in the order init, enter, step, validate, sample. `enter` is there when something is
-/// carried. `sample_model` describes the model at one sequence per microbatch.
+/// carried.
 struct RunPrograms {
   std::vector<Schedule> schedules;
 
@@ -25,6 +25,7 @@ struct RunPrograms {
 
 /// Builds a rank's programs: compute order, recompute, prefetch, gradient bounds, strip, boundary, events.
 ///
+/// In      sample_model: the model at one sequence per microbatch; needed for sample alone.
 /// Cost    linear in layers x microbatches.
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model = nullptr);

@@ -14,12 +14,26 @@ void hash_blocks(const FlatLayout& layout, int rank, ConstView slice, std::vecto
     }
 }
 
+struct HashCombiner::State {
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> hash{XXH3_createState(), XXH3_freeState};
+};
+
+HashCombiner::HashCombiner() : state_(std::make_unique<State>()) { XXH3_64bits_reset(state_->hash.get()); }
+
+HashCombiner::~HashCombiner() = default;
+
+void HashCombiner::add_bytes(std::string_view hashes) {
+  XXH3_64bits_update(state_->hash.get(), hashes.data(), hashes.size());
+}
+
+std::uint64_t HashCombiner::value() const { return XXH3_64bits_digest(state_->hash.get()); }
+
 std::uint64_t combine_hashes(std::span<const std::vector<std::vector<std::uint64_t>>> by_rank) {
-  std::vector<std::uint64_t> ordered;
+  HashCombiner combiner;
   for (std::size_t buffer = 0; !by_rank.empty() && buffer < by_rank.front().size(); ++buffer)
     for (const std::vector<std::vector<std::uint64_t>>& rank : by_rank)
-      ordered.insert(ordered.end(), rank[buffer].begin(), rank[buffer].end());
-  return XXH3_64bits(ordered.data(), ordered.size() * sizeof(std::uint64_t));
+      combiner.add_bytes({reinterpret_cast<const char*>(rank[buffer].data()), rank[buffer].size() * sizeof(std::uint64_t)});
+  return combiner.value();
 }
 
 }  // namespace trireme

@@ -1,5 +1,7 @@
 #include "shard/step_spec.h"
 
+#include <algorithm>
+
 #include "runtime/base/error.h"
 
 namespace trireme {
@@ -18,6 +20,13 @@ Recompute parse_recompute(std::string_view text) {
   for (Recompute policy : {Recompute::none, Recompute::attention, Recompute::mlp, Recompute::block})
     if (text == name(policy)) return policy;
   throw Error(ErrorKind::config, fmt::format("memory.recompute = '{}'; use none, attention, mlp or block", text));
+}
+
+int StepSpec::remote_contributors(int round) const {
+  const int contributors = std::min(ranks(), microbatches - round * ranks());
+  int remote = 0;
+  for (int other = 0; other < contributors; ++other) remote += !nodes.share(rank, other);
+  return remote;
 }
 
 }  // namespace trireme

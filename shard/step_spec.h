@@ -31,7 +31,7 @@ struct StepSpec {
   int microbatches = 1;   // of the global batch; rank r computes numbers r, r + ranks, ...
   int prefetch = 1;       // uses that a gather may run ahead of compute; 0: blocking order
   Recompute recompute = Recompute::none;
-  bool messages = false;  // the transport needs receive buffers for reduces
+  NodeLayout nodes;       // a reduce receives contributions of other nodes into staging
   DType compute = DType::bf16;  // gathered parameters and activations
   DType wire = DType::bf16;     // gradients that are sent
   std::vector<OptimizerState> states = {{"m", DType::f32}, {"v", DType::f32}};
@@ -41,6 +41,8 @@ struct StepSpec {
   int rounds() const { return static_cast<int>(ceil_div(microbatches, ranks())); }
   int microbatch(int round) const { return round * ranks() + rank; }
   bool takes_part(int round) const { return microbatch(round) < microbatches; }
+  /// Ranks with a microbatch in a round that do not share this rank's memory.
+  int remote_contributors(int round) const;
 };
 
 }  // namespace trireme

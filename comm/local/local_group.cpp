@@ -63,6 +63,8 @@ class LocalCommunicator final : public Communicator {
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(state_->ranks.size()); }
+  int node_of(int) const override { return 0; }
+  void share(const SharedMemory&) override {}
   void gather(const Gather& gather) override;
   void reduce(const Reduce& reduce) override;
   void release(const void* exported) override;
@@ -72,6 +74,8 @@ class LocalCommunicator final : public Communicator {
   void receive(std::span<std::byte> bytes, int from) override;
   void barrier() override;
   void progress() override {}
+  bool needs_progress() const override { return false; }
+  std::size_t take_waits(std::span<WaitInterval>) override { return 0; }
   void abort() override;
 
  private:

@@ -1,15 +1,12 @@
 #pragma once
 // Point-to-point messages of one rank that are under way, and the waits for them.
 
-#include <atomic>
-#include <chrono>
-#include <optional>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "comm/mpi/mpi_check.h"
 #include "comm/mpi/mpi_options.h"
-#include "comm/status_page.h"
+#include "comm/wait_watch.h"
 
 namespace trireme {
 
@@ -18,7 +15,7 @@ namespace trireme {
 /// Threads  one thread at a time; abort() from any.
 /// Memory   vectors of requests grow to the largest number under way and are kept.
 /// Failure  a wait in which no message completes for deadline_s, or during which the node aborts or a rank of it dies,
-///          ends with Error(comm), and nothing is written into the receivers' memory any more.
+///          ends with Error(comm) (WaitWatch), and nothing is written into the receivers' memory any more.
 class MessageEngine {
  public:
   /// `page` may be null; else it must outlive the engine. Takes over `group`, which returns its errors.
@@ -34,14 +31,18 @@ class MessageEngine {
   void finish_receives(std::string_view call);
   /// Returns when all sends under `exported` are complete.
   void finish_sends(const void* exported, std::string_view call);
-  void progress();
+  /// Whether any messages are under way after it.
+  bool progress();
+  /// Nothing is received any more of what was posted: for an error between the post and the wait.
+  void drop_receives();
   void abort();
 
-  int rank() const { return rank_; }
+  int rank() const { return limits_.rank; }
   int size() const { return size_; }
+  /// Of all waits of this rank.
+  const WaitLimits& limits() const { return limits_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Message {
     int peer;
     Bytes bytes;
@@ -53,21 +54,16 @@ class MessageEngine {
   };
 
   bool test(Outstanding& outstanding);
-  void drop_receives();
-  std::string peers_of(const Outstanding& outstanding, const void* exported) const;
-  [[noreturn]] void give_up(const Outstanding& outstanding, const void* exported, std::string_view call);
   void wait_for(Outstanding& outstanding, const void* exported, std::string_view call);
   void poll_until_done(Outstanding& outstanding, const void* exported, std::string_view call);
-  void check_node(std::string_view call, std::optional<Clock::time_point>& death_seen);
 
   MPI_Comm group_;
-  MpiOptions options_;
-  StatusPage* page_;
-  int rank_ = 0, size_ = 0;
+  Bytes piece_bytes_;
+  WaitLimits limits_;
+  int size_ = 0;
   Outstanding sends_, receives_;
   std::vector<int> completed_;  // of MPI_Testsome
   std::vector<MPI_Status> statuses_;
-  std::atomic<bool> aborted_{false};
 };
 
 }  // namespace trireme

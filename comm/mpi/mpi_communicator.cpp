@@ -4,9 +4,12 @@
 #include <array>
 #include <cstring>
 #include <functional>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "comm/mpi/message_engine.h"
+#include "comm/mpi/node_setup.h"
 #include "runtime/kernels/ordered_add.h"
 
 namespace trireme {
@@ -19,29 +22,45 @@ constexpr int tag_range = 16384;
 
 class MpiCommunicator final : public Communicator {
  public:
-  MpiCommunicator(MPI_Comm group, const MpiOptions& options, StatusPage* page)
-      : engine_(group, options, page), sent_(static_cast<std::size_t>(engine_.size())), received_(sent_) {}
+  MpiCommunicator(MPI_Comm group, const MpiOptions& options, StatusPage* page, NodeSetup node);
 
   int rank() const override { return engine_.rank(); }
   int size() const override { return engine_.size(); }
+  int node_of(int rank) const override { return node_of_[static_cast<std::size_t>(rank)]; }
+  void share(const SharedMemory& memory) override;
   void gather(const Gather& gather) override;
   void reduce(const Reduce& reduce) override;
-  void release(const void* exported) override { engine_.finish_sends(exported, "release"); }
+  void release(const void* exported) override;
   void all_reduce(std::span<std::int64_t> sums) override;
   void broadcast(std::span<std::byte> bytes, int root) override;
   void send(std::span<const std::byte> bytes, int to) override;
   void receive(std::span<std::byte> bytes, int from) override;
   void barrier() override;
   void progress() override { engine_.progress(); }
+  bool needs_progress() const override { return size() > 1 && !(sharing_ && one_node_); }
+  std::size_t take_waits(std::span<WaitInterval> into) override { return node_ ? node_->take_waits(into) : 0; }
   void abort() override { engine_.abort(); }
 
  private:
   int next_tag() { return static_cast<int>(collective_++ % tag_range); }
   /// Of the messages of one pair in one direction.
   static int next_tag(unsigned& count) { return tag_range + static_cast<int>(count++ % (tag_range - 1)); }
-  void send_pieces(const Reduce& reduce, int tag);
+  /// Whether this rank and `peer` read each other's memory.
+  bool in_place(int peer) const { return sharing_ && node_of(peer) == node_of(rank()); }
+  bool needs_message(int peer) const { return peer != rank() && !in_place(peer); }
+  void post_slices(const Gather& gather, int tag);
+  void copy_slices(const Gather& gather);
+  void post_pieces(const Reduce& reduce, int tag);
+  void find_pieces(const Reduce& reduce);
+  /// Runs what waits for this node while messages are under way into memory that an error may free.
+  template <typename Read>
+  void read_in_place(Read read);
 
   MessageEngine engine_;
+  std::vector<int> node_of_;
+  bool one_node_ = true;              // all ranks share
+  bool sharing_ = false;              // exports are read in place on this node
+  std::optional<NodeExchange> node_;  // where there is anybody to share with
   unsigned collective_ = 0;
   std::vector<unsigned> sent_, received_;  // by peer
   std::vector<ConstView> pieces_;          // of a reduce, in adding order
@@ -51,42 +70,97 @@ class MpiCommunicator final : public Communicator {
 const std::byte* at(const void* data, Bytes offset_bytes) { return static_cast<const std::byte*>(data) + offset_bytes; }
 std::byte* at(void* data, Bytes offset_bytes) { return static_cast<std::byte*>(data) + offset_bytes; }
 
-void MpiCommunicator::gather(const Gather& gather) {
-  const int tag = next_tag();
+MpiCommunicator::MpiCommunicator(MPI_Comm group, const MpiOptions& options, StatusPage* page, NodeSetup node)
+    : engine_(group, options, page),
+      node_of_(std::move(node.node_of)),
+      sent_(static_cast<std::size_t>(engine_.size())),
+      received_(sent_) {
+  for (int peer = 0; peer < size(); ++peer) one_node_ &= node_of(peer) == node_of(rank());
+  if (node.board)
+    node_.emplace(std::move(*node.board), std::move(node.peers), engine_.limits(),
+                  [this] { return engine_.progress(); });
+}
+
+void MpiCommunicator::share(const SharedMemory& memory) {
+  if (!node_) return;
+  node_->share(memory);
+  sharing_ = true;
+}
+
+template <typename Read>
+void MpiCommunicator::read_in_place(Read read) {
+  try {
+    read();
+  } catch (...) {
+    engine_.drop_receives();
+    throw;
+  }
+}
+
+void MpiCommunicator::post_slices(const Gather& gather, int tag) {
+  const FlatRange& range = gather.range;
+  const FlatRange own = range.owned_by(rank());
+  const Bytes width = size_bytes(gather.slice.type);
+  for (int peer = 0; peer < size() && !gather.full.empty(); ++peer) {
+    const FlatRange part = range.owned_by(peer);
+    if (needs_message(peer))
+      engine_.receive(at(gather.full.data, (part.begin - range.begin) * width), part.elems * width, peer, tag);
+  }
+  if (own.elems == 0) return;
+  const std::byte* mine = at(gather.slice.data, (own.begin - rank() * range.slice_elems) * width);
+  for (int peer : gather.to)
+    if (needs_message(peer)) engine_.send(mine, own.elems * width, peer, tag, gather.slice.data);
+}
+
+// What lies in this rank's memory and in that of its node.
+void MpiCommunicator::copy_slices(const Gather& gather) {
   const FlatRange& range = gather.range;
   const Bytes width = size_bytes(gather.slice.type);
-  const FlatRange own = range.owned_by(rank());
-  if (!gather.full.empty())
-    for (int peer = 0; peer < size(); ++peer) {
-      const FlatRange part = range.owned_by(peer);
-      if (peer != rank())
-        engine_.receive(at(gather.full.data, (part.begin - range.begin) * width), part.elems * width, peer, tag);
-    }
-  if (own.elems > 0) {
-    const std::byte* mine = at(gather.slice.data, (own.begin - rank() * range.slice_elems) * width);
-    for (int peer : gather.to)
-      if (peer != rank()) engine_.send(mine, own.elems * width, peer, tag, gather.slice.data);
-    if (!gather.full.empty())
-      std::memcpy(at(gather.full.data, (own.begin - range.begin) * width), mine,
-                  static_cast<std::size_t>(own.elems * width));
+  for (int i = 0; i < size() && !gather.full.empty(); ++i) {
+    const int peer = (rank() + i) % size();  // each rank starts with another one
+    const FlatRange part = range.owned_by(peer);
+    if (part.elems == 0 || needs_message(peer)) continue;
+    const void* slice = peer == rank() ? gather.slice.data : node_->slice_of(peer);
+    std::memcpy(at(gather.full.data, (part.begin - range.begin) * width),
+                at(slice, (part.begin - peer * range.slice_elems) * width),
+                static_cast<std::size_t>(part.elems * width));
   }
+}
+
+void MpiCommunicator::gather(const Gather& gather) {
+  const int tag = next_tag();
+  if (sharing_) node_->begin(NodeCall::gather, gather.range, gather.slice.type, gather.slice);
+  post_slices(gather, tag);
+  read_in_place([&] { copy_slices(gather); });
+  if (sharing_) node_->finish();
   engine_.finish_receives("gather");
 }
 
-void MpiCommunicator::send_pieces(const Reduce& reduce, int tag) {
+void MpiCommunicator::post_pieces(const Reduce& reduce, int tag) {
   if (reduce.gradient.empty()) return;
   const Bytes width = size_bytes(reduce.wire);
   for (int i = 1; i < size(); ++i) {
     const int peer = (rank() + i) % size();  // each rank starts with another one
     const FlatRange part = reduce.range.owned_by(peer);
-    engine_.send(at(reduce.gradient.data, (part.begin - reduce.range.begin) * width), part.elems * width, peer, tag,
-                 reduce.gradient.data);
+    if (needs_message(peer))
+      engine_.send(at(reduce.gradient.data, (part.begin - reduce.range.begin) * width), part.elems * width, peer, tag,
+                   reduce.gradient.data);
   }
+}
+
+// The contributions of this node, once they are there, among those under way to `staging`.
+void MpiCommunicator::find_pieces(const Reduce& reduce) {
+  const FlatRange own = reduce.range.owned_by(rank());
+  const Bytes offset = (own.begin - reduce.range.begin) * size_bytes(reduce.wire);
+  for (std::size_t i = 0; i < pieces_.size(); ++i)
+    if (const int peer = reduce.from[i]; peer != rank() && in_place(peer))
+      pieces_[i].data = at(static_cast<const void*>(node_->gradient_of(peer)), offset);
 }
 
 void MpiCommunicator::reduce(const Reduce& reduce) {
   ensure(!reduce.from.empty(), "a reduce without contributions");
   const int tag = next_tag();
+  if (sharing_) node_->begin(NodeCall::reduce, reduce.range, reduce.wire, reduce.gradient);
   const Bytes width = size_bytes(reduce.wire);
   const FlatRange own = reduce.range.owned_by(rank());
   pieces_.clear();
@@ -97,6 +171,10 @@ void MpiCommunicator::reduce(const Reduce& reduce) {
       pieces_.emplace_back(at(reduce.gradient.data, (own.begin - reduce.range.begin) * width), reduce.wire, own.elems);
       continue;
     }
+    if (in_place(peer)) {
+      pieces_.emplace_back(nullptr, reduce.wire, own.elems);
+      continue;
+    }
     ensure(reduce.staging.bytes() >= (staged + own.elems) * width,
            "staging of {} bytes is too small for {} contributors", reduce.staging.bytes(), reduce.from.size());
     std::byte* piece = at(reduce.staging.data, staged * width);
@@ -104,14 +182,23 @@ void MpiCommunicator::reduce(const Reduce& reduce) {
     pieces_.emplace_back(piece, reduce.wire, own.elems);
     staged += own.elems;
   }
-  send_pieces(reduce, tag);
+  post_pieces(reduce, tag);
+  read_in_place([&] { find_pieces(reduce); });
   engine_.finish_receives("reduce");
   if (own.elems > 0)
     ordered_add({.accumulator = reduce.accumulator, .pieces = pieces_, .store_first = !reduce.accumulate});
+  if (sharing_) node_->finish();
 }
 
-// Up a binomial tree to rank 0 and down again: 2 log2(size) messages deep, any size.
+void MpiCommunicator::release(const void* exported) {
+  engine_.finish_sends(exported, "release");
+  if (sharing_) node_->release(exported);
+}
+
+// Through the boards of one node; between nodes up a binomial tree to rank 0 and down again: 2 log2(size) messages
+// deep, any size.
 void MpiCommunicator::all_reduce(std::span<std::int64_t> sums) {
+  if (node_ && one_node_) return node_->all_reduce(sums);
   ensure(sums.size() <= largest_sum, "an all_reduce of {} values; at most {}", sums.size(), largest_sum);
   const int tag = next_tag();
   const auto bytes = static_cast<Bytes>(sums.size_bytes());
@@ -166,7 +253,7 @@ std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm world, const MpiOpt
   MPI_Comm group = MPI_COMM_NULL;
   mpi_check(MPI_Comm_dup(world, &group), "MPI_Comm_dup");
   mpi_check(MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
-  return std::make_unique<MpiCommunicator>(group, options, page);
+  return std::make_unique<MpiCommunicator>(group, options, page, set_up_node(group, options));
 }
 
 }  // namespace trireme

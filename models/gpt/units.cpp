@@ -15,7 +15,9 @@ namespace {
 UnitSpec embedding(const Shapes& s) {
   return {.name = "embedding", .kind = UnitKind::embedding,
           .tensors = {vocabulary_matrix("embedding.token.weight", s), matrix("embedding.position.weight", s.P, s.C)},
-          .segments = {{.name = "embedding", .backward_workspace_bytes = embedding_backward_workspace_bytes(s.N, s.Vp)}}};
+          // Tokens and positions are sorted one after the other.
+          .segments = {{.name = "embedding",
+                        .backward_workspace_bytes = embedding_backward_workspace_bytes(s.N, std::max(s.Vp, s.P))}}};
 }
 
 SegmentSpec attention(const Shapes& s, const MicrobatchShape& shape) {

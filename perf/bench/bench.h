@@ -1,6 +1,8 @@
 #pragma once
 // What benches share: buffers, and the best time of a few.
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -31,14 +33,25 @@ class Memory {
   std::unique_ptr<std::byte, Free> data_;
 };
 
-/// Seconds of the fastest of `runs`: other work on the machine only slows one.
+/// Seconds since some start, and those that the calling thread has computed for.
+inline double wall_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+inline double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+/// Seconds of the fastest of `runs`: other work on the machine only slows one. Of work that this thread does alone, the
+/// thread's own time tells more on a shared machine.
 template <typename Run>
-double best_seconds(int runs, Run run) {
+double best_seconds(int runs, Run run, double (*now)() = wall_seconds) {
   double best = 1e300;
   for (int i = 0; i < runs; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = now();
     run();
-    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    best = std::min(best, now() - start);
   }
   return best;
 }

@@ -16,15 +16,4 @@ for ((round = 0; round < rounds; ++round)); do
   BRK=1 taskset -c 0 "$folder/step" steps=3 | sed -n 's/^mm /theirs /p' |
     sed -E 's/ +[0-9.]+ ms +[0-9.]+% +([0-9.]+) GF\/s.*/ \1 GF\/s/'
 done > "$folder/rates"
-awk '
-  { who = $1; rate = $(NF - 1); name = $2; for (i = 3; i < NF - 1; ++i) name = name " " $i
-    if (!((who, name) in best) || rate > best[who, name]) best[who, name] = rate
-    if (who == "ours" && !(name in seen)) { seen[name] = 1; order[++count] = name } }
-  END {
-    printf "%-22s %8s %10s %6s\n", "product", "ours", "prototype", "ratio"
-    for (i = 1; i <= count; ++i) { name = order[i]
-      if (("theirs", name) in best) { ratio = best["ours", name] / best["theirs", name]
-        printf "%-22s %8.1f %10.1f %6.3f\n", name, best["ours", name], best["theirs", name], ratio
-        if (!lowest || ratio < lowest) lowest = ratio }
-      else printf "%-22s %8.1f\n", name, best["ours", name] }
-    printf "lowest ratio %.3f\n", lowest }' "$folder/rates"
+awk -v peer=prototype -f perf/bench/ratios.awk "$folder/rates"

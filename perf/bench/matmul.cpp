@@ -1,43 +1,21 @@
-// Rates of the matrix products of a GPT-2 124M step, one thread, bf16: prints "name GF/s" a line, and the register peak;
-// then the same in the tiles order, each name after "tiles ". The name of an order as the argument: that one only.
+// Rates of the matrix products of a GPT-2 124M step and of some awkward shapes, one thread, bf16: prints "name GF/s" a
+// line, and the register peak; then the same in the tiles order, each name after "tiles ".
+// usage: bench_matmul [ORDER] [NAME]     (chain or tiles: that order only; NAME: only products whose name contains it)
 
 #include <cstdio>
-#include <cstring>
+#include <string_view>
 
 #include "perf/bench/bench.h"
+#include "perf/bench/products.h"
 #include "runtime/kernels/cpu/register_peak.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/matmul.h"
 
 using namespace trireme;
+using bench::Product;
+using bench::products;
 
 namespace {
-
-struct Product {
-  const char* name;
-  Elems m, n, k;
-  bool a_transposed, b_transposed;
-  enum { plain, bias, bias_residual, bias_gelu, gelu_slope } epilogue;
-};
-
-// 4 sequences of 512 tokens; the head in chunks of 1,024 tokens. Names as the prototype's step prints them.
-constexpr Product products[] = {
-    {"fwd qkv(+bias)", 2048, 2304, 768, false, true, Product::bias},
-    {"fwd o(+bias+res)", 2048, 768, 768, false, true, Product::bias_residual},
-    {"fwd fc(+bias+gelu)", 2048, 3072, 768, false, true, Product::bias_gelu},
-    {"fwd proj(+bias+res)", 2048, 768, 3072, false, true, Product::bias_residual},
-    {"head logits", 1024, 50304, 768, false, true, Product::plain},
-    {"head dX", 1024, 768, 50304, false, false, Product::plain},
-    {"head dW", 50304, 768, 1024, true, false, Product::plain},
-    {"dW proj", 768, 3072, 2048, true, false, Product::plain},
-    {"dX proj(*gelu')", 2048, 3072, 768, false, false, Product::gelu_slope},
-    {"dW fc", 3072, 768, 2048, true, false, Product::plain},
-    {"dX fc", 2048, 768, 3072, false, false, Product::plain},
-    {"dW o", 768, 768, 2048, true, false, Product::plain},
-    {"dX o", 2048, 768, 768, false, false, Product::plain},
-    {"dW qkv", 2304, 768, 2048, true, false, Product::plain},
-    {"dX qkv", 2048, 768, 2304, false, false, Product::plain},
-};
 
 double rate(const Product& p, ProductOrder order) {
   const bench::Memory a(p.m * p.k * 2), b(p.k * p.n * 2), out(p.m * p.n * 2), other(p.m * p.n * 2), bias(p.n * 2);
@@ -48,24 +26,28 @@ double rate(const Product& p, ProductOrder order) {
   if (p.epilogue == Product::bias_residual) epilogue.residual = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::bias_gelu) epilogue.gelu_pre = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::gelu_slope) epilogue.gelu_backward_pre = other.matrix(DType::bf16, p.m, p.n);
-  const double seconds = bench::best_seconds(3, [&] {
+  const double seconds = bench::best_seconds(5, [&] {
     matmul({.a = p.a_transposed ? a.matrix(DType::bf16, p.k, p.m) : a.matrix(DType::bf16, p.m, p.k),
             .b = p.b_transposed ? b.matrix(DType::bf16, p.n, p.k) : b.matrix(DType::bf16, p.k, p.n),
             .a_transposed = p.a_transposed, .b_transposed = p.b_transposed, .out = out.matrix(DType::bf16, p.m, p.n),
             .epilogue = epilogue, .workspace = workspace.bytes(), .order = order});
-  });
+  }, bench::thread_seconds);
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / seconds / 1e9;
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int count, char** arguments) {
   cpu::set_float_mode();
+  const std::string_view first = count > 1 ? arguments[1] : "";
+  const bool names_order = first == name(ProductOrder::chain) || first == name(ProductOrder::tiles);
+  const std::string_view only = !names_order ? first : count > 2 ? arguments[2] : "";
   for (const ProductOrder order : {ProductOrder::chain, ProductOrder::tiles}) {
-    if (argc > 1 && std::strcmp(argv[1], name(order)) != 0) continue;
+    if (names_order && first != name(order)) continue;
     const char* const prefix = order == ProductOrder::chain ? "" : "tiles ";
-    const double peak = cpu::register_peak_flops(DType::bf16, order) / 1e9;
-    for (const Product& p : products) std::printf("%s%-22s %7.1f GF/s\n", prefix, p.name, rate(p, order));
-    std::printf("%s%-22s %7.1f GF/s\n", prefix, "register peak", peak);
+    for (const Product& p : products)
+      if (std::string_view(p.name).find(only) != std::string_view::npos)
+        std::printf("%s%-22s %7.1f GF/s\n", prefix, p.name, rate(p, order));
+    std::printf("%s%-22s %7.1f GF/s\n", prefix, "register peak", cpu::register_peak_flops(DType::bf16, order) / 1e9);
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
-// One error type. `require` is for the world's faults, `ensure` for ours; both throw, and `main` alone catches.
+// One error type. `require` is for the world's faults, `ensure` for ours; both throw; whoever knows more
+// (rank, op, line) catches to add it, and `main` prints.
 
 #include <fmt/format.h>
 

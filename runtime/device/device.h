@@ -10,6 +10,9 @@
 
 namespace trireme {
 
+/// Who may map the pages of an arena: this process alone, or other processes of the node as well.
+enum class Pages { own, shared };
+
 /// A device of one rank. One host thread calls it; tasks run on the streams.
 ///
 /// Order    tasks of a stream run one after the other in submission order. wait(s, e): later tasks of s start only
@@ -26,6 +29,8 @@ class Device {
   /// The arena: `bytes` of zeroed memory at a 4 KiB boundary, every page present (populated now, not at first use).
   /// Owned by the device. Errors: Error(device) when the machine has not that much.
   virtual std::byte* allocate(Bytes bytes) = 0;
+  /// The file whose first byte is the arena's, for other processes to map; -1 where the pages are this process's own.
+  virtual int memory_file() const { return -1; }
 
   virtual Event create_event() = 0;
   virtual void submit(Stream stream, Task task) = 0;
@@ -48,7 +53,7 @@ class Device {
 
 /// Streams are FIFO worker threads, an event is a counter. Every stream's thread sets flush-to-zero; kernels called on
 /// stream 0 use `threads` threads, on others one.
-std::unique_ptr<Device> make_cpu_device(int streams, int threads);
+std::unique_ptr<Device> make_cpu_device(int streams, int threads, Pages pages = Pages::own);
 
 /// A CPU device that tries to break the program: fills bytes at birth and death with NaN, and delays tasks at random by
 /// a seed, so that a missing event or a read of unwritten or freed bytes changes the result.

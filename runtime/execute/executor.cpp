@@ -34,6 +34,7 @@ struct Executor::BoundOp {
   std::vector<BufferId> births, deaths;
 
   void execute() const;
+  [[noreturn]] void fail(const Error& error) const;
 };
 
 struct Executor::Program {
@@ -53,13 +54,19 @@ void Executor::BoundOp::execute() const {
     (*handler)(context);
     for (OpObserver* observer : program->observers) observer->after(context.schedule, context.id);
   } catch (const Error& error) {
-    if (*program->on_failure) (*program->on_failure)();
-    throw Error(error.kind(),
-                fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
-                            describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
-                error.where());
+    fail(error);
+  } catch (const std::exception& error) {
+    fail(Error(ErrorKind::bug, error.what()));
   }
   span.end_us = us_since(program->made);
+}
+
+void Executor::BoundOp::fail(const Error& error) const {
+  if (*program->on_failure) (*program->on_failure)();
+  throw Error(error.kind(),
+              fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
+                          describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
+              error.where());
 }
 
 Executor::Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
@@ -133,17 +140,13 @@ Timeline Executor::timeline(std::size_t index) const {
   return timeline;
 }
 
-double Executor::waiting_us(std::size_t index) const {
+double Executor::since_made_us(Clock::time_point time) const {
+  return std::chrono::duration<double, std::micro>(time - made_).count();
+}
+
+StallTime Executor::stalls(std::size_t index, std::span<const Timeline::Span> late) const {
   const Program& program = *programs_[index];
-  double waiting_us = 0;
-  std::optional<double> free_us;  // when compute ended its op before
-  for (const BoundOp& op : program.ops) {
-    if (op.context.op().stream != StreamId::compute) continue;
-    const Timeline::Span& span = program.timeline.ops[static_cast<std::size_t>(op.context.id)];
-    if (free_us && !op.waits.empty()) waiting_us += std::max(0.0, span.start_us - *free_us);
-    free_us = span.end_us;
-  }
-  return waiting_us;
+  return split_stalls(compute_stalls(*program.schedule, program.timeline), late);
 }
 
 }  // namespace trireme

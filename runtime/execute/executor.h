@@ -20,7 +20,7 @@ namespace trireme {
 /// Runs the schedules of one rank over one arena.
 ///
 /// Threads  one host thread calls it; handlers and observers run on the device's streams.
-/// Failure  an op that throws stops the device; wait() and run() throw its error with rank, op and the ops around it
+/// Failure  an op that throws stops the device; wait() throws its error with rank, op and the ops around it
 ///          in front.
 class Executor {
  public:
@@ -40,9 +40,10 @@ class Executor {
 
   /// When the ops of the last run of a schedule ran, since its first op started; call after wait().
   Timeline timeline(std::size_t index) const;
-  /// How long compute stood still in the last run of a schedule before ops that wait for events; call after
-  /// wait_compute().
-  double waiting_us(std::size_t index) const;
+  /// How long compute stood still in the last run of a schedule before ops that wait for events, by cause; `late`: when
+  /// comm waited for peers that had not produced yet, by since_made_us(). Call after wait_compute().
+  StallTime stalls(std::size_t index, std::span<const Timeline::Span> late) const;
+  double since_made_us(std::chrono::steady_clock::time_point time) const;
 
  private:
   struct BoundOp;

@@ -35,8 +35,8 @@ struct MemoryPlan {
 /// In      schedules that passed check(). Equal schedules give equal plans; nothing else is read.
 /// Out     offsets, multiples of 256. A persistent or carried buffer has one offset in all schedules that have it.
 /// Promise two buffers of a schedule share a byte only if the last use of one happens-before the first of the other:
-///         liveness is in half positions of the compute stream (a use by compute op i takes 2i; one on another stream
-///         takes everything between the last compute op ordered before it, 2i+1, and the first ordered after it, 2j-1).
+///         liveness is in half positions of the compute stream (a use by compute op i takes 2i+1; one on another stream
+///         takes everything between the last compute op ordered before it, 2i+2, and the first ordered after it, 2j).
 ///         A carried buffer is alive from the schedule's start to its last use before it is written anew, and from that
 ///         write to the end. Its bytes are free in schedules that do not have it.
 /// Errors  Error(plan) if the device arena's peak_bytes > limit_bytes; names the five largest live buffers at peak_op.

@@ -12,10 +12,13 @@ constexpr std::size_t no_item = SIZE_MAX;
 
 Bytes placed_bytes(const Buffer& buffer) { return align_up(buffer.bytes(), alignment_bytes); }
 
-// Near the bound, or no higher than another part is anyhow.
+// Near the bound, or no higher than another part is anyhow. Of a small arena a larger share is few bytes: not worth
+// seconds of search.
 Goal goal_of(Bytes lower_bound, Bytes height) {
-  return {.good = std::max(height, lower_bound + lower_bound / 200),
-          .tolerable = std::max(height, lower_bound + lower_bound / 110)};
+  const Bytes few = std::min(lower_bound / 40, 64 * KiB);
+  return {.good = std::max(height, lower_bound + std::max(lower_bound / 200, few / 2)),
+          .tolerable = std::max(height, lower_bound + std::max(lower_bound / 110, few)),
+          .bearable = std::max(height, lower_bound + std::max(lower_bound / 60, few))};
 }
 
 }  // namespace

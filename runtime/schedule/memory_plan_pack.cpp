@@ -15,8 +15,8 @@ namespace {
 
 // How long to search. Counted in placed items, not in seconds: equal problems must give equal plans.
 constexpr std::size_t placements = 400'000, least_packings = 3;
-// While no packing is tolerable: real models have hundreds of items, which are placed fast.
-constexpr std::size_t few_items = 2000, placements_if_bad_and_few = 12'000'000, placements_if_bad = 3'000'000;
+// While no packing is tolerable; and while none is even bearable, of few items: real models have hundreds, placed fast.
+constexpr std::size_t placements_if_bad = 3'000'000, few_items = 2000, placements_if_worse = 12'000'000;
 constexpr int steps_per_round = 100;
 
 /// Tries one order after the other and keeps the lowest packing.
@@ -41,8 +41,11 @@ class Search {
  private:
   bool over() const {
     const std::size_t spent = spent_ + problem_.items.size();  // with one more packing
-    return best_.height <= goal_.good || (spent > patience_ && best_.height <= goal_.tolerable) ||
-           spent > std::max(patience_, problem_.items.size() < few_items ? placements_if_bad_and_few : placements_if_bad);
+    return best_.height <= goal_.good || spent > longest() || (spent > patience_ && best_.height <= goal_.tolerable);
+  }
+  std::size_t longest() const {
+    const bool is_bad = problem_.items.size() < few_items && best_.height > goal_.bearable;
+    return std::max(patience_, is_bad ? placements_if_worse : placements_if_bad);
   }
   std::size_t below(std::size_t bound) { return random_.below(drawn_++, bound); }
 

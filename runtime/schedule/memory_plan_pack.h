@@ -26,9 +26,9 @@ struct Packing {
 /// By moment: the sum of the sizes alive.
 std::vector<Bytes> load(const PackProblem& problem);
 
-/// Heights at which the search for a lower one ends: at once, or when it has taken a while.
+/// Heights at which the search for a lower one ends: at once, when it has taken a while, or when it has taken long.
 struct Goal {
-  Bytes good = 0, tolerable = 0;
+  Bytes good = 0, tolerable = 0, bearable = 0;
 };
 
 /// An address for every item; items whose times intersect share no byte.

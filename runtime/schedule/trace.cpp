@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
 
 #include "runtime/base/error.h"
 
@@ -52,12 +54,12 @@ Json complete_event(const TraceRow& row, std::size_t process, OpId id) {
 
 }  // namespace
 
-std::string print_trace(std::span<const TraceRow> rows) {
-  std::string text = "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
+void print_trace(std::ostream& out, std::span<const TraceRow> rows) {
+  out << "{\"displayTimeUnit\": \"ms\", \"traceEvents\": [";
   const char* separator = "\n";
   // Event by event: a whole trace as one tree would take many times its text.
   const auto add = [&](const Json& event) {
-    text += separator + event.dump();
+    out << separator << event.dump();
     separator = ",\n";
   };
   for (std::size_t process = 0; process < rows.size(); ++process) {
@@ -69,7 +71,13 @@ std::string print_trace(std::span<const TraceRow> rows) {
       add(name_of("thread_name", process, stream, name(static_cast<StreamId>(stream))));
     for (OpId id = 0; id < static_cast<OpId>(row.schedule->ops.size()); ++id) add(complete_event(row, process, id));
   }
-  return text + "\n]}\n";
+  out << "\n]}\n";
+}
+
+std::string print_trace(std::span<const TraceRow> rows) {
+  std::ostringstream text;
+  print_trace(text, rows);
+  return text.str();
 }
 
 }  // namespace trireme

@@ -1,6 +1,7 @@
 #pragma once
 // Timelines as a Chrome trace, which Perfetto and chrome://tracing open.
 
+#include <iosfwd>
 #include <span>
 #include <string>
 
@@ -18,5 +19,7 @@ struct TraceRow {
 /// JSON in the Trace Event Format: one process per row, one thread per stream, one complete event per op with kind,
 /// unit, segment, microbatch, bytes, reads and writes.
 std::string print_trace(std::span<const TraceRow> rows);
+/// The same, written event by event: a trace of a long program is many times the program.
+void print_trace(std::ostream& out, std::span<const TraceRow> rows);
 
 }  // namespace trireme

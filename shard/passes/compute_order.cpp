@@ -32,13 +32,17 @@ class Order {
  public:
   Order(std::string name, const ModelSpec& model, const StepSpec& spec)
       : model_(model), spec_(spec), writer_(empty_schedule(std::move(name), spec)),
-        run_(add_run_buffers(writer_, model, spec)) {}
+        run_(add_run_buffers(writer_, model, spec)), to_all_(writer_.to_list(all_ranks())) {
+    std::vector<Contribution> from;
+    for (int rank : all_ranks()) from.push_back({rank, {}});
+    from_all_ = writer_.from_list(from);
+  }
 
   void step_values(int batches) {
     Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums}};
     for (int round = 0; round < batches; ++round) {
       batches_.push_back(writer_.add(fmt::format("batch.{}", round), Role::data, DType::i32, model_.batch_elems));
-      op.writes.push_back(batches_.back());
+      if (spec_.takes_part(round)) op.writes.push_back(batches_.back());
     }
     writer_.add(std::move(op));
   }
@@ -100,11 +104,8 @@ class Order {
               .microbatch = spec_.microbatch(round_)};
   }
   Op collective(OpKind kind, std::vector<BufferId> reads, std::vector<BufferId> writes, Bytes bytes) {
-    std::vector<Contribution> from;
-    for (int rank : all_ranks()) from.push_back({rank, {}});
     return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .reads = std::move(reads),
-              .writes = std::move(writes), .bytes = bytes, .from = writer_.from_list(from),
-              .to = writer_.to_list(all_ranks())};
+              .writes = std::move(writes), .bytes = bytes, .from = from_all_, .to = to_all_};
   }
 
   Gathered gather(std::size_t u, const std::vector<int>& to);
@@ -119,6 +120,7 @@ class Order {
   const StepSpec& spec_;
   ScheduleWriter writer_;
   RunBuffers run_;
+  std::int32_t from_all_ = 0, to_all_ = 0;  // lists of all ranks
   std::vector<BufferId> batches_;
   int round_ = 0, use_ = 0;
   std::vector<BufferId> x_;                    // outputs of the segments so far, in order
@@ -231,9 +233,8 @@ void Order::reduce(std::size_t owner, FlatRange range, BufferId gradient, Buffer
   op.range = range;
   op.from = writer_.from_list(from);
   if (sums.holds_a_sum) op.reads.push_back(accumulator);
-  const auto peers = static_cast<Elems>(from.size()) - (spec_.takes_part(round_) ? 1 : 0);
-  const Elems staging = peers * range.owned_by(spec_.rank).elems;
-  if (spec_.messages && staging > 0)
+  const Elems staging = spec_.remote_contributors(round_) * range.owned_by(spec_.rank).elems;
+  if (staging > 0)
     op.writes.push_back(writer_.add(fmt::format("staging.{}", writer_.schedule().ops.size()), Role::communication,
                                     spec_.wire, staging));
   writer_.add(std::move(op));
@@ -284,15 +285,14 @@ void Order::backward(const std::vector<int>& to, Accumulators& sums) {
 }
 
 void Order::finish_step(const Accumulators& sums) {
-  if (const auto tied = unit(head_unit()).tied) {
-    const auto owner = static_cast<std::size_t>(tied->unit);
-    writer_.add(Op{.kind = OpKind::add_uses, .unit = tied->unit, .reads = {sums.unit[owner], sums.tied},
-                   .writes = {sums.unit[owner]}, .range = tied_range()});
-  }
-  // In the order in which the reduces end.
-  for (std::size_t u = model_.units.size(); u-- > 0;)
+  // In the order in which the reduces end: the others' squares are summed while the last reduce, of unit 0, is under way.
+  for (std::size_t u = model_.units.size(); u-- > 0;) {
+    if (const auto tied = unit(head_unit()).tied; tied && u == static_cast<std::size_t>(tied->unit))
+      writer_.add(Op{.kind = OpKind::add_uses, .unit = tied->unit, .reads = {sums.unit[u], sums.tied},
+                     .writes = {sums.unit[u]}, .range = tied_range()});
     writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u), .reads = {sums.unit[u], run_.sums},
                    .writes = {run_.sums}, .range = run_.layouts[u].whole()});
+  }
   all_reduce();
   verdict();
   for (std::size_t u = 0; u < model_.units.size(); ++u) {

@@ -16,6 +16,8 @@ class FaultyCommunicator final : public Communicator {
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
+  int node_of(int rank) const override { return inner_.node_of(rank); }
+  void share(const SharedMemory& memory) override { inner_.share(memory); }
   void gather(const Gather& gather) override {
     if (fault_ == Fault::missing_arrival && rank() == size() - 1 && ++gathers_ == 3) return;
     inner_.gather(gather);
@@ -36,6 +38,8 @@ class FaultyCommunicator final : public Communicator {
   void receive(std::span<std::byte> bytes, int from) override { inner_.receive(bytes, from); }
   void barrier() override { inner_.barrier(); }
   void progress() override { inner_.progress(); }
+  bool needs_progress() const override { return inner_.needs_progress(); }
+  std::size_t take_waits(std::span<WaitInterval> into) override { return inner_.take_waits(into); }
   void abort() override { inner_.abort(); }
 
  private:

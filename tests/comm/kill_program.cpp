@@ -1,10 +1,10 @@
 // A run that goes wrong on request, for kill_test.sh: collectives on one thread, "computing" on another.
 //
-// kill_program FAULT RANK DELAY_US DEADLINE_S MARK: on rank RANK, DELAY_US after the first step began, does FAULT:
+// kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
 //   the collectives' thread); or, without a moment: none, term (from outside), config (every rank), differ (a text that
 //   differs).
-// Touches the file MARK when it does.
+// Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>
 #include <unistd.h>
@@ -13,12 +13,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <memory>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "comm/agreement.h"
 #include "comm/bootstrap.h"
+#include "runtime/device/cpu/arena.h"
 
 namespace trireme {
 namespace {
@@ -74,39 +77,58 @@ class Victim {
   Clock::time_point moment_;
 };
 
-void collectives(StatusPage& page, Communicator& c, const Victim& victim, int unit) {
-  static std::vector<float> slice(slice_elems), full, gradient, sum(slice_elems), staging;
-  const auto size = static_cast<std::size_t>(c.size());
-  for (std::vector<float>* buffer : {&full, &gradient, &staging}) buffer->resize(slice_elems * size);
-  std::vector<int> all(size);
-  for (std::size_t i = 0; i < size; ++i) all[i] = static_cast<int>(i);
+/// What ranks show each other, in memory that they can share, and what they keep.
+struct Buffers {
+  explicit Buffers(int ranks)
+      : exported(slice_elems * (ranks + 1) * static_cast<Bytes>(sizeof(float)), Pages::shared),
+        slice(exported.data(), DType::f32, slice_elems),
+        gradient(exported.data() + slice.bytes(), DType::f32, slice_elems * ranks),
+        full(static_cast<std::size_t>(slice_elems * ranks)),
+        staging(full.size()),
+        sum(static_cast<std::size_t>(slice_elems)) {}
+  cpu::Arena exported;
+  View slice, gradient;
+  std::vector<float> full, staging, sum;
+};
+
+View view(std::vector<float>& memory) { return View(memory.data(), DType::f32, static_cast<Elems>(memory.size())); }
+
+void collectives(StatusPage& page, Communicator& c, Buffers& buffers, const Victim& victim, int unit) {
+  std::vector<int> all(static_cast<std::size_t>(c.size()));
+  std::iota(all.begin(), all.end(), 0);
   const FlatRange range{0, slice_elems * c.size(), slice_elems};
-  const auto view = [](std::vector<float>& memory) {
-    return View(memory.data(), DType::f32, static_cast<Elems>(memory.size()));
-  };
 
   page.begin(StreamId::comm, "step", 4 * unit, OpKind::gather, unit);
-  c.gather({.slice = view(slice), .range = range, .full = view(full), .to = all});
+  c.gather({.slice = buffers.slice, .range = range, .full = view(buffers.full), .to = all});
   victim.communicate();
   page.begin(StreamId::comm, "step", 4 * unit + 1, OpKind::reduce, unit);
-  c.reduce({.gradient = view(gradient),
+  c.reduce({.gradient = buffers.gradient,
             .range = range,
             .from = all,
-            .accumulator = view(sum),
-            .staging = view(staging),
+            .accumulator = view(buffers.sum),
+            .staging = view(buffers.staging),
             .wire = DType::f32});
   page.begin(StreamId::comm, "step", 4 * unit + 2, OpKind::release, unit);
-  c.release(slice.data());
-  c.release(gradient.data());
+  c.release(buffers.slice.data);
+  c.release(buffers.gradient.data);
   page.end(StreamId::comm);
 }
 
+std::unique_ptr<Communicator> make_communicator(MpiRun& run, char** arguments) {
+  const std::string transport = arguments[6];
+  return run.make_communicator({.deadline_s = std::atof(arguments[4]), .share = transport != "messages",
+                                .ranks_per_node = transport == "mixed" ? 2 : 0});
+}
+
 void train(MpiRun& run, char** arguments) {
-  const auto communicator = run.make_communicator({.deadline_s = std::atof(arguments[4])});
+  Buffers buffers(run.size());
+  const auto communicator = make_communicator(run, arguments);
   const std::string fault = arguments[1];
   require(fault != "config", ErrorKind::config, "a planted error of every rank");
   const bool odd = fault == "differ" && run.rank() == std::atoi(arguments[2]);
   agree(*communicator, "the configuration", odd ? "width = 3" : "width = 4");
+  communicator->share({.data = buffers.exported.data(), .bytes = buffers.slice.bytes() + buffers.gradient.bytes(),
+                       .file = buffers.exported.file()});
   communicator->barrier();
   const Victim victim(arguments, run.rank());
   for (int step = 0; step < steps; ++step) {
@@ -114,7 +136,7 @@ void train(MpiRun& run, char** arguments) {
     for (int unit = 0; unit < units; ++unit) {
       auto communication = std::async(std::launch::async, [&] {
         try {
-          collectives(run.page(), *communicator, victim, unit);
+          collectives(run.page(), *communicator, buffers, victim, unit);
         } catch (...) {
           communicator->abort();
           throw;
@@ -138,7 +160,7 @@ void train(MpiRun& run, char** arguments) {
 }  // namespace trireme
 
 int main(int argc, char** argv) {
-  if (argc != 6) return 1;
+  if (argc != 7) return 1;
   trireme::MpiRun run(&argc, &argv);
   try {
     trireme::train(run, argv);

@@ -1,9 +1,9 @@
 #!/bin/bash
 # A rank that dies, fails, leaves or stalls at a random moment: all ranks end within 10 s of it (of the deadline's end
 # for a stall), with the right exit code and one message that names it.
-# usage: kill_test.sh PROGRAM [ROUNDS] [SEED]
+# usage: kill_test.sh PROGRAM [ROUNDS] [SEED] [place|messages|mixed]
 set -u
-program=$1 rounds=${2:-14} RANDOM=${3:-1}
+program=$1 rounds=${2:-14} RANDOM=${3:-1} transport=${4:-place}
 deadline_s=2 limit_s=10
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
 folder=$(mktemp -d)
@@ -23,7 +23,7 @@ check() {
   local begun=$(now_ms)
   local limit=(-k 5 60)
   [ "$fault" = term ] && limit=(--foreground -k 15 1.5)  # one signal from outside, in mid run
-  timeout "${limit[@]}" mpirun --oversubscribe --bind-to none -n "$ranks" "$program" "$fault" "$victim" "$delay_us" $deadline_s "$mark" >"$out" 2>&1
+  timeout "${limit[@]}" mpirun --oversubscribe --bind-to none -n "$ranks" "$program" "$fault" "$victim" "$delay_us" $deadline_s "$mark" "$transport" >"$out" 2>&1
   local code=$?
   local ended=$(now_ms)
   local moment=$begun

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <deque>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/random.h"
@@ -25,19 +26,26 @@ inline float value_at(std::uint64_t seed, int rank, Elems i) {
   return std::ldexp(mantissa, static_cast<int>((x >> 24) % 12) - 30);
 }
 
-/// Memory of a test in which ranks are threads: where a rank fails, its peers may still read what it exported, so
+/// Memory of a test in which ranks read each other's: where a rank fails, its peers may still read what it exported, so
 /// nothing is freed before all have ended.
 class TestMemory {
  public:
+  /// From now on memory comes from there: what ranks as processes share.
+  static void take_from(std::byte* memory, Bytes bytes) { shared = memory, shared_bytes = bytes, taken = 0; }
   static std::byte* take(Bytes bytes) {
     const std::lock_guard lock(mutex);
-    return blocks.emplace_back(static_cast<std::size_t>(bytes)).data();
+    if (!shared) return blocks.emplace_back(static_cast<std::size_t>(bytes)).data();
+    const Bytes begin = std::exchange(taken, align_up(taken + bytes, 64));
+    ensure(taken <= shared_bytes, "a test takes more than {} bytes", shared_bytes);
+    return shared + begin;
   }
-  static void free_all() { blocks.clear(); }
+  static void free_all() { blocks.clear(), taken = 0; }
 
  private:
   static inline std::mutex mutex;
   static inline std::deque<std::vector<std::byte>> blocks;
+  static inline std::byte* shared = nullptr;
+  static inline Bytes shared_bytes = 0, taken = 0;
 };
 
 /// A buffer of elements of one type.

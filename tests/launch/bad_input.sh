@@ -65,6 +65,10 @@ expect 4 'gone.txt' $two "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 4 'empty' $two "$trireme" train run.toml '--data.train=["empty.txt"]'
 expect 4 'too few' $two "$trireme" train run.toml '--data.train=["short.txt"]'
 expect 4 'header' $two "$trireme" train run.toml '--data.train=["damaged.bin"]'
+for ranks in 1 2 3; do
+  expect 6 'step [0-9]+: loss .*is not finite' mpirun --oversubscribe --bind-to none -n $ranks "$trireme" train run.toml --train.lr=1e30 --train.steps=8
+done
+expect 2 'model.rope_theta = 0.5' $two "$trireme" train run.toml --model.rope_theta=0.5
 expect 3 'does not fit|over|more than' $two "$trireme" train run.toml --memory.device=10KiB
 one="mpirun --oversubscribe --bind-to none -n 1"
 expect 2 'the configuration' $one "$trireme" train run.toml : -n 1 "$trireme" train other.toml

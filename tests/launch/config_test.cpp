@@ -61,6 +61,17 @@ TEST_CASE("load_config: sections, overrides and what is left out") {
   CHECK(config.model.ffn == 256);
   CHECK(config.train.steps == 200);
   CHECK(load_config(file.path, {}).model.ffn == 192);
+  CHECK(load_config(file.path, {}).memory.share);
+  CHECK(!load_config(file.path, {"--memory.share=false"}).memory.share);
+}
+
+TEST_CASE("load_config: a flag needs no value") {
+  const TextFile file(good_text);
+  CHECK_FALSE(load_config(file.path, {}).log.profile);
+  CHECK(load_config(file.path, {"--log.profile"}).log.profile);
+  CHECK(load_config(file.path, {"--log.profile=true"}).log.profile);
+  CHECK_FALSE(load_config(file.path, {"--log.profile=true", "--log.profile=false"}).log.profile);
+  CHECK(load_config(file.path, {"--model.tied=false", "--model.tied"}).model.tied);
 }
 
 TEST_CASE("print_config: loading what was printed gives the same configuration") {
@@ -110,6 +121,7 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--train.schedule=wsd"}, {"train.decay_steps"}},
       {{"--train.lr=nan"}, {"train.lr", "finite"}},
       {{"--memory.recompute=all"}, {"memory.recompute", "block"}},
+      {{"--memory.share=maybe"}, {"memory.share", "maybe"}},
       {{"--memory.device=lots"}, {"lots", "80GiB"}},
       {{"--precision.compute=fp8"}, {"precision.compute", "bf16"}},
       {{"--precision.products=pairs"}, {"precision.products", "chain", "tiles", "auto"}},
@@ -119,6 +131,9 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--parallel.zero=1"}, {"parallel.zero", "not part of this version"}},
       {{"--checkpoint.dir=x"}, {"checkpoint.dir", "not part of this version"}},
       {{"train.steps=3"}, {"--section.key=value"}},
+      {{"--train.steps"}, {"--train.steps", "--section.key=value"}},
+      {{"--log.profil"}, {"did you mean log.profile"}},
+      {{"--log.profile=often"}, {"log.profile", "often", "true or false"}},
   };
   for (const Mistake& mistake : mistakes) {
     const std::string message = message_of(good_text, mistake.overrides);

@@ -37,7 +37,9 @@ for ((moment = 0; moment < moments; ++moment)); do
   ranks=$((2 + RANDOM % 3))
   signal=KILL limit_s=10
   [ $((moment % 3)) = 2 ] && signal=STOP limit_s=$((10 + deadline_s))
-  timeout -k 5 90 mpirun --oversubscribe --bind-to none -n "$ranks" "$trireme" train run.toml > out 2>&1 &
+  share=true
+  [ $((moment % 4)) = 3 ] && share=false
+  timeout -k 5 90 mpirun --oversubscribe --bind-to none -n "$ranks" "$trireme" train run.toml --memory.share=$share > out 2>&1 &
   launcher=$!
   # The run is under way when it says its first step.
   for ((wait = 0; wait < 300; ++wait)); do grep -q '^step=0' out 2>/dev/null && break; sleep 0.1; done
@@ -62,10 +64,10 @@ for ((moment = 0; moment < moments; ++moment)); do
   [[ "$message" =~ ^trireme:\ rank\ [0-9]+\ $word\ at\  ]] || problem="$problem no rank that $word"
   if [ -n "$problem" ]; then
     failures=$((failures + 1))
-    echo "FAILED: $signal of a rank of $ranks:$problem"
+    echo "FAILED: $signal of a rank of $ranks, share=$share:$problem"
     tail -12 out | sed 's/^/    /'
   else
-    echo "ok: $signal, code $code in $took_ms ms: $message"
+    echo "ok: $signal, share=$share, code $code in $took_ms ms: $message"
   fi
 done
 echo "$moments moments, $failures failed, slowest $slowest_ms ms"

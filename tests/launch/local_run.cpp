@@ -27,6 +27,20 @@ void fill(const TrainerSettings& settings, std::int64_t step, int microbatch, Ba
   }
 }
 
+// Microbatches behind the last one weigh nothing.
+void fill_valid(const TrainerSettings& settings, int microbatch, Batch batch) {
+  fill(settings, 1'000'000, microbatch, batch);
+  if (microbatch < validation_microbatches) return;
+  for (Elems i = 0; i < batch.token_count(); ++i) batch.weights.as<float>()[i] = 0;
+}
+
+double validate(Trainer& trainer, int ranks) {
+  ExactSum loss;
+  std::int64_t valid_tokens = 0;
+  for (int first = 0; first < validation_microbatches; first += ranks) trainer.validate_round(first, loss, valid_tokens);
+  return loss.value() / static_cast<double>(valid_tokens);
+}
+
 std::unique_ptr<Device> make_device(const TrainerSettings& settings, const LocalLayout& layout, int rank) {
   if (layout.checked_seed < 0) return make_cpu_device(stream_count, settings.threads);
   return make_checked_device(stream_count, settings.threads,
@@ -36,7 +50,9 @@ std::unique_ptr<Device> make_device(const TrainerSettings& settings, const Local
 }  // namespace
 
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps) {
-  LocalGroup group(layout.ranks, {.deadline_s = 120});
+  const bool checked = layout.checked_seed >= 0;
+  LocalGroup group(layout.ranks, {.deadline_s = 120, .seed = static_cast<std::uint64_t>(checked ? layout.checked_seed : 0),
+                                  .max_delay_us = checked ? 100 : 0});
   std::vector<std::vector<std::vector<std::uint64_t>>> weights(static_cast<std::size_t>(layout.ranks)), state(weights);
   std::vector<std::unique_ptr<Communicator>> communicators;
   for (int rank = 0; rank < layout.ranks; ++rank) communicators.push_back(group.rank(rank));
@@ -52,13 +68,17 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
         if (layout.edit_table) layout.edit_table(table, rank);
       };
       const auto source = [&](std::int64_t step, int microbatch, Batch batch) { fill(settings, step, microbatch, batch); };
+      const auto valid = [&](std::int64_t, int microbatch, Batch batch) { fill_valid(settings, microbatch, batch); };
       auto& owner = trainers[static_cast<std::size_t>(rank)];
-      owner = std::make_unique<Trainer>(settings, communicator, source, source, make_device(settings, layout, rank),
+      owner = std::make_unique<Trainer>(settings, communicator, source, valid, make_device(settings, layout, rank),
                                         std::span<OpObserver* const>(), edit);
       Trainer& trainer = *owner;
       for (int step = 0; step < steps; ++step) {
         const StepReport report = trainer.step(step, 1e-2);
-        if (rank == 0) result.steps.push_back(report);
+        const double valid_loss = settings.validate ? validate(trainer, layout.ranks) : 0;
+        if (rank != 0) continue;
+        result.steps.push_back(report);
+        if (settings.validate) result.valid_losses.push_back(valid_loss);
       }
       weights[static_cast<std::size_t>(rank)] = trainer.hash_weights();
       state[static_cast<std::size_t>(rank)] = trainer.hash_states();

@@ -13,7 +13,7 @@ namespace trireme::test {
 /// How a run is laid out beyond what TrainerSettings says.
 struct LocalLayout {
   int ranks = 1;
-  int checked_seed = -1;  // >= 0: under the checked device, with delays from this seed
+  int checked_seed = -1;  // >= 0: under the checked device, with delays of ops and of reads of peers' memory from this seed
   std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
 };
 
@@ -21,7 +21,11 @@ struct LocalLayout {
 struct LocalResult {
   std::uint64_t weights = 0, state = 0;
   std::vector<StepReport> steps;
+  std::vector<double> valid_losses;  // behind each step, where the settings say validate
 };
+
+/// Microbatches of a validation: a number that few rank counts divide.
+inline constexpr int validation_microbatches = 7;
 
 /// Tokens are random but for a pattern that can be learned; a function of (step, microbatch) alone.
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps);

@@ -2,10 +2,12 @@
 
 #include <catch2/catch.hpp>
 
+#include <array>
 #include <cmath>
+#include <set>
+#include <utility>
 
-#include "runtime/kernels/cpu/isa.h"
-#include "tests/launch/local_run.h"
+#include "tests/launch/covering_layouts.h"
 
 using namespace trireme;
 using namespace trireme::test;
@@ -14,89 +16,116 @@ namespace {
 
 constexpr int steps = 3;
 
-/// One way to lay out a run.
-struct Layout {
-  int ranks, threads, prefetch;
-  Recompute recompute;
+// CI runs a third of the rows with each model, another third with the next: any three models in a row see all.
+constexpr std::size_t shares = 3;
+
+struct NamedModel {
+  const char* name;
+  TrainerSettings settings;
 };
 
-// Every pair of values of two columns stands in one row.
-const Layout covering_layouts[] = {
-    {1, 2, 0, Recompute::block},     {2, 1, 1, Recompute::none},      {3, 4, 2, Recompute::attention},
-    {4, 1, 3, Recompute::mlp},       {5, 2, 0, Recompute::none},      {7, 1, 2, Recompute::block},
-    {8, 1, 1, Recompute::attention}, {1, 4, 3, Recompute::attention}, {2, 2, 2, Recompute::mlp},
-    {3, 1, 0, Recompute::mlp},       {4, 4, 1, Recompute::block},     {5, 4, 3, Recompute::block},
-    {7, 2, 1, Recompute::mlp},       {8, 2, 3, Recompute::none},      {2, 4, 0, Recompute::attention},
-    {3, 2, 3, Recompute::none},      {1, 1, 2, Recompute::none},      {5, 1, 1, Recompute::attention},
-};
+// A seventh of them with products in the tiles order.
+constexpr std::size_t tiles_shares = 7;
 
-TrainerSettings laid_out(TrainerSettings settings, const Layout& layout) {
-  settings.threads = layout.threads;
-  settings.prefetch = layout.prefetch;
-  settings.recompute = layout.recompute;
-  return settings;
+std::vector<NamedModel> models_in_tiles_order() {
+  std::vector<NamedModel> list = {{"GPT-2 bf16, tiles", tiny_settings(Family::gpt2, DType::bf16, DType::bf16)},
+                                  {"Llama bf16, tiles", tiny_settings(Family::llama, DType::bf16, DType::bf16)}};
+  for (NamedModel& model : list) model.settings.products = ProductOrder::tiles;
+  return list;
 }
 
-void check_layouts(const TrainerSettings& settings) {
-  const LocalResult expected = train_locally(settings, {}, steps);
+std::vector<NamedModel> models() {
+  std::vector<NamedModel> list = {{"GPT-2 bf16", tiny_settings(Family::gpt2, DType::bf16, DType::bf16)},
+                                  {"Llama bf16", tiny_settings(Family::llama, DType::bf16, DType::bf16)},
+                                  {"GPT-2 f32", tiny_settings(Family::gpt2, DType::f32, DType::f32)},
+                                  {"Llama f32", tiny_settings(Family::llama, DType::f32, DType::f32)},
+                                  {"Llama bf16, untied", tiny_settings(Family::llama, DType::bf16, DType::bf16)}};
+  list.back().settings.model.tied = false;
+  return list;
+}
+
+void check_layout(const TrainerSettings& settings, const Layout& layout, const LocalResult& expected, int checked_seed = -1) {
+  CAPTURE(layout.ranks, layout.threads, layout.prefetch, name(layout.recompute), cpu::name(layout.isa), checked_seed);
+  const LocalResult got = train_laid_out(settings, layout, steps, checked_seed);
+  CHECK(got.weights == expected.weights);
+  CHECK(got.state == expected.state);
+  CHECK(got.steps.back().loss == expected.steps.back().loss);
+  CHECK(got.steps.back().gradient_norm == expected.steps.back().gradient_norm);
+}
+
+// Every row whose number leaves `share` behind when divided by `all`.
+void check_share(const NamedModel& model, std::size_t share, std::size_t all) {
+  CAPTURE(model.name);
+  const LocalResult expected = train_locally(model.settings, {}, steps);
   // Better than chance after a few steps: the targets follow the tokens.
-  REQUIRE(expected.steps.back().loss < std::log(static_cast<double>(settings.model.vocab)));
-  for (const Layout& layout : covering_layouts) {
-    CAPTURE(layout.ranks, layout.threads, layout.prefetch, name(layout.recompute));
-    const LocalResult got = train_locally(laid_out(settings, layout), {.ranks = layout.ranks}, steps);
-    CHECK(got.weights == expected.weights);
-    CHECK(got.state == expected.state);
-    CHECK(got.steps.back().loss == expected.steps.back().loss);
-    CHECK(got.steps.back().gradient_norm == expected.steps.back().gradient_norm);
-  }
+  REQUIRE(expected.steps.back().loss < std::log(static_cast<double>(model.settings.model.vocab)));
+  const std::vector<Layout> rows = covering_layouts();
+  for (std::size_t i = share; i < rows.size(); i += all) check_layout(model.settings, rows[i], expected);
+}
+
+constexpr std::size_t columns = 6;
+
+std::array<int, columns> values(const Layout& layout) {
+  return {layout.ranks, layout.threads, layout.prefetch, static_cast<int>(layout.recompute), static_cast<int>(layout.isa),
+          static_cast<int>(layout.transport)};
 }
 
 }  // namespace
 
-TEST_CASE("a run has the same bits in every layout") {
-  const Family family = GENERATE(Family::gpt2, Family::llama);
-  const DType type = GENERATE(DType::bf16, DType::f32);
-  CAPTURE(family == Family::gpt2, name(type));
-  check_layouts(tiny_settings(family, type, type));
+TEST_CASE("covering layouts: every pair of values of two columns stands in a row") {
+  std::vector<int> isas;  // AMX runs products of the chain order as AVX-512 BF16 does
+  for (const cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2}) isas.push_back(static_cast<int>(isa));
+  const std::array<std::vector<int>, columns> wanted = {{{1, 2, 3, 4, 5, 7, 8}, {1, 2, 4}, {0, 1, 2, 3}, {0, 1, 2, 3}, isas, {0, 1, 2}}};
+  const std::vector<Layout> rows = covering_layouts();
+  for (std::size_t a = 0; a < columns; ++a)
+    for (std::size_t b = a + 1; b < columns; ++b) {
+      std::set<std::pair<int, int>> seen;
+      for (const Layout& row : rows) seen.insert({values(row)[a], values(row)[b]});
+      for (const int x : wanted[a])
+        for (const int y : wanted[b]) {
+          CAPTURE(a, x, b, y);
+          CHECK(seen.count({x, y}) == 1);
+        }
+    }
 }
 
-TEST_CASE("an untied head has the same bits in every layout") {
-  TrainerSettings settings = tiny_settings(Family::llama, DType::bf16, DType::bf16);
-  settings.model.tied = false;
-  check_layouts(settings);
+TEST_CASE("a run has the same bits in every layout, a third of them for each model") {
+  const std::vector<NamedModel> list = models();
+  for (std::size_t m = 0; m < list.size(); ++m) check_share(list[m], m % shares, shares);
 }
 
-TEST_CASE("a run whose products add in the tiles order has the same bits in every layout, and bits of its own") {
-  TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
-  const LocalResult chain = train_locally(settings, {}, steps);
-  settings.products = ProductOrder::tiles;
-  CHECK(train_locally(settings, {}, steps).weights != chain.weights);
-  check_layouts(settings);
+TEST_CASE("a run has the same bits in every layout", "[.all]") {
+  for (const NamedModel& model : models()) check_share(model, 0, 1);
+  for (const NamedModel& model : models_in_tiles_order()) check_share(model, 0, 1);
 }
 
-TEST_CASE("a run has the same bits on every instruction set") {
-  TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
-  settings.products = GENERATE(ProductOrder::chain, ProductOrder::tiles);
+TEST_CASE("products in the tiles order give a run bits of its own, the same in every layout") {
+  std::size_t share = 0;
+  for (const NamedModel& model : models_in_tiles_order()) {
+    TrainerSettings chain = model.settings;
+    chain.products = ProductOrder::chain;
+    CHECK(train_locally(model.settings, {}, steps).weights != train_locally(chain, {}, steps).weights);
+    check_share(model, share++, tiles_shares);
+  }
+}
+
+TEST_CASE("products in the tiles order give the same bits without vector instructions", "[.all]") {
+  for (const NamedModel& model : models_in_tiles_order())
+    check_layout(model.settings, {.ranks = 2, .isa = cpu::Isa::scalar}, train_locally(model.settings, {}, steps));
+}
+
+TEST_CASE("a run has the same bits on every instruction set, scalar code included") {
+  const TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
   const LocalResult expected = train_locally(settings, {}, steps);
-  for (cpu::Isa isa : cpu::all_isas) {
+  for (cpu::Isa isa : {cpu::Isa::avx512f, cpu::Isa::avx2, cpu::Isa::scalar}) {
     if (isa < cpu::detect_isa()) continue;  // this machine has not got it
-    CAPTURE(cpu::name(isa));
-    cpu::select_isa(isa);
-    const LocalResult got = train_locally(settings, {.ranks = 2}, steps);
-    cpu::select_isa(cpu::detect_isa());
-    CHECK(got.weights == expected.weights);
-    CHECK(got.state == expected.state);
+    check_layout(settings, {.ranks = 2, .isa = isa}, expected);
   }
 }
 
 TEST_CASE("a run has the same bits under the checked device") {
   const TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
   const LocalResult expected = train_locally(settings, {}, steps);
-  for (int seed = 0; seed < 6; ++seed) {
-    CAPTURE(seed);
-    const Layout& layout = covering_layouts[seed];
-    const LocalResult got = train_locally(laid_out(settings, layout), {.ranks = layout.ranks, .checked_seed = seed}, steps);
-    CHECK(got.weights == expected.weights);
-    CHECK(got.state == expected.state);
-  }
+  const std::vector<Layout> rows = covering_layouts();
+  for (int seed = 0; seed < 6; ++seed) check_layout(settings, rows[static_cast<std::size_t>(5 * seed)], expected, seed);
 }

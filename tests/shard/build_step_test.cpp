@@ -3,6 +3,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
 #include "runtime/schedule/check.h"
 #include "runtime/schedule/text.h"
 #include "shard/flat_layout.h"
@@ -74,4 +76,64 @@ TEST_CASE("states_bytes: 14 bytes times the sum of slices, for any number of ran
     for (const UnitSpec& unit : model.units) slices += FlatLayout(unit, ranks).slice_elems;
     CHECK(plan_run(run, INT64_MAX).device.states_bytes == 14 * slices);
   }
+}
+
+TEST_CASE("rank_classes: in any layout of nodes the classes stand for the plans of all ranks") {
+  for (std::uint32_t seed = 0; seed < 60; ++seed) {
+    CAPTURE(seed);
+    RandomSpec random(seed + 9000);
+    const ModelSpec model = random.model(2);
+    StepSpec spec = random.step(9, 13);
+    const auto peak = [&](int rank) {
+      spec.rank = rank;
+      RunPrograms run = build_run(model, spec, {});
+      return plan_run(run, INT64_MAX).device.peak_bytes;
+    };
+    std::vector<Bytes> of_ranks, of_classes;
+    for (int rank = 0; rank < spec.ranks(); ++rank) of_ranks.push_back(peak(rank));
+    for (const RankClass& rank_class : rank_classes(model, spec))
+      of_classes.insert(of_classes.end(), static_cast<std::size_t>(rank_class.count), peak(rank_class.rank));
+    std::sort(of_ranks.begin(), of_ranks.end());
+    std::sort(of_classes.begin(), of_classes.end());
+    CHECK(of_ranks == of_classes);
+  }
+}
+
+TEST_CASE("build_run: a reduce stages what contributors of other nodes send, and nothing else") {
+  RandomSpec random(3);
+  const ModelSpec model = random.model(2);
+  const auto staged = [&](const NodeLayout& nodes, int rank) {
+    const StepSpec spec{.mesh = {.data = 5}, .rank = rank, .microbatches = 5, .nodes = nodes};
+    const RunPrograms run = build_run(model, spec, {});
+    Elems elems = 0, slices = 0;
+    for (const Op& op : run.find("step")->ops) {
+      if (op.kind != OpKind::reduce) continue;
+      slices += op.range.owned_by(rank).elems;
+      for (const BufferId id : op.writes) {
+        const Buffer& buffer = run.find("step")->buffers[static_cast<std::size_t>(id)];
+        if (buffer.role == Role::communication) elems += buffer.elems;
+      }
+    }
+    return std::pair(elems, slices);
+  };
+  const auto contributors = [&](const NodeLayout& nodes, int rank) {
+    const auto [elems, slices] = staged(nodes, rank);
+    REQUIRE(elems % slices == 0);
+    return elems / slices;
+  };
+  CHECK(contributors({}, 0) == 0);
+  CHECK(contributors({.node_of = {}, .ranks_per_node = 1}, 3) == 4);
+  CHECK(contributors({.node_of = {}, .ranks_per_node = 2}, 3) == 3);
+  CHECK(contributors({.node_of = {}, .ranks_per_node = 2}, 4) == 4);
+  CHECK(contributors({.node_of = {0, 1, 0, 1, 0}, .ranks_per_node = 0}, 2) == 2);
+  CHECK(contributors({.node_of = {0, 1, 0, 1, 0}, .ranks_per_node = 0}, 1) == 3);
+}
+
+TEST_CASE("node_layout: ranks beyond the list are on other nodes than those in it") {
+  const NodeLayout layout{.node_of = {0, 0, 2, 2}, .ranks_per_node = 2};
+  CHECK(layout.share(0, 1));
+  CHECK(!layout.share(1, 2));
+  CHECK(!layout.share(3, 4));
+  CHECK(layout.share(4, 5));
+  CHECK(!layout.share(5, 6));
 }

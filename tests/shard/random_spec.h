@@ -49,6 +49,15 @@ class RandomSpec {
     return model;
   }
 
+  /// One node, nodes of equal size, or any ranks together.
+  NodeLayout nodes(int ranks) {
+    NodeLayout layout;
+    layout.ranks_per_node = static_cast<int>(between(0, 3));
+    if (coin())
+      for (int rank = 0; rank < ranks; ++rank) layout.node_of.push_back(static_cast<int>(between(0, ranks - 1)));
+    return layout;
+  }
+
   StepSpec step(int max_ranks, int max_microbatches) {
     StepSpec spec;
     spec.mesh.data = static_cast<int>(between(1, max_ranks));
@@ -56,7 +65,7 @@ class RandomSpec {
     spec.microbatches = static_cast<int>(between(1, max_microbatches));
     spec.prefetch = static_cast<int>(between(0, 4));
     spec.recompute = static_cast<Recompute>(between(0, 3));
-    spec.messages = coin();
+    spec.nodes = nodes(spec.mesh.data);
     spec.compute = coin() ? DType::bf16 : DType::f32;
     spec.wire = coin() ? DType::bf16 : DType::f32;
     return spec;

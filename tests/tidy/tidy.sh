@@ -17,7 +17,7 @@ allowed() {
     shard) echo "runtime/base runtime/schedule" ;;
     comm) echo "runtime" ;;
     models | optim) echo "runtime shard" ;;
-    perf) echo "runtime shard models" ;;
+    perf) echo "runtime shard models comm" ;;
     launch) echo "runtime shard comm models optim perf" ;;
   esac
 }
@@ -50,6 +50,9 @@ while read -r file; do
 done < <(sources runtime comm shard models optim launch perf tests | grep '\.h$')
 
 while read -r script; do bash -n "$script" || fail "$script does not parse"; done < <(find . -name '*.sh' -not -path './build/*'; echo .ci/run)
+while read -r script; do
+  python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$script" || fail "$script does not parse"
+done < <(grep -rlE --include='*.py' --exclude-dir=build . .; grep -lsE '^#!/usr/bin/env python3' perf/*)
 for folder in runtime/base runtime/schedule runtime/device runtime/kernels runtime/execute shard comm models optim perf launch tests; do
   [ -f "$folder/README.md" ] || fail "$folder has no README.md"
   [ "$(wc -l < "$folder/README.md" 2>/dev/null || echo 0)" -le 45 ] || fail "$folder/README.md has more than 40 lines"

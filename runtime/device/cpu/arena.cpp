@@ -1,6 +1,7 @@
 #include "runtime/device/cpu/arena.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -27,30 +28,45 @@ bool populate(std::byte* data, Bytes bytes) {
   return true;
 }
 
+// A memfd lies in no file system that could be small, as /dev/shm is in many containers.
+int make_file(Bytes bytes) {
+  const int file = memfd_create("trireme", MFD_CLOEXEC);
+  require_memory(file >= 0 && ftruncate(file, bytes) == 0, bytes);
+  return file;
+}
+
 }  // namespace
 
-Arena::Arena(Bytes bytes) {
+// The destructor gives back what was taken before an error.
+Arena::Arena(Bytes bytes, Pages pages) : Arena() {
   require(bytes >= 0 && bytes < INT64_MAX - 2 * huge_page_bytes, ErrorKind::device, "an arena of {} bytes", bytes);
+  const bool shared = pages == Pages::shared;
+  const int access = PROT_READ | PROT_WRITE;
   const Bytes data_bytes = align_up(bytes > 0 ? bytes : 1, page_bytes);
   mapping_bytes_ = static_cast<std::size_t>(data_bytes + huge_page_bytes);
-  void* mapping = mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* mapping = mmap(nullptr, mapping_bytes_, shared ? PROT_NONE : access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   require_memory(mapping != MAP_FAILED, bytes);
   mapping_ = static_cast<std::byte*>(mapping);
   const auto address = static_cast<Bytes>(reinterpret_cast<std::uintptr_t>(mapping_));
   data_ = mapping_ + (align_up(address, huge_page_bytes) - address);
-  madvise(data_, static_cast<std::size_t>(data_bytes), MADV_HUGEPAGE);  // a wish: without it all still works
-  if (populate(data_, data_bytes)) return;
-  const int reason = errno;
-  munmap(mapping_, mapping_bytes_);
-  errno = reason;
-  require_memory(false, bytes);
+  const auto size = static_cast<std::size_t>(data_bytes);
+  if (shared) {
+    file_ = make_file(data_bytes);
+    require_memory(mmap(data_, size, access, MAP_SHARED | MAP_FIXED, file_, 0) != MAP_FAILED, bytes);
+  }
+  madvise(data_, size, MADV_HUGEPAGE);  // a wish: without it all still works
+  require_memory(populate(data_, data_bytes), bytes);
 }
 
 Arena::Arena(Arena&& other) noexcept
-    : mapping_(std::exchange(other.mapping_, nullptr)), mapping_bytes_(other.mapping_bytes_), data_(other.data_) {}
+    : mapping_(std::exchange(other.mapping_, nullptr)),
+      mapping_bytes_(other.mapping_bytes_),
+      data_(other.data_),
+      file_(std::exchange(other.file_, -1)) {}
 
 Arena::~Arena() {
   if (mapping_ != nullptr) munmap(mapping_, mapping_bytes_);
+  if (file_ >= 0) close(file_);
 }
 
 }  // namespace trireme::cpu

@@ -4,24 +4,31 @@
 #include <cstddef>
 
 #include "runtime/base/units.h"
+#include "runtime/device/device.h"
 
 namespace trireme::cpu {
 
-/// Zeroed pages, all present, at a 2 MiB boundary (huge pages where the system has them). Given back at the end.
+/// Zeroed pages, all present, at a 2 MiB boundary (huge pages where the system has them). Given back at the end; what
+/// other processes have mapped of shared pages stays theirs until they let go.
 class Arena {
  public:
   /// Errors: Error(device) with the size and the system's reason when there is not that much.
-  explicit Arena(Bytes bytes);
+  explicit Arena(Bytes bytes, Pages pages = Pages::own);
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&&) = delete;
   ~Arena();
 
   std::byte* data() const { return data_; }
+  /// The file that begins with the first byte; -1 for own pages.
+  int file() const { return file_; }
 
  private:
+  Arena() = default;
+
   std::byte* mapping_ = nullptr;
   std::size_t mapping_bytes_ = 0;
   std::byte* data_ = nullptr;
+  int file_ = -1;
 };
 
 }  // namespace trireme::cpu

@@ -18,7 +18,7 @@ constexpr microseconds first_pause{20}, longest_pause{500};  // between two call
 
 }  // namespace
 
-CpuDevice::CpuDevice(int streams, int threads) {
+CpuDevice::CpuDevice(int streams, int threads, Pages pages) : pages_(pages) {
   require(streams > 0 && threads > 0, ErrorKind::config, "a device needs streams and threads, got {} and {}", streams,
           threads);
   for (int s = 0; s < streams; ++s) workers_.push_back(std::make_unique<Worker>());
@@ -42,7 +42,7 @@ CpuDevice::~CpuDevice() {
   for (const std::unique_ptr<Worker>& ended : workers_) ended->thread.join();
 }
 
-std::byte* CpuDevice::allocate(Bytes bytes) { return arenas_.emplace_back(bytes).data(); }
+std::byte* CpuDevice::allocate(Bytes bytes) { return arenas_.emplace_back(bytes, pages_).data(); }
 
 Device::Event CpuDevice::create_event() {
   events_.emplace_back();
@@ -183,8 +183,8 @@ void CpuDevice::drain(Lock& lock) {
 
 }  // namespace cpu
 
-std::unique_ptr<Device> make_cpu_device(int streams, int threads) {
-  return std::make_unique<cpu::CpuDevice>(streams, threads);
+std::unique_ptr<Device> make_cpu_device(int streams, int threads, Pages pages) {
+  return std::make_unique<cpu::CpuDevice>(streams, threads, pages);
 }
 
 }  // namespace trireme

@@ -24,10 +24,11 @@ namespace trireme::cpu {
 /// End      the destructor waits for running tasks and drops those that have not begun.
 class CpuDevice final : public Device {
  public:
-  CpuDevice(int streams, int threads);
+  CpuDevice(int streams, int threads, Pages pages);
   ~CpuDevice() override;
 
   std::byte* allocate(Bytes bytes) override;
+  int memory_file() const override { return arenas_.empty() ? -1 : arenas_.back().file(); }
   Event create_event() override;
   void submit(Stream stream, Task task) override;
   void record(Stream stream, Event event) override;
@@ -88,6 +89,7 @@ class CpuDevice final : public Device {
   std::vector<std::unique_ptr<Worker>> workers_;
   Waiter host_;
   std::vector<Place> events_;
+  Pages pages_;
   std::vector<Arena> arenas_;
   std::exception_ptr failure_;
   bool stopping_ = false;

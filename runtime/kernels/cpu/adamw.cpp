@@ -34,14 +34,13 @@ void check(const AdamW& k) {
   if (!k.exported.empty()) check_vector("adamw: exported", k.exported, DType::bf16, n);
 }
 
-void adamw_all(const AdamW& k) {
-  check(k);
+template <typename Exported>
+void update(const AdamW& k, Exported* exported) {
   const Scalars s = scalars_of(k);
   float* const master = k.master.as<float>();
   float* const moment1 = k.m.as<float>();
   float* const moment2 = k.v.as<float>();
   const float* const gradient = k.gradient.as<float>();
-  bf16* const exported = k.exported.empty() ? nullptr : k.exported.as<bf16>();
   for_each_block(k.master.elems(), elementwise_block, [&](Elems first, Elems last, int) HWY_ATTR {
     for (Elems i = first; i < last; i += lanes) {
       const F16 g = load_at(gradient, i, last) * s.scale;
@@ -55,6 +54,14 @@ void adamw_all(const AdamW& k) {
       store_at(master, p, i, last);
       if (exported) store_at(exported, p, i, last);
     }
+  });
+}
+
+void adamw_all(const AdamW& k) {
+  check(k);
+  with_storage(DType::bf16, [&](auto type) {
+    using T = decltype(type);
+    update<T>(k, k.exported.empty() ? nullptr : k.exported.as<T>());
   });
 }
 

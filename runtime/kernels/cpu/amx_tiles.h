@@ -1,20 +1,18 @@
 #pragma once
 // The tile registers of AMX. Written as assembly: the compiler's own intrinsics do not say that they read memory.
 
-#include <algorithm>
 #include <cstdint>
 
 #include "runtime/base/units.h"
 
 namespace trireme::cpu {
 
-/// While it lives this thread has eight tile registers of 64-byte rows: four of `rows` and four of 16; afterwards none, so
-/// that other code and the kernel's context switches find a thread like any other. One at a time in a thread.
+/// While it lives this thread has eight tile registers of 16 rows of 64 bytes; afterwards none, so that other code and the
+/// kernel's context switches find a thread like any other. One at a time in a thread.
 class TileRegisters {
  public:
-  explicit TileRegisters(Elems rows = 16) {
-    Config config;
-    std::fill_n(config.rows, 4, static_cast<std::uint8_t>(rows));
+  TileRegisters() {
+    const Config config;
     asm volatile("ldtilecfg %0" : : "m"(config) : "memory");
   }
   ~TileRegisters() { asm volatile("tilerelease"); }

@@ -1,8 +1,9 @@
 #include <algorithm>
+#include <atomic>
+#include <initializer_list>
 
 #include "runtime/kernels/attention.h"
-#include "runtime/kernels/cpu/attention_rows.h"
-#include "runtime/kernels/cpu/attention_tiles.h"
+#include "runtime/kernels/cpu/attention_key_tile.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
@@ -11,144 +12,99 @@ namespace {
 
 using namespace cpu;
 
-// Queries and keys of one tile of scores.
-constexpr Elems query_tile = 64, key_tile = 96;
-
-/// One sequence and one key head. Key tiles are the outer loop, so that dk and dv of a tile stay in one accumulator over
-/// all query heads; dq of the group's heads is summed over key tiles in scratch.
+/// The whole call. Threads have a key head each, or share one after the other.
 template <typename T>
-class BackwardHead {
+class Backward {
  public:
-  BackwardHead(const AttentionBackward& k, const AttentionShape& shape, Carved carve)
-      : k_(k), shape_(shape), tiles_(k.order), group_(shape.heads / shape.kv_heads),
-        width_(align_up(shape.head_dim, tile_cols)) {
-    const Elems t = padded_tokens(), d = shape.head_dim;
-    key_panels_ = carve.take<T>(key_tile, d);
-    value_panels_ = carve.take<T>(key_tile, d);
-    key_rows_ = carve.take<T>(width_, key_tile);
-    query_panels_ = carve.take<T>(group_ * padded_tokens(), d);
-    d_out_panels_ = carve.take<T>(group_ * padded_tokens(), d);
-    query_rows_ = carve.take<T>(width_, group_ * t);
-    d_out_rows_ = carve.take<T>(width_, group_ * t);
-    scores_ = carve.floats(query_tile * key_tile);
-    d_scores_ = carve.floats(query_tile * key_tile);
-    p_ = carve.elements<T>(query_tile * key_tile);
-    ds_ = carve.elements<T>(query_tile * key_tile);
-    left_ = carve.take<T>(std::max(query_tile, key_tile), std::max(query_tile, key_tile));
-    dk_ = carve.floats(key_tile * width_);
-    dv_ = carve.floats(key_tile * width_);
-    dq_ = carve.floats(group_ * t * width_);
-    delta_ = carve.floats(group_ * t);
-    bytes_ = carve.used_bytes();
+  Backward(const AttentionBackward& k, const AttentionShape& shape, int threads, std::byte* workspace)
+      : k_(k), shape_(shape), threads_(threads), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
+    Carved heads(nullptr), tile(nullptr);
+    QueryHeads<T>(shape, k.order, heads), KeyTile<T>(shape, k.order, tile);
+    heads_bytes_ = heads.used_bytes(), tile_bytes_ = tile.used_bytes();
+    const Elems busy = threads_with_work(shape, threads);
+    tiles_offset_ = (shared_ ? 1 : busy) * heads_bytes_;
+    bytes_ = tiles_offset_ + busy * tile_bytes_;
   }
   Bytes bytes() const { return bytes_; }
 
-  void run(Elems sequence, Elems kv_head) {
-    const Elems t = shape_.tokens, first = sequence * t;
-    for (Elems g = 0; g < group_; ++g) prepare(first, kv_head * group_ + g, g);
-    const ConstView k = cut(k_.k, first, kv_head), v = cut(k_.v, first, kv_head);
-    const View dk = cut(k_.dk, first, kv_head), dv = cut(k_.dv, first, kv_head);
-    for (Elems key = 0; key < t; key += key_tile) {
-      const Elems keys = std::min(key_tile, t - key);
-      tiles_.pack_transposed<T>(k.rows_from(key, keys), tile_cols, key_panels_);
-      tiles_.pack_transposed<T>(v.rows_from(key, keys), tile_cols, value_panels_);
-      tiles_.pack_rows<T>(k.rows_from(key, keys), tile_cols, key_rows_);
-      std::fill_n(dk_, key_tile * width_, 0.0f);
-      std::fill_n(dv_, key_tile * width_, 0.0f);
-      for (Elems g = 0; g < group_; ++g) {
-        const float* log_sums = k_.log_sum_exp.as<float>() + (sequence * k_.heads + kv_head * group_ + g) * t;
-        // The first query tile that sees this key tile.
-        for (Elems query = key / query_tile * query_tile; query < t; query += query_tile)
-          run_tile({query, std::min(query_tile, t - query)}, {key, keys}, g, log_sums);
-      }
-      for (Elems r = 0; r < keys; ++r) {
-        store_row(dk_ + r * width_, k_.scale, dk.row(key + r));
-        store_row(dv_ + r * width_, 1.0f, dv.row(key + r));
-      }
+  void run() const {
+    const Elems key_heads = static_cast<Elems>(shape_.batch) * shape_.kv_heads;
+    if (!shared_) {
+      for_each_block(key_heads, 1, [&](Elems index, Elems, int thread) {
+        const QueryHeads<T> heads = query_heads(thread);
+        for (Elems item = 0; item < items(heads); ++item) prepare(heads, index, item);
+        run_key_tiles(heads, index, thread);
+        for (Elems item = 0; item < items(heads); ++item) finish(heads, index, item);
+      });
+      return;
     }
-    for (Elems g = 0; g < group_; ++g) {
-      const View dq = cut(k_.dq, first, kv_head * group_ + g);
-      for (Elems r = 0; r < t; ++r) store_row(dq_ + (g * padded_tokens() + r) * width_, k_.scale, dq.row(r));
+    const QueryHeads<T> heads = query_heads(0);
+    for (Elems index = 0; index < key_heads; ++index) {
+      for_each_block(items(heads), 1, [&](Elems item, Elems, int) { prepare(heads, index, item); });
+      for_each_block(threads_, 1, [&](Elems, Elems, int thread) { share_key_tiles(heads, index, thread); });
+      for_each_block(items(heads), 1, [&](Elems item, Elems, int) { finish(heads, index, item); });
     }
   }
 
  private:
-  struct Span {
-    Elems first, count;
-  };
-
-  Elems padded_tokens() const { return align_up(shape_.tokens, query_tile); }
+  QueryHeads<T> query_heads(int slot) const {
+    Carved carve(workspace_ + slot * heads_bytes_);
+    return QueryHeads<T>(shape_, k_.order, carve);
+  }
+  KeyTile<T> key_tile_of(int thread) const {
+    Carved carve(workspace_ + tiles_offset_ + thread * tile_bytes_);
+    return KeyTile<T>(shape_, k_.order, carve);
+  }
+  // An item is query_step queries of one head of the group.
+  Elems items(const QueryHeads<T>& heads) const { return heads.group * heads.tokens / query_step; }
   template <typename AnyView>
-  AnyView cut(const AnyView& x, Elems first, Elems head) const {
-    return x.rows_from(first, shape_.tokens).cols_from(head * shape_.head_dim, shape_.head_dim);
-  }
-  // Panels of 8 rows of the query tile that starts at `query`, of head g of the group.
-  Packed<T>* panels_of(Packed<T>* panels, Elems query, Elems g) const {
-    return panels + packed_elems<T>(g * padded_tokens() + query, shape_.head_dim);
-  }
-  // Rows of a query tile, for each 48 channels a panel over its queries.
-  Packed<T>* rows_of(Packed<T>* rows, Elems query, Elems g) const {
-    return rows + (g * padded_tokens() + query) / query_tile * packed_elems<T>(width_, query_tile);
+  AnyView cut(const AnyView& x, Elems sequence, Elems head) const {
+    return x.rows_from(sequence * shape_.tokens, shape_.tokens).cols_from(head * shape_.head_dim, shape_.head_dim);
   }
 
-  // Packs a query head once for all key tiles, and sums out * d_out per query.
-  void prepare(Elems first, Elems head, Elems g) {
-    const ConstView q = cut(k_.q, first, head), out = cut(k_.out, first, head), d_out = cut(k_.d_out, first, head);
-    for (Elems query = 0; query < shape_.tokens; query += query_tile) {
-      const Elems rows = std::min(query_tile, shape_.tokens - query);
-      tiles_.pack_transposed<T>(q.rows_from(query, rows), tile_rows, panels_of(query_panels_, query, g));
-      tiles_.pack_transposed<T>(d_out.rows_from(query, rows), tile_rows, panels_of(d_out_panels_, query, g));
-      tiles_.pack_rows<T>(q.rows_from(query, rows), tile_cols, rows_of(query_rows_, query, g));
-      tiles_.pack_rows<T>(d_out.rows_from(query, rows), tile_cols, rows_of(d_out_rows_, query, g));
-    }
-    for (Elems r = 0; r < shape_.tokens; ++r) delta_[g * padded_tokens() + r] = dot_row(out.row(r), d_out.row(r));
-    std::fill_n(dq_ + g * padded_tokens() * width_, padded_tokens() * width_, 0.0f);
+  void prepare(const QueryHeads<T>& heads, Elems index, Elems item) const {
+    const Elems steps = heads.tokens / query_step, g = item / steps, query = item % steps * query_step;
+    const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads * heads.group + g;
+    heads.prepare(cut(k_.q, sequence, head), cut(k_.out, sequence, head), cut(k_.d_out, sequence, head), g, query,
+                  std::min(query_step, shape_.tokens - query));
+    if (item == 0) *heads.next_key_tile = 0;
   }
 
-  void run_tile(Span queries, Span keys, Elems g, const float* log_sums) {
-    const Elems d = shape_.head_dim, rows = queries.count;
-    tiles_.multiply<T>({rows, keys.count, d, d}, panels_of(query_panels_, queries.first, g), key_panels_, scores_, key_tile,
-                       false);
-    tiles_.multiply<T>({rows, keys.count, d, d}, panels_of(d_out_panels_, queries.first, g), value_panels_, d_scores_,
-                       key_tile, false);
-    for (Elems r = 0; r < rows; ++r) {
-      const Elems query = queries.first + r;
-      score_gradient({.scores = scores_ + r * key_tile, .d_probabilities = d_scores_ + r * key_tile,
-                      .valid = std::clamp<Elems>(query - keys.first + 1, 0, keys.count), .padded = keys.count,
-                      .scale = k_.scale * log2_e, .log_sum_exp = log_sums[query],
-                      .delta = delta_[g * padded_tokens() + query],
-                      .p = View(p_ + r * key_tile, dtype_of<T>::value, keys.count),
-                      .ds = View(ds_ + r * key_tile, dtype_of<T>::value, keys.count)});
-    }
-    const ConstView p(p_, dtype_of<T>::value, rows, keys.count, key_tile), ds(ds_, dtype_of<T>::value, rows, keys.count, key_tile);
-    tiles_.pack_rows<T>(p, tile_rows, left_);
-    tiles_.multiply<T>({keys.count, d, rows, rows}, left_, rows_of(d_out_rows_, queries.first, g), dv_, width_, true);
-    tiles_.pack_rows<T>(ds, tile_rows, left_);
-    tiles_.multiply<T>({keys.count, d, rows, rows}, left_, rows_of(query_rows_, queries.first, g), dk_, width_, true);
-    tiles_.pack_transposed<T>(ds, tile_rows, left_);
-    tiles_.multiply<T>({rows, d, keys.count, keys.count}, left_, key_rows_,
-                       dq_ + (g * padded_tokens() + queries.first) * width_, width_, true);
+  // Threads that share the head take key tiles in ascending order until there are no more. A tile waits only for those
+  // before it, which somebody took earlier: no deadlock on any number of threads.
+  void share_key_tiles(const QueryHeads<T>& heads, Elems index, int thread) const {
+    KeyTile<T> tile = key_tile_of(thread);
+    const std::atomic_ref<int> next(*heads.next_key_tile);
+    for (Elems key = next++ * key_tile; key < shape_.tokens; key = next++ * key_tile) run_key_tile(tile, heads, index, key);
+  }
+  void run_key_tiles(const QueryHeads<T>& heads, Elems index, int thread) const {
+    KeyTile<T> tile = key_tile_of(thread);
+    for (Elems key = 0; key < shape_.tokens; key += key_tile) run_key_tile(tile, heads, index, key);
+  }
+  void run_key_tile(KeyTile<T>& tile, const QueryHeads<T>& heads, Elems index, Elems key) const {
+    const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads, t = shape_.tokens;
+    const Elems keys = std::min(key_tile, t - key);
+    tile.run(heads, {.k = cut(k_.k, sequence, head).rows_from(key, keys), .v = cut(k_.v, sequence, head).rows_from(key, keys),
+                     .dk = cut(k_.dk, sequence, head).rows_from(key, keys),
+                     .dv = cut(k_.dv, sequence, head).rows_from(key, keys), .first = key,
+                     .log_sums = elements<float>(k_.log_sum_exp) + (sequence * shape_.heads + head * heads.group) * t,
+                     .scale = k_.scale, .take_turns = shared_});
+  }
+
+  void finish(const QueryHeads<T>& heads, Elems index, Elems item) const {
+    const Elems steps = heads.tokens / query_step, g = item / steps, query = item % steps * query_step;
+    const View dq = cut(k_.dq, index / shape_.kv_heads, index % shape_.kv_heads * heads.group + g);
+    store_rows(attention_rows<T>(), heads.dq + (g * heads.tokens + query) * heads.width, heads.width, k_.scale,
+               dq.rows_from(query, std::min(query_step, shape_.tokens - query)));
   }
 
   const AttentionBackward& k_;
   const AttentionShape& shape_;
-  AttentionTiles tiles_;
-  Elems group_, width_;
-  Packed<T>*key_panels_, *value_panels_, *key_rows_, *query_panels_, *d_out_panels_, *query_rows_, *d_out_rows_, *left_;
-  float *scores_, *d_scores_, *dk_, *dv_, *dq_, *delta_;
-  T *p_, *ds_;
-  Bytes bytes_;
+  int threads_;
+  bool shared_;
+  std::byte* workspace_;
+  Bytes heads_bytes_, tile_bytes_, tiles_offset_, bytes_;
 };
-
-AttentionShape shape_of(const AttentionBackward& k) {
-  return {.batch = k.batch, .heads = k.heads, .kv_heads = k.kv_heads, .tokens = k.q.rows / k.batch,
-          .head_dim = k.q.cols / k.heads, .type = k.q.type};
-}
-
-template <typename T>
-Bytes bytes_of_one(const AttentionShape& shape) {
-  return BackwardHead<T>({}, shape, Carved(nullptr)).bytes();
-}
 
 }  // namespace
 
@@ -156,18 +112,17 @@ void attention_backward(const AttentionBackward& k) {
   const AttentionShape shape = shape_of(k);
   const Bytes needed = attention_backward_workspace_bytes(shape, kernel_threads());
   ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
+  for (const ConstView& x : std::initializer_list<ConstView>{k.q, k.k, k.v, k.out, k.d_out, k.dq, k.dk, k.dv})
+    ensure(x.type == k.q.type, "attention reads and writes one type, not {} and {}", name(k.q.type), name(x.type));
+  ensure(k.log_sum_exp.type == DType::f32, "log_sum_exp is f32, not {}", name(k.log_sum_exp.type));
   with_type(k.q.type, [&](auto type) {
-    using T = decltype(type);
-    const Bytes one = bytes_of_one<T>(shape);
-    for_each_block(k.batch * k.kv_heads, 1, [&](Elems task, Elems, int thread) {
-      BackwardHead<T> head(k, shape, Carved(static_cast<std::byte*>(k.workspace.data) + thread * one));
-      head.run(task / k.kv_heads, task % k.kv_heads);
-    });
+    Backward<decltype(type)>(k, shape, kernel_threads(), static_cast<std::byte*>(k.workspace.data)).run();
   });
 }
 
 Bytes attention_backward_workspace_bytes(const AttentionShape& shape, int threads) {
-  return threads * (shape.type == DType::bf16 ? bytes_of_one<bf16>(shape) : bytes_of_one<float>(shape));
+  return shape.type == DType::bf16 ? Backward<bf16>({}, shape, threads, nullptr).bytes()
+                                   : Backward<float>({}, shape, threads, nullptr).bytes();
 }
 
 }  // namespace trireme

@@ -8,7 +8,9 @@
 #include <algorithm>
 
 #include "runtime/base/natural_log.h"
+#include "runtime/kernels/cpu/attention_products.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,71 +24,93 @@ HWY_INLINE F16 first_lanes(F16 x, Elems n) {
   for (Elems i = std::max<Elems>(n, 0); i < lanes; ++i) all[i] = 0;
   return load(all);
 }
+// Lanes before n become zero.
+HWY_INLINE F16 from_lane(F16 x, Elems n) {
+  if (n <= 0) return x;
+  float all[lanes];
+  store(all, x);
+  for (Elems i = 0; i < std::min(n, lanes); ++i) all[i] = 0;
+  return load(all);
+}
 
 template <typename T>
-float soften_row(const float* scores, Elems valid, Elems padded, float scale, SoftmaxState& state, T* p) {
+HWY_INLINE void soften_row(const SoftenRows<T>& k, Elems r) {
+  const float* scores = k.scores + r * k.stride;
+  T* p = k.p + r * k.stride;
+  SoftmaxState& state = k.state[r];
+  const Elems valid = std::min(k.first_valid + r, k.cols);
+  const Elems padded = align_up(std::min(k.first_valid + (r | (k.group - 1)), k.cols), 2);
   F16 top = set(-3e38f);
   for (Elems i = 0; i < valid; i += lanes) top = max(top, load_at(scores, i, valid, -3e38f));
-  const float maximum = std::max(state.maximum, largest(top) * scale);
-  float factor = 0;
-  store_tail(&factor, exp2(set(state.maximum - maximum)), 1);
-  if (state.sum == 0) factor = 0;  // nothing came before
+  const float maximum = std::max(state.maximum, largest(top) * k.scale);
+  float all[lanes];
+  store(all, exp2(set(state.maximum - maximum)));
+  const float factor = k.is_first ? 0 : all[0];
   F16 total = set(0);
   Elems i = 0;
   for (; i < valid; i += lanes) {
-    const F16 e = first_lanes(exp2(fma(load_at(scores, i, valid), set(scale), set(-maximum))), valid - i);
+    const F16 e = first_lanes(exp2(fma(load_at(scores, i, valid), set(k.scale), set(-maximum))), valid - i);
     total = total + e;
     store_at(p, e, i, padded);
   }
   for (; i < padded; i += lanes) store_at(p, set(0), i, padded);
   state = {maximum, state.sum * factor + sum(total)};
-  return factor;
+  float* mixed = k.mixed + r * k.width;
+  if (!k.is_first)
+    for (Elems c = 0; c < k.width; c += lanes) store(mixed + c, load(mixed + c) * set(factor));
 }
 
-float soften_any(const float* scores, Elems valid, Elems padded, float scale, SoftmaxState& state, const View& p) {
-  if (p.type == DType::f32) return soften_row(scores, valid, padded, scale, state, p.as<float>());
-  return soften_row(scores, valid, padded, scale, state, p.as<bf16>());
+void soften_bf16(const SoftenRows<bf16>& k) {
+  for (Elems r = 0; r < k.rows; ++r) soften_row(k, r);
 }
-
-void scale_any(float* row, Elems n, float factor) {
-  for (Elems i = 0; i < n; i += lanes) store_at(row, load_at(row, i, n) * set(factor), i, n);
-}
-
-void store_any(const float* row, float factor, const View& out) {
-  with_type(out.type, [&](auto type) HWY_ATTR {
-    for (Elems i = 0; i < out.cols; i += lanes)
-      store_at(out.as<decltype(type)>(), load_at(row, i, out.cols) * set(factor), i, out.cols);
-  });
+void soften_f32(const SoftenRows<float>& k) {
+  for (Elems r = 0; r < k.rows; ++r) soften_row(k, r);
 }
 
 template <typename T>
-void gradient_row(const ScoreGradient& k) {
-  T *p = k.p.as<T>(), *ds = k.ds.as<T>();
-  Elems i = 0;
-  for (; i < k.valid; i += lanes) {
-    const F16 exponent = fma(load_at(k.scores, i, k.valid), set(k.scale), set(-k.log_sum_exp));
-    const F16 probability = first_lanes(exp2(exponent), k.valid - i);
-    store_at(p, probability, i, k.padded);
-    store_at(ds, probability * (load_at(k.d_probabilities, i, k.valid) - set(k.delta)), i, k.padded);
-  }
-  for (; i < k.padded; i += lanes) {
-    store_at(p, set(0), i, k.padded);
-    store_at(ds, set(0), i, k.padded);
+HWY_INLINE void store_all(const StoreRows<T>& k) {
+  for (Elems r = 0; r < k.count; ++r)
+    for (Elems i = 0; i < k.cols; i += lanes)
+      store_at(k.out + r * k.stride, load(k.rows + r * k.width + i) * set(k.factors[r]), i, k.cols);
+}
+void store_bf16(const StoreRows<bf16>& k) { store_all(k); }
+void store_f32(const StoreRows<float>& k) { store_all(k); }
+
+template <typename T>
+HWY_INLINE void gradient_row(const GradientRows<T>& k, Elems r) {
+  const float *scores = k.scores + r * k.scores_stride, *d_probabilities = k.d_probabilities + r * k.scores_stride;
+  T *p = k.p + r * k.stride, *ds = k.ds + r * k.stride;
+  const Elems first = r < k.valid_rows ? std::clamp<Elems>(r - k.diagonal, 0, k.cols) : k.cols;
+  for (Elems i = 0; i < align_up(k.cols, 32); i += lanes) {
+    F16 probability = set(0), gradient = set(0);
+    if (i + lanes > first && i < k.cols) {
+      const F16 exponent = fma(load(scores + i), set(k.scale), set(0) - load_at(k.log_sum_exp, i, k.cols));
+      probability = from_lane(first_lanes(exp2(exponent), k.cols - i), first - i);
+      gradient = probability * (load(d_probabilities + i) - load_at(k.delta, i, k.cols));
+      gradient = from_lane(first_lanes(gradient, k.cols - i), first - i);
+    }
+    store(p + i, probability);
+    store(ds + i, gradient);
   }
 }
 
-void gradient_any(const ScoreGradient& k) {
-  with_type(k.p.type, [&](auto type) { gradient_row<decltype(type)>(k); });
+void gradients_bf16(const GradientRows<bf16>& k) {
+  for (Elems r = 0; r < k.rows; ++r) gradient_row(k, r);
+}
+void gradients_f32(const GradientRows<float>& k) {
+  for (Elems r = 0; r < k.rows; ++r) gradient_row(k, r);
 }
 
-float dot_any(const ConstView& a, const ConstView& b) {
-  F16 total = set(0);
+void dot_any(const ConstView& a, const ConstView& b, float* sums) {
   with_type(a.type, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    for (Elems i = 0; i < a.cols; i += lanes)
-      total = fma(load_at(a.as<T>(), i, a.cols), load_at(b.as<T>(), i, a.cols), total);
+    for (Elems r = 0; r < a.rows; ++r) {
+      const T *x = a.as<T>() + r * a.row_stride, *y = b.as<T>() + r * b.row_stride;
+      F16 total = set(0);
+      for (Elems i = 0; i < a.cols; i += lanes) total = fma(load_at(x, i, a.cols), load_at(y, i, a.cols), total);
+      sums[r] = sum(total);
+    }
   });
-  return sum(total);
 }
 
 }  // namespace trireme::cpu::HWY_NAMESPACE
@@ -94,19 +118,27 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace trireme::cpu {
-HWY_EXPORT(soften_any);
-HWY_EXPORT(scale_any);
-HWY_EXPORT(store_any);
-HWY_EXPORT(gradient_any);
+HWY_EXPORT(soften_bf16);
+HWY_EXPORT(soften_f32);
+HWY_EXPORT(gradients_bf16);
+HWY_EXPORT(gradients_f32);
+HWY_EXPORT(store_bf16);
+HWY_EXPORT(store_f32);
 HWY_EXPORT(dot_any);
 
-float soften(const float* scores, Elems valid, Elems padded, float scale, SoftmaxState& state, View p) {
-  return HWY_DYNAMIC_DISPATCH(soften_any)(scores, valid, padded, scale, state, p);
+template <>
+AttentionRows<bf16> attention_rows<bf16>() {
+  if (has_avx512_bf16()) return attention_rows_avx512_bf16();
+  return {.soften = HWY_DYNAMIC_DISPATCH(soften_bf16), .gradients = HWY_DYNAMIC_DISPATCH(gradients_bf16),
+          .store = HWY_DYNAMIC_DISPATCH(store_bf16)};
 }
-void scale_row(float* row, Elems n, float factor) { HWY_DYNAMIC_DISPATCH(scale_any)(row, n, factor); }
-void store_row(const float* row, float factor, View out) { HWY_DYNAMIC_DISPATCH(store_any)(row, factor, out); }
-void score_gradient(const ScoreGradient& k) { HWY_DYNAMIC_DISPATCH(gradient_any)(k); }
-float dot_row(ConstView a, ConstView b) { return HWY_DYNAMIC_DISPATCH(dot_any)(a, b); }
+template <>
+AttentionRows<float> attention_rows<float>() {
+  return {.soften = HWY_DYNAMIC_DISPATCH(soften_f32), .gradients = HWY_DYNAMIC_DISPATCH(gradients_f32),
+          .store = HWY_DYNAMIC_DISPATCH(store_f32)};
+}
+
+void dot_rows(const ConstView& a, const ConstView& b, float* sums) { HWY_DYNAMIC_DISPATCH(dot_any)(a, b, sums); }
 
 float log_sum(const SoftmaxState& state) {
   return static_cast<float>(state.maximum + natural_log(state.sum) * 1.44269504088896341);

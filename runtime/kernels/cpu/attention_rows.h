@@ -1,37 +1,77 @@
 #pragma once
-// What attention does to single rows of scores: softmax, probabilities, gradients of scores. Vector code.
+// What attention does to rows of scores between its products: softmax, probabilities, gradients of scores. One set per
+// instruction set, all with the same bits.
 
 #include "runtime/base/tensor_view.h"
 
 namespace trireme::cpu {
+
+inline constexpr float log2_e = 1.44269504f;
 
 /// Running softmax of one query, in log2 units.
 struct SoftmaxState {
   float maximum = -3e38f, sum = 0;
 };
 
-/// Takes `valid` scores (scaled by `scale` first) into the state and writes their probabilities relative to the new
-/// maximum as T to p[0, padded), zero beyond valid. Returns what earlier sums must be multiplied by.
-float soften(const float* scores, Elems valid, Elems padded, float scale, SoftmaxState& state, View p);
+/// The softmax of a block of scores, one row per query. Row r has min(first_valid + r, cols) scores; they are scaled and
+/// taken into its state. Their exponentials relative to the new maximum go to p, zero beyond as far as the row's group
+/// sees keys. Its sums of values so far, `mixed` [width], are rescaled to that maximum unless there
+/// are none yet (is_first). Row sums: 16 lanes in order of keys, then halves onto halves.
+template <typename T>
+struct SoftenRows {
+  Elems rows = 0, first_valid = 0, cols = 0;
+  float scale = 1;
+  const float* scores = nullptr;
+  T* p = nullptr;
+  Elems stride = 0;  // of scores and p
+  SoftmaxState* state = nullptr;
+  float* mixed = nullptr;
+  Elems width = 0;
+  bool is_first = false;
+  Elems group = 0;  // rows that are multiplied with one depth; a power of two
+};
 
-/// row[0, n) *= factor.
-void scale_row(float* row, Elems n, float factor);
-/// out = row * factor, rounded to out's type.
-void store_row(const float* row, float factor, View out);
+/// Probabilities and gradients of a block of scores, one row per key, from column `row - diagonal` on (queries that see
+/// the key): p = 2^(scale s - log_sum_exp), ds = p (dp - delta), both rounded to T. All other elements of rows x
+/// align_up(cols, 32) become zero; rows from valid_rows on have none.
+template <typename T>
+struct GradientRows {
+  Elems rows = 0, valid_rows = 0, cols = 0;
+  Elems diagonal = 0;  // the first query less the first key
+  float scale = 1;
+  const float *scores = nullptr, *d_probabilities = nullptr;
+  Elems scores_stride = 0;
+  T *p = nullptr, *ds = nullptr;
+  Elems stride = 0;                                      // of p and ds
+  const float *log_sum_exp = nullptr, *delta = nullptr;  // [cols]
+};
+
+/// out = rows * factors, rounded to T: row r times factors[r].
+template <typename T>
+struct StoreRows {
+  const float* rows = nullptr;  // [count][width], width a multiple of 16 and at least cols
+  Elems width = 0;
+  const float* factors = nullptr;
+  T* out = nullptr;
+  Elems count = 0, cols = 0, stride = 0;  // of out
+};
+
+/// Whole blocks at a time: a call per row would wait for the stores of the row before.
+template <typename T>
+struct AttentionRows {
+  void (*soften)(const SoftenRows<T>& k);
+  void (*gradients)(const GradientRows<T>& k);
+  void (*store)(const StoreRows<T>& k);
+};
+/// Those of active_isa().
+template <typename T>
+AttentionRows<T> attention_rows();
+/// The AVX-512 BF16 ones; call only where the CPU has it.
+AttentionRows<bf16> attention_rows_avx512_bf16();
 
 /// log2 of the sum of exponentials that the state holds.
 float log_sum(const SoftmaxState& state);
-
-/// p = 2^(scale s - log_sum_exp), ds = p (dp - delta), both rounded to their type; zero from valid to padded.
-struct ScoreGradient {
-  const float *scores, *d_probabilities;
-  Elems valid = 0, padded = 0;
-  float scale = 1, log_sum_exp = 0, delta = 0;
-  View p, ds;
-};
-void score_gradient(const ScoreGradient& k);
-
-/// Sum of a[i] b[i] in 16 lanes.
-float dot_row(ConstView a, ConstView b);
+/// sums[r] = sum of a[r][i] b[r][i] in 16 lanes; a and b have one shape.
+void dot_rows(const ConstView& a, const ConstView& b, float* sums);
 
 }  // namespace trireme::cpu

@@ -6,31 +6,41 @@
 #include <hwy/foreach_target.h>
 
 #include "runtime/kernels/cpu/check_view.h"
+#include "runtime/kernels/cpu/column_runs.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
-// A run of channels wide enough to read whole cache lines; one chain over the tokens per channel.
-constexpr Elems channels_at_once = 8 * lanes;
+// Rows that are added while the chains of a run are in registers.
+constexpr int rows_at_once = 4;
+
+template <typename T, int rows>
+void add_rows(const BiasGradient& k, Elems n, Elems first, Elems width, float* sums) {
+  const T* x[rows];
+  for (int r = 0; r < rows; ++r) x[r] = row_of<T>(k.d_out, n + r) + first;
+  for (Elems c = 0; c < width; c += lanes) {
+    F16 total = load(sums + c);
+    for (int r = 0; r < rows; ++r) total = total + load_at(x[r], c, width);
+    store(sums + c, total);
+  }
+}
 
 template <typename T, typename G>
 void sum_columns(const BiasGradient& k, Elems first, Elems last) {
-  F16 sums[channels_at_once / lanes];
-  for (F16& s : sums) s = set(0);
-  for (Elems n = 0; n < k.d_out.rows; ++n) {
-    const T* row = k.d_out.as<T>() + n * k.d_out.row_stride;
-    for (Elems c = first, i = 0; c < last; c += lanes, ++i) sums[i] = sums[i] + load_at(row, c, last);
-  }
-  for (Elems c = first, i = 0; c < last; c += lanes, ++i) store_at(k.d_bias.as<G>(), sums[i], c, last);
+  alignas(64) float sums[widest_run] = {};
+  const Elems width = last - first;
+  Elems n = 0;
+  for (; n + rows_at_once <= k.d_out.rows; n += rows_at_once) add_rows<T, rows_at_once>(k, n, first, width, sums);
+  for (; n < k.d_out.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
+  for (Elems c = 0; c < width; c += lanes) store_at(k.d_bias.as<G>() + first, load(sums + c), c, width);
 }
 
 void column_sums(const BiasGradient& k) {
   with_type(k.d_out.type, [&](auto type) {
     with_type(k.d_bias.type, [&](auto gradient) {
-      for_each_block(k.d_out.cols, channels_at_once, [&](Elems first, Elems last, int) {
+      for_each_column_run(k.d_out.cols, [&](Elems first, Elems last, int) {
         sum_columns<decltype(type), decltype(gradient)>(k, first, last);
       });
     });

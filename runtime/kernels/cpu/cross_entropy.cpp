@@ -19,51 +19,69 @@ namespace trireme::cpu::HWY_NAMESPACE {
 
 constexpr float log2_e = 1.44269504f;
 
+// A maximum has no order: several are taken side by side. Logits that are NaN do not count here; they show in the sum.
+template <typename T>
+float largest_of(const T* x, Elems n) {
+  F16 top[4];
+  for (F16& t : top) t = set(-3e38f);
+  Elems v = 0;
+  for (; v + 4 * lanes <= n; v += 4 * lanes)
+    for (int i = 0; i < 4; ++i) top[i] = max(top[i], load(x + v + i * lanes));
+  for (; v < n; v += lanes) top[0] = max(top[0], load_at(x, v, n, -3e38f));
+  return largest(max(max(top[0], top[1]), max(top[2], top[3])));
+}
+
+/// e^(x - maximum).
+HWY_INLINE F16 exponential(F16 x, F16 maximum) { return exp2_of_negative((x - maximum) * set(log2_e)); }
+
+template <typename T>
+float sum_of_exponentials(const T* x, Elems n, F16 maximum) {
+  F16 terms = set(0);
+  Elems v = 0;
+  for (; v + lanes <= n; v += lanes) terms = terms + exponential(load(x + v), maximum);
+  if (v < n) terms = terms + keep_first(exponential(load_tail(x + v, n - v), maximum), n - v);
+  return sum(terms);
+}
+
+/// What is known of a row after its sum.
+struct RowSum {
+  std::int32_t target;
+  float weight, maximum, total;
+};
+
+template <typename T>
+float loss_of(const T* x, const RowSum& r) {
+  float at_target = 0;
+  store_tail(&at_target, load_tail(x + r.target, 1), 1);
+  // A not-finite logit must show in the loss: it reaches it through the maximum, the sum or the target.
+  if (!std::isfinite(r.total) || !std::isfinite(r.maximum)) return std::numeric_limits<float>::quiet_NaN();
+  return static_cast<float>(r.weight * (natural_log(r.total) + (static_cast<double>(r.maximum) - at_target)));
+}
+
+template <typename T>
+void store_gradient(const CrossEntropy& k, T* x, const RowSum& r) {
+  const F16 maximum = set(r.maximum), scale = set(r.weight * k.scale / r.total);
+  // The target's element: softmax - 1, before any rounding.
+  const F16 own = exponential(load_tail(x + r.target, 1), maximum) * scale - set(r.weight * k.scale);
+  Elems v = 0;
+  for (; v + lanes <= k.vocabulary; v += lanes) store(x + v, exponential(load(x + v), maximum) * scale);
+  if (v < k.vocabulary) store_tail(x + v, exponential(load_tail(x + v, k.vocabulary - v), maximum) * scale, k.vocabulary - v);
+  store_tail(x + r.target, own, 1);
+}
+
 template <typename T>
 void row(const CrossEntropy& k, Elems n) {
-  T* x = k.logits.as<T>() + n * k.logits.row_stride;
-  const std::int32_t target = k.targets.as<std::int32_t>()[n];
-  const float weight = k.weights.as<float>()[n];
-  const bool counts = target >= 0 && weight != 0;
-  const Elems vocabulary = k.vocabulary;
-  float maximum = -3e38f, total = 0;
+  T* x = row_of<T>(k.logits, n);
+  RowSum r{.target = k.targets.as<std::int32_t>()[n], .weight = k.weights.as<float>()[n], .maximum = 0, .total = 0};
+  const bool counts = r.target >= 0 && r.weight != 0;
   if (counts) {
-    F16 top = set(maximum);
-    for (Elems v = 0; v < vocabulary; v += lanes) top = max(top, load_at(x, v, vocabulary, -3e38f));
-    maximum = largest(top);
-    F16 terms = set(0);
-    for (Elems v = 0; v < vocabulary; v += lanes) {
-      const F16 e = exp2((load_at(x, v, vocabulary) - set(maximum)) * set(log2_e));
-      float kept[lanes] = {};
-      if (vocabulary - v >= lanes) {
-        terms = terms + e;
-        continue;
-      }
-      store_tail(kept, e, vocabulary - v);
-      terms = terms + load(kept);
-    }
-    total = sum(terms);
-    float at_target = 0;
-    store_tail(&at_target, load_tail(x + target, 1), 1);
-    // A not-finite logit must show in the loss: it reaches it through the maximum, the sum or the target.
-    k.losses.as<float>()[n] = std::isfinite(total) && std::isfinite(maximum)
-                                  ? static_cast<float>(weight * (natural_log(total) + (static_cast<double>(maximum) - at_target)))
-                                  : std::numeric_limits<float>::quiet_NaN();
-  } else {
-    k.losses.as<float>()[n] = 0;
+    r.maximum = largest_of(x, k.vocabulary);
+    r.total = sum_of_exponentials(x, k.vocabulary, set(r.maximum));
   }
+  k.losses.as<float>()[n] = counts ? loss_of(x, r) : 0;
   if (!k.backward) return;
-  const F16 scale = set(counts ? weight * k.scale / total : 0.0f);
-  float own = 0;  // the target's element: softmax - 1, before any rounding
-  if (counts) {
-    const F16 e = exp2((load_tail(x + target, 1) - set(maximum)) * set(log2_e)) * scale - set(weight * k.scale);
-    store_tail(&own, e, 1);
-  }
-  for (Elems v = 0; v < vocabulary && counts; v += lanes)
-    store_at(x, exp2((load_at(x, v, vocabulary) - set(maximum)) * set(log2_e)) * scale, v, vocabulary);
-  const F16 zero = set(0);
-  for (Elems v = counts ? vocabulary : 0; v < k.logits.cols; v += lanes) store_at(x, zero, v, k.logits.cols);
-  if (counts) store_tail(x + target, set(own), 1);
+  if (counts) store_gradient(k, x, r);
+  for (Elems v = counts ? k.vocabulary : 0; v < k.logits.cols; v += lanes) store_at(x, set(0), v, k.logits.cols);
 }
 
 /// Here, because a throw among the threads would end the process without saying where.
@@ -83,7 +101,7 @@ void check(const CrossEntropy& k) {
 void loss(const CrossEntropy& k) {
   if (k.logits.rows == 0) return;
   check(k);
-  with_type(k.logits.type, [&](auto type) {
+  with_storage(k.logits.type, [&](auto type) {
     for_each_block(k.logits.rows, 4, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) row<decltype(type)>(k, n);
     });

@@ -6,6 +6,7 @@
 #include <hwy/foreach_target.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "runtime/kernels/cpu/check_view.h"
@@ -45,7 +46,7 @@ void forward(const EmbeddingLookup& k) {
     check_ids(k.positions, k.position_table.rows, k.out.rows);
     check_matrix("embedding_forward: position_table", k.position_table, k.out.type, k.position_table.rows, k.out.cols);
   }
-  with_type(k.out.type, [&](auto type) {
+  with_storage(k.out.type, [&](auto type) {
     for_each_block(k.out.rows, 8, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) look_up<decltype(type)>(k, n);
     });
@@ -74,12 +75,34 @@ Places sort_places(const ConstView& ids, Elems rows, const View& workspace) {
 
 template <typename T, typename G>
 void sum_row(const ConstView& d_out, const View& table, const Places& places, Elems row) {
-  G* out = table.as<G>() + row * table.row_stride;
+  G* out = row_of<G>(table, row);
   for (Elems c = 0; c < table.cols; c += lanes) {
     F16 total = set(0);
     for (std::int32_t i = places.start[row]; i < places.start[row + 1]; ++i)
-      total = total + load_at(d_out.as<T>() + places.place[i] * d_out.row_stride, c, table.cols);
+      total = total + load_at(row_of<T>(d_out, places.place[i]), c, table.cols);
     store_at(out, total, c, table.cols);
+  }
+}
+
+// Most rows of a large vocabulary have no token: runs of them are cleared at once, as fast as memory goes.
+template <typename G>
+void clear_rows(const View& table, Elems first, Elems last) {
+  const auto row_bytes = sizeof(G) * static_cast<std::size_t>(table.cols);
+  if (table.contiguous()) {
+    std::memset(static_cast<void*>(row_of<G>(table, first)), 0, static_cast<std::size_t>(last - first) * row_bytes);
+    return;
+  }
+  for (Elems row = first; row < last; ++row) std::memset(static_cast<void*>(row_of<G>(table, row)), 0, row_bytes);
+}
+
+template <typename T, typename G>
+void sum_run(const ConstView& d_out, const View& table, const Places& places, Elems first, Elems last) {
+  for (Elems row = first; row < last; ++row) {
+    Elems used = row;
+    while (used < last && places.start[used] == places.start[used + 1]) ++used;
+    if (used > row) clear_rows<G>(table, row, used);
+    if (used < last) sum_row<T, G>(d_out, table, places, used);
+    row = used;
   }
 }
 
@@ -91,9 +114,9 @@ void sum_rows(const ConstView& ids, const ConstView& d_out, const View& table, c
          workspace.bytes(), needed_bytes);
   const Places places = sort_places(ids, table.rows, workspace);
   with_type(d_out.type, [&](auto type) {
-    with_type(table.type, [&](auto gradient) {
-      for_each_block(table.rows, 16, [&](Elems first, Elems last, int) {
-        for (Elems row = first; row < last; ++row) sum_row<decltype(type), decltype(gradient)>(d_out, table, places, row);
+    with_storage(table.type, [&](auto gradient) {
+      for_each_block(table.rows, 64, [&](Elems first, Elems last, int) {
+        sum_run<decltype(type), decltype(gradient)>(d_out, table, places, first, last);
       });
     });
   });

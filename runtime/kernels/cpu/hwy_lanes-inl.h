@@ -24,8 +24,7 @@ inline constexpr Elems lanes = 16;
 using F32 = hn::CappedTag<float, 16>;
 using I32 = hn::RebindToSigned<F32>;
 using U32 = hn::RebindToUnsigned<F32>;
-using U16 = hn::Rebind<std::uint16_t, F32>;
-inline constexpr int parts = static_cast<int>(lanes / hn::MaxLanes(F32()));
+inline constexpr int part_lanes = static_cast<int>(hn::MaxLanes(F32())), parts = static_cast<int>(lanes) / part_lanes;
 
 /// Sixteen floats, in one to four vectors.
 struct F16 {
@@ -45,19 +44,32 @@ HWY_INLINE F16 operator-(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return
 HWY_INLINE F16 operator*(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Mul(a.part[p], b.part[p]); }); }
 HWY_INLINE F16 operator/(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Div(a.part[p], b.part[p]); }); }
 HWY_INLINE F16 sqrt(F16 a) { return map([&](int p) HWY_ATTR { return hn::Sqrt(a.part[p]); }); }
-/// a unless b is larger (smaller); so a NaN in a stays. Highway's own differ between targets for NaN and for signed zeros.
-HWY_INLINE F16 max(F16 a, F16 b) {
-  return map([&](int p) HWY_ATTR { return hn::IfThenElse(hn::Lt(a.part[p], b.part[p]), b.part[p], a.part[p]); });
+/// a unless b is larger (smaller); so a NaN in a stays. Highway's own differ between targets for NaN and for signed zeros;
+/// with the operands in this order x86 has one instruction for it.
+template <typename V>
+HWY_INLINE V larger(V a, V b) {
+#if HWY_TARGET <= HWY_AVX2
+  return hn::Max(b, a);
+#else
+  return hn::IfThenElse(hn::Lt(a, b), b, a);
+#endif
 }
-HWY_INLINE F16 min(F16 a, F16 b) {
-  return map([&](int p) HWY_ATTR { return hn::IfThenElse(hn::Lt(b.part[p], a.part[p]), b.part[p], a.part[p]); });
+template <typename V>
+HWY_INLINE V smaller(V a, V b) {
+#if HWY_TARGET <= HWY_AVX2
+  return hn::Min(b, a);
+#else
+  return hn::IfThenElse(hn::Lt(b, a), b, a);
+#endif
 }
+HWY_INLINE F16 max(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return larger(a.part[p], b.part[p]); }); }
+HWY_INLINE F16 min(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return smaller(a.part[p], b.part[p]); }); }
 
 HWY_INLINE F16 load(const float* x) {
-  return map([&](int p) HWY_ATTR { return hn::LoadU(F32(), x + p * static_cast<int>(hn::MaxLanes(F32()))); });
+  return map([&](int p) HWY_ATTR { return hn::LoadU(F32(), x + p * part_lanes); });
 }
 HWY_INLINE void store(float* x, F16 a) {
-  for (int p = 0; p < parts; ++p) hn::StoreU(a.part[p], F32(), x + p * static_cast<int>(hn::MaxLanes(F32())));
+  for (int p = 0; p < parts; ++p) hn::StoreU(a.part[p], F32(), x + p * part_lanes);
 }
 
 /// a * b + c, rounded once. Targets without the instruction go lane by lane.
@@ -72,90 +84,33 @@ HWY_INLINE F16 fma(F16 a, F16 b, F16 c) {
 #endif
 }
 
-HWY_INLINE F16 load(const bf16* x) {
-  return map([&](int p) HWY_ATTR {
-    const auto* at = reinterpret_cast<const std::uint16_t*>(x) + p * static_cast<int>(hn::MaxLanes(F32()));
-    return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::PromoteTo(U32(), hn::LoadU(U16(), at))));
-  });
-}
-/// Rounds as to_bf16() does.
-HWY_INLINE void store(bf16* x, F16 a) {
-  const U32 u32;
-  for (int p = 0; p < parts; ++p) {
-    const auto u = hn::BitCast(u32, a.part[p]);
-    const auto odd = hn::And(hn::ShiftRight<16>(u), hn::Set(u32, 1));
-    auto rounded = hn::ShiftRight<16>(hn::Add(u, hn::Add(odd, hn::Set(u32, 0x7fff))));
-    const auto exponent = hn::And(u, hn::Set(u32, 0x7f800000u));
-    const auto magnitude = hn::And(u, hn::Set(u32, 0x7fffffffu));
-    const auto is_nan = hn::Gt(magnitude, hn::Set(u32, 0x7f800000u));
-    const auto quiet = hn::Or(hn::ShiftRight<16>(u), hn::Set(u32, 0x40));
-    const auto zero = hn::And(hn::ShiftRight<16>(u), hn::Set(u32, 0x8000));
-    rounded = hn::IfThenElse(is_nan, quiet, rounded);
-    rounded = hn::IfThenElse(hn::Eq(exponent, hn::Zero(u32)), zero, rounded);
-    auto* at = reinterpret_cast<std::uint16_t*>(x) + p * static_cast<int>(hn::MaxLanes(F32()));
-    hn::StoreU(hn::DemoteTo(U16(), hn::BitCast(I32(), rounded)), U16(), at);
+/// One fixed tree over the lanes: halves onto halves.
+template <typename D, typename Combine>
+HWY_INLINE float fold_vector(D, hn::Vec<D> x, [[maybe_unused]] Combine combine) {
+#if HWY_TARGET != HWY_SCALAR
+  if constexpr (hn::MaxLanes(D()) > 1) {
+    const hn::Half<D> half;
+    return fold_vector(half, combine(hn::LowerHalf(half, x), hn::UpperHalf(half, x)), combine);
   }
+#endif
+  return hn::GetLane(x);
 }
-
-/// The first n < 16 elements; the other lanes hold `fill`. Out of line, to keep the loops that call it small.
-template <typename T>
-HWY_NOINLINE F16 load_tail(const T* x, Elems n, float fill = 0) {
-  float all[lanes];
-  for (Elems i = 0; i < lanes; ++i) {
-    if constexpr (sizeof(T) == 2) all[i] = i < n ? to_f32(x[i]) : fill;
-    else all[i] = i < n ? x[i] : fill;
-  }
-  return load(all);
+template <typename Combine>
+HWY_INLINE float fold(F16 a, Combine combine) {
+  for (int half = parts / 2; half > 0; half /= 2)
+    for (int p = 0; p < half; ++p) a.part[p] = combine(a.part[p], a.part[p + half]);
+  return fold_vector(F32(), a.part[0], combine);
 }
-template <typename T>
-HWY_NOINLINE void store_tail(T* x, F16 a, Elems n) {
-  float all[lanes];
-  store(all, a);
-  for (Elems i = 0; i < n; ++i) {
-    if constexpr (sizeof(T) == 2) x[i] = to_bf16(all[i]);
-    else x[i] = all[i];
-  }
-}
-/// Elements [i, i + 16) of a row of `n`, as many as there are.
-template <typename T>
-HWY_INLINE F16 load_at(const T* x, Elems i, Elems n, float fill = 0) {
-  return n - i >= lanes ? load(x + i) : load_tail(x + i, n - i, fill);
-}
-template <typename T>
-HWY_INLINE void store_at(T* x, F16 a, Elems i, Elems n) {
-  if (n - i >= lanes) store(x + i, a);
-  else store_tail(x + i, a, n - i);
-}
-
-/// A value as it will be read back from storage of type T.
-template <typename T>
-HWY_INLINE F16 rounded(F16 a) {
-  if constexpr (sizeof(T) == 4) return a;
-  bf16 stored[lanes];
-  store(stored, a);
-  return load(stored);
-}
-
-/// Sums and maxima over the lanes by one fixed tree: halves onto halves.
 HWY_INLINE float sum(F16 a) {
-  float x[lanes];
-  store(x, a);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) x[i] += x[i + half];
-  return x[0];
+  return fold(a, [](auto low, auto high) HWY_ATTR { return hn::Add(low, high); });
 }
 HWY_INLINE float largest(F16 a) {
-  float x[lanes];
-  store(x, a);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) x[i] = x[i] < x[i + half] ? x[i + half] : x[i];
-  return x[0];
+  return fold(a, [](auto low, auto high) HWY_ATTR { return larger(low, high); });
 }
 
-/// 2^x: nearest integer to the exponent, a polynomial of degree 5 for the rest (7.5e-8 relative). x is cut to
-/// [-126, 127], so results stay normal numbers. NaN gives NaN.
-HWY_INLINE F16 exp2(F16 x) {
-  x = min(max(x, set(-126.0f)), set(127.0f));
+/// 2^x for x in [-126, 127], or NaN: nearest integer to the exponent, a polynomial of degree 5 for the rest (7.5e-8
+/// relative).
+HWY_INLINE F16 exp2_within(F16 x) {
   // Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low bits: one rule on every target, where
   // Highway's Round has two (the scalar one takes 0.49999997 to 1).
   constexpr float to_integer = 12582912.0f;
@@ -172,10 +127,16 @@ HWY_INLINE F16 exp2(F16 x) {
   });
   return y * scale;
 }
+/// x is cut to [-126, 127], so results stay normal numbers. NaN gives NaN.
+HWY_INLINE F16 exp2(F16 x) { return exp2_within(min(max(x, set(-126.0f)), set(127.0f))); }
+/// The same for x that is at most 127 as it is.
+HWY_INLINE F16 exp2_of_negative(F16 x) { return exp2_within(max(x, set(-126.0f))); }
 HWY_INLINE F16 exp(F16 x) { return exp2(x * set(1.44269504f)); }
-HWY_INLINE F16 sigmoid(F16 x) { return set(1.0f) / (set(1.0f) + exp(set(0.0f) - x)); }
+HWY_INLINE F16 sigmoid(F16 x) { return set(1.0f) / (set(1.0f) + exp2(x * set(-1.44269504f))); }
 
 }  // namespace trireme::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
+
+#include "runtime/kernels/cpu/hwy_storage-inl.h"
 
 #endif  // per-target include guard

@@ -19,6 +19,8 @@ Isa parse_isa(std::string_view text);
 Isa detect_isa();
 /// The one in use: detect_isa() unless select_isa() was called.
 Isa active_isa();
+/// Whether that has the instructions of avx512_bf16.
+inline bool has_avx512_bf16() { return active_isa() <= Isa::avx512_bf16; }
 /// Chooses for the whole process, matmul and element-wise kernels alike. Call before kernels run.
 /// Errors: Error(device) where this CPU lacks it.
 void select_isa(Isa isa);

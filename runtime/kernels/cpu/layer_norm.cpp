@@ -6,106 +6,152 @@
 #include <hwy/foreach_target.h>
 
 #include "runtime/kernels/cpu/check_view.h"
+#include "runtime/kernels/cpu/column_runs.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
-// A run of channels wide enough to read whole cache lines and to keep several chains in flight.
-constexpr Elems channels_at_once = 8 * lanes;
+// Rows go together, so that their sums, one chain each, do not wait for one another.
+constexpr int forward_rows_at_once = 4, backward_rows_at_once = 2;
+// Rows that are added while the chains of a run of channels are in registers.
+constexpr int column_rows_at_once = 4;
 
-template <typename T>
-void forward_row(const LayerNormForward& k, Elems n) {
+template <typename T, int rows>
+void forward_rows(const LayerNormForward& k, Elems first) {
   const Elems channels = k.x.cols;
-  const T* x = k.x.as<T>() + n * k.x.row_stride;
-  F16 total = set(0);
-  for (Elems c = 0; c < channels; c += lanes) total = total + load_at(x, c, channels);
-  const float mean = sum(total) / static_cast<float>(channels);
-  F16 squares = set(0);
-  // A tail is filled with the mean: its distance is zero.
-  for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(x, c, channels, mean) - set(mean);
-    squares = fma(d, d, squares);
+  const T *x[rows], *gain = k.gain.as<T>(), *bias = k.bias.as<T>();
+  T* out[rows];
+  F16 total[rows], squares[rows], mean[rows], inv_std[rows];
+  for (int r = 0; r < rows; ++r) {
+    x[r] = row_of<T>(k.x, first + r), out[r] = row_of<T>(k.out, first + r);
+    total[r] = squares[r] = set(0);
   }
-  const float inv_std = 1.0f / std::sqrt(sum(squares) / static_cast<float>(channels) + k.eps);
-  const T *gain = k.gain.as<T>(), *bias = k.bias.as<T>();
-  T* out = k.out.as<T>() + n * k.out.row_stride;
+  for (Elems c = 0; c < channels; c += lanes)
+    for (int r = 0; r < rows; ++r) total[r] = total[r] + load_at(x[r], c, channels);
+  float* const means = k.mean.as<float>() + first;
+  for (int r = 0; r < rows; ++r) mean[r] = set(means[r] = sum(total[r]) / static_cast<float>(channels));
+  for (Elems c = 0; c < channels; c += lanes)
+    for (int r = 0; r < rows; ++r) {
+      // A tail is filled with the mean: its distance is zero.
+      const F16 d = load_at(x[r], c, channels, means[r]) - mean[r];
+      squares[r] = fma(d, d, squares[r]);
+    }
+  float* const inverses = k.inv_std.as<float>() + first;
+  for (int r = 0; r < rows; ++r)
+    inv_std[r] = set(inverses[r] = 1.0f / std::sqrt(sum(squares[r]) / static_cast<float>(channels) + k.eps));
   for (Elems c = 0; c < channels; c += lanes) {
-    const F16 normed = (load_at(x, c, channels) - set(mean)) * set(inv_std);
-    store_at(out, fma(normed, load_at(gain, c, channels), load_at(bias, c, channels)), c, channels);
-  }
-  k.mean.as<float>()[n] = mean;
-  k.inv_std.as<float>()[n] = inv_std;
-}
-
-template <typename T>
-void backward_row(const LayerNormBackward& k, Elems n) {
-  const Elems channels = k.x.cols;
-  const T* x = k.x.as<T>() + n * k.x.row_stride;
-  const T* d_out = k.d_out.as<T>() + n * k.d_out.row_stride;
-  const T* gain = k.gain.as<T>();
-  const T* residual = k.d_residual.empty() ? nullptr : k.d_residual.as<T>() + n * k.d_residual.row_stride;
-  T* d_x = k.d_x.as<T>() + n * k.d_x.row_stride;
-  const F16 mean = set(k.mean.as<float>()[n]), inv_std = set(k.inv_std.as<float>()[n]);
-  F16 sum_d = set(0), sum_dx = set(0);
-  for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
-    sum_d = sum_d + d;
-    sum_dx = fma(d, (load_at(x, c, channels) - mean) * inv_std, sum_dx);
-  }
-  const F16 mean_d = set(sum(sum_d) / static_cast<float>(channels));
-  const F16 mean_dx = set(sum(sum_dx) / static_cast<float>(channels));
-  for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
-    const F16 normed = (load_at(x, c, channels) - mean) * inv_std;
-    F16 out = inv_std * (d - mean_d - normed * mean_dx);
-    if (residual) out = load_at(residual, c, channels) + out;
-    store_at(d_x, out, c, channels);
+    const F16 g = load_at(gain, c, channels), b = load_at(bias, c, channels);
+    for (int r = 0; r < rows; ++r)
+      store_at(out[r], fma((load_at(x[r], c, channels) - mean[r]) * inv_std[r], g, b), c, channels);
   }
 }
 
-// Channels [first, last): one chain over the tokens each.
-template <typename T, typename G>
-void backward_columns(const LayerNormBackward& k, Elems first, Elems last) {
-  F16 d_gain[channels_at_once / lanes], d_bias[channels_at_once / lanes];
-  for (F16& chain : d_gain) chain = set(0);
-  for (F16& chain : d_bias) chain = set(0);
-  for (Elems n = 0; n < k.x.rows; ++n) {
-    const T *d_out = k.d_out.as<T>() + n * k.d_out.row_stride, *x = k.x.as<T>() + n * k.x.row_stride;
-    const F16 mean = set(k.mean.as<float>()[n]), inv_std = set(k.inv_std.as<float>()[n]);
-    for (Elems c = first, i = 0; c < last; c += lanes, ++i) {
-      const F16 d = load_at(d_out, c, last);
-      d_gain[i] = fma(d, (load_at(x, c, last) - mean) * inv_std, d_gain[i]);
-      d_bias[i] = d_bias[i] + d;
+template <typename T, int rows>
+void backward_rows(const LayerNormBackward& k, Elems first) {
+  const Elems channels = k.x.cols;
+  const T *x[rows], *d_out[rows], *residual[rows], *gain = k.gain.as<T>();
+  T* d_x[rows];
+  F16 mean[rows], inv_std[rows], sum_d[rows], sum_dx[rows], mean_d[rows], mean_dx[rows];
+  for (int r = 0; r < rows; ++r) {
+    const Elems n = first + r;
+    x[r] = row_of<T>(k.x, n), d_out[r] = row_of<T>(k.d_out, n), d_x[r] = row_of<T>(k.d_x, n);
+    residual[r] = k.d_residual.empty() ? nullptr : row_of<T>(k.d_residual, n);
+    mean[r] = set(k.mean.as<float>()[n]), inv_std[r] = set(k.inv_std.as<float>()[n]);
+    sum_d[r] = sum_dx[r] = set(0);
+  }
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 g = load_at(gain, c, channels);
+    for (int r = 0; r < rows; ++r) {
+      const F16 d = load_at(d_out[r], c, channels) * g;
+      sum_d[r] = sum_d[r] + d;
+      sum_dx[r] = fma(d, (load_at(x[r], c, channels) - mean[r]) * inv_std[r], sum_dx[r]);
     }
   }
-  for (Elems c = first, i = 0; c < last; c += lanes, ++i) {
-    store_at(k.d_gain.as<G>(), d_gain[i], c, last);
-    store_at(k.d_bias.as<G>(), d_bias[i], c, last);
+  for (int r = 0; r < rows; ++r) {
+    mean_d[r] = set(sum(sum_d[r]) / static_cast<float>(channels));
+    mean_dx[r] = set(sum(sum_dx[r]) / static_cast<float>(channels));
+  }
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 g = load_at(gain, c, channels);
+    for (int r = 0; r < rows; ++r) {
+      const F16 d = load_at(d_out[r], c, channels) * g;
+      const F16 normed = (load_at(x[r], c, channels) - mean[r]) * inv_std[r];
+      F16 out = inv_std[r] * (d - mean_d[r] - normed * mean_dx[r]);
+      if (residual[r]) out = load_at(residual[r], c, channels) + out;
+      store_at(d_x[r], out, c, channels);
+    }
+  }
+}
+
+/// Chains of a run of channels, one per channel each.
+struct ColumnSums {
+  alignas(64) float gain[widest_run] = {}, bias[widest_run] = {};
+};
+
+template <typename T, int rows>
+void add_rows(const LayerNormBackward& k, Elems n, Elems first, Elems width, ColumnSums& sums) {
+  const T *d_out[rows], *x[rows];
+  F16 mean[rows], inv_std[rows];
+  for (int r = 0; r < rows; ++r) {
+    d_out[r] = row_of<T>(k.d_out, n + r) + first, x[r] = row_of<T>(k.x, n + r) + first;
+    mean[r] = set(k.mean.as<float>()[n + r]), inv_std[r] = set(k.inv_std.as<float>()[n + r]);
+  }
+  for (Elems c = 0; c < width; c += lanes) {
+    F16 d_gain = load(sums.gain + c), d_bias = load(sums.bias + c);
+    for (int r = 0; r < rows; ++r) {
+      const F16 d = load_at(d_out[r], c, width);
+      d_gain = fma(d, (load_at(x[r], c, width) - mean[r]) * inv_std[r], d_gain);
+      d_bias = d_bias + d;
+    }
+    store(sums.gain + c, d_gain), store(sums.bias + c, d_bias);
+  }
+}
+
+template <typename T, typename G>
+void backward_columns(const LayerNormBackward& k, Elems first, Elems last) {
+  ColumnSums sums;
+  const Elems width = last - first;
+  Elems n = 0;
+  for (; n + column_rows_at_once <= k.x.rows; n += column_rows_at_once)
+    add_rows<T, column_rows_at_once>(k, n, first, width, sums);
+  for (; n < k.x.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
+  for (Elems c = 0; c < width; c += lanes) {
+    store_at(k.d_gain.as<G>() + first, load(sums.gain + c), c, width);
+    store_at(k.d_bias.as<G>() + first, load(sums.bias + c), c, width);
   }
 }
 
 void forward(const LayerNormForward& k) {
-  with_type(k.x.type, [&](auto type) {
+  with_storage(k.x.type, [&](auto type) {
+    using T = decltype(type);
     for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
-      for (Elems n = first; n < last; ++n) forward_row<decltype(type)>(k, n);
+      for (; first + forward_rows_at_once <= last; first += forward_rows_at_once)
+        forward_rows<T, forward_rows_at_once>(k, first);
+      for (; first < last; ++first) forward_rows<T, 1>(k, first);
+    });
+  });
+}
+
+template <typename T>
+void backward_all_columns(const LayerNormBackward& k) {
+  with_type(k.d_gain.type, [&](auto gradient) {
+    for_each_column_run(k.x.cols, [&](Elems first, Elems last, int) {
+      backward_columns<T, decltype(gradient)>(k, first, last);
     });
   });
 }
 
 void backward(const LayerNormBackward& k) {
-  with_type(k.x.type, [&](auto type) {
+  // Columns first: d_x may be d_residual, but x and d_out are still whole either way.
+  with_type(k.x.type, [&](auto type) { backward_all_columns<decltype(type)>(k); });
+  with_storage(k.x.type, [&](auto type) {
     using T = decltype(type);
-    // Columns first: d_x may be d_residual, but x and d_out are still whole either way.
-    with_type(k.d_gain.type, [&](auto gradient) {
-      for_each_block(k.x.cols, channels_at_once, [&](Elems first, Elems last, int) {
-        backward_columns<T, decltype(gradient)>(k, first, last);
-      });
-    });
     for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
-      for (Elems n = first; n < last; ++n) backward_row<T>(k, n);
+      for (; first + backward_rows_at_once <= last; first += backward_rows_at_once)
+        backward_rows<T, backward_rows_at_once>(k, first);
+      for (; first < last; ++first) backward_rows<T, 1>(k, first);
     });
   });
 }

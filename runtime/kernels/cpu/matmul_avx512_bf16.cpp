@@ -1,151 +1,132 @@
-// The AVX-512 BF16 inner loops. Only functions with the target attribute may use its instructions: the rest of the
-// program must run on CPUs without them.
+// The AVX-512 BF16 inner loops: one tile into memory, or a whole tile through its epilogue to storage without leaving
+// the registers. Compiled for Highway's AVX-512 target only, in functions that may use the BF16 instructions besides:
+// GELU and the roundings keep one source.
 
-#include <immintrin.h>
+#include "runtime/kernels/cpu/hwy_targets.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul_avx512_bf16.cpp"
+#include <hwy/foreach_target.h>
 
-#include <algorithm>
-
+#include "runtime/kernels/cpu/gelu-inl.h"
+#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/matmul_epilogue.h"
 #include "runtime/kernels/cpu/matmul_tile.h"
 
-#define TRIREME_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma"), always_inline)) inline
-#define TRIREME_AVX512_ENTRY __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))
+HWY_BEFORE_NAMESPACE();
+namespace trireme::cpu::HWY_NAMESPACE {
+#if HWY_TARGET == HWY_AVX3
 
-namespace trireme::cpu {
-namespace {
+#define TRIREME_BF16 __attribute__((target(HWY_TARGET_STR ",avx512bf16")))
+#define TRIREME_BF16_INLINE TRIREME_BF16 __attribute__((always_inline)) inline
 
-constexpr int vectors = 3;  // of 16 columns: 8 x 3 sums, 3 loads of b and a broadcast fill the registers
+constexpr int vectors = tile_cols / lanes;  // 8 x 3 sums, 3 loads of b and a broadcast fill the registers
 
-TRIREME_AVX512_ENTRY void multiply(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load) {
-  __m512 sum[tile_rows][vectors];
+/// The sums of a tile, in registers.
+using Sums = __m512[tile_rows][vectors];
+
+TRIREME_BF16_INLINE void start_from(Sums& sums, const float* tile, Elems stride) {
 #pragma GCC unroll 8
   for (int r = 0; r < tile_rows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < vectors; ++v)
-      sum[r][v] = load ? _mm512_loadu_ps(tile + r * tile_cols + 16 * v) : _mm512_setzero_ps();
-  for (Elems k = 0; k < pairs; ++k) {
+    for (int v = 0; v < vectors; ++v) sums[r][v] = tile ? _mm512_loadu_ps(tile + r * stride + 16 * v) : _mm512_setzero_ps();
+}
+
+TRIREME_BF16_INLINE void multiply_pairs(Sums& sums, Elems pairs, const std::uint32_t* a, const std::uint32_t* b) {
+  for (; pairs > 0; --pairs, a += tile_rows, b += tile_cols) {
     __m512bh right[vectors];
 #pragma GCC unroll 3
-    for (int v = 0; v < vectors; ++v) right[v] = (__m512bh)_mm512_loadu_si512(b + k * tile_cols + 16 * v);
+    for (int v = 0; v < vectors; ++v) right[v] = (__m512bh)_mm512_loadu_si512(b + 16 * v);
 #pragma GCC unroll 8
     for (int r = 0; r < tile_rows; ++r) {
-      const __m512bh left = (__m512bh)_mm512_set1_epi32(static_cast<int>(a[k * tile_rows + r]));
+      const __m512bh left = (__m512bh)_mm512_set1_epi32(static_cast<int>(a[r]));
 #pragma GCC unroll 3
-      for (int v = 0; v < vectors; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], left, right[v]);
+      for (int v = 0; v < vectors; ++v) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], left, right[v]);
     }
   }
+}
+
+TRIREME_BF16 void multiply_tile(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load_tile) {
+  Sums sums;
+  start_from(sums, load_tile ? tile : nullptr, tile_cols);
+  multiply_pairs(sums, pairs, a, b);
 #pragma GCC unroll 8
   for (int r = 0; r < tile_rows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < vectors; ++v) _mm512_storeu_ps(tile + r * tile_cols + 16 * v, sum[r][v]);
+    for (int v = 0; v < vectors; ++v) _mm512_storeu_ps(tile + r * tile_cols + 16 * v, sums[r][v]);
 }
 
-// 16 rows of 16 pairs, transposed.
-TRIREME_AVX512 void transpose_16x16(const bf16* source, Elems row_step, std::uint32_t* packed, Elems width) {
-  __m512i r[16], t[16];
-#pragma GCC unroll 16
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(source + i * row_step);
+// What the epilogue will read comes while the tile is multiplied.
+template <typename T>
+TRIREME_BF16_INLINE void prefetch_tile(const ConstView& view, const WholeTile& t) {
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-    t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-    t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    _mm512_storeu_si512(packed + i * width, _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88));
-    _mm512_storeu_si512(packed + (4 + i) * width, _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88));
-    _mm512_storeu_si512(packed + (8 + i) * width, _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd));
-    _mm512_storeu_si512(packed + (12 + i) * width, _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd));
+  for (int r = 0; r < tile_rows; ++r) {
+    const T* row = row_of<T>(view, t.row + r) + t.col;
+    for (Elems c = 0; c < tile_cols; c += 64 / static_cast<Elems>(sizeof(T))) __builtin_prefetch(row + c);
+    __builtin_prefetch(row + tile_cols - 1);
   }
 }
 
-// 8 rows of 8 pairs, transposed.
-TRIREME_AVX512 void transpose_8x8(const bf16* source, Elems row_step, std::uint32_t* packed, Elems width) {
-  __m256i r[8], t[8];
+template <typename T, int does>
+TRIREME_BF16 void multiply_whole(const Matmul& k, const WholeTile& t) {
+  const Epilogue& e = k.epilogue;
+  Sums sums;
+  start_from(sums, t.start, t.start_stride);
+  if constexpr (does & adds_residual) prefetch_tile<T>(e.residual, t);
+  if constexpr (does & times_slope) prefetch_tile<T>(e.gelu_backward_pre, t);
+  multiply_pairs(sums, t.pairs, t.a, t.b);
+  F16 bias[vectors];
+  if constexpr (does & adds_bias)
+    for (int v = 0; v < vectors; ++v) bias[v] = load(static_cast<const T*>(e.bias.data) + t.col + 16 * v);
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(source + i * row_step));
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i) {
-    r[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(packed + i * width), _mm256_permute2x128_si256(r[i], r[4 + i], 0x20));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(packed + (4 + i) * width),
-                        _mm256_permute2x128_si256(r[i], r[4 + i], 0x31));
-  }
-}
-
-// Two rows of 16 elements, zipped into 16 pairs.
-TRIREME_AVX512 void zip_16(const bf16* even, const bf16* odd, std::uint32_t* packed) {
-  const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(even)));
-  const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd)));
-  _mm512_storeu_si512(packed, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
-}
-TRIREME_AVX512 void zip_8(const bf16* even, const bf16* odd, std::uint32_t* packed) {
-  const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(even));
-  const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(odd));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(packed), _mm_unpacklo_epi16(low, high));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(packed + 4), _mm_unpackhi_epi16(low, high));
-}
-
-void pack_rest(const Panel<bf16>& p, Elems width, Elems first_k, std::uint32_t* packed) {
-  const auto at = [&](Elems r, Elems k) -> std::uint32_t {
-    return r < p.rows && k < p.depth ? p.data[r * p.row_step + k * p.k_step].bits : 0;
-  };
-  for (Elems k = first_k; k < p.depth; k += 2)
-    for (Elems r = 0; r < width; ++r) packed[k / 2 * width + r] = at(r, k) | at(r, k + 1) << 16;
-}
-
-TRIREME_AVX512_ENTRY void pack(const Panel<bf16>& p, Elems width, std::uint32_t* packed) {
-  if (p.rows < width) return pack_rest(p, width, 0, packed);
-  Elems k = 0;
-  if (p.row_step == 1) {
-    for (; k + 2 <= p.depth; k += 2) {
-      const bf16* even = p.data + k * p.k_step;
-      std::uint32_t* out = packed + k / 2 * width;
-      Elems r = 0;
-      for (; r + 16 <= width; r += 16) zip_16(even + r, even + p.k_step + r, out + r);
-      for (; r + 8 <= width; r += 8) zip_8(even + r, even + p.k_step + r, out + r);
+  for (int r = 0; r < tile_rows; ++r)
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; ++v) {
+      F16 x;
+      x.part[0].raw = sums[r][v];
+      if constexpr (does & adds_bias) x = x + bias[v];
+      if constexpr (does & adds_residual) x = x + load(row_of<T>(e.residual, t.row + r) + t.col + 16 * v);
+      if constexpr (does & takes_gelu) {
+        store(row_of<T>(e.gelu_pre, t.row + r) + t.col + 16 * v, x);
+        x = gelu(rounded<T>(x));
+      }
+      if constexpr (does & times_slope) x = x * gelu_slope(load(row_of<T>(e.gelu_backward_pre, t.row + r) + t.col + 16 * v));
+      store(row_of<T>(k.out, t.row + r) + t.col + 16 * v, x);
     }
-  } else if (width % 16 == 0) {
-    for (; k + 32 <= p.depth; k += 32)
-      for (Elems r = 0; r < width; r += 16)
-        transpose_16x16(p.data + r * p.row_step + k, p.row_step, packed + k / 2 * width + r, width);
-  } else {
-    for (; k + 16 <= p.depth; k += 16)
-      transpose_8x8(p.data + k, p.row_step, packed + k / 2 * width, width);
-  }
-  pack_rest(p, width, k, packed);
 }
 
-}  // namespace
+template <typename T>
+MultiplyAndStore choose(int does) {
+  switch (does) {
+    case 0: return multiply_whole<T, 0>;
+    case adds_bias: return multiply_whole<T, adds_bias>;
+    case adds_residual: return multiply_whole<T, adds_residual>;
+    case adds_bias | adds_residual: return multiply_whole<T, adds_bias | adds_residual>;
+    case adds_bias | takes_gelu: return multiply_whole<T, adds_bias | takes_gelu>;
+    case times_slope: return multiply_whole<T, times_slope>;
+    default: return nullptr;
+  }
+}
+
+#endif  // AVX-512
+}  // namespace trireme::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace trireme::cpu {
 
 TileKernels tile_kernels_avx512_bf16(TileKernels others) {
-  others.pack_bf16 = pack;
-  others.multiply_bf16 = multiply;
+  others.pack_bf16 = pack_bf16_avx512();
+  others.multiply_bf16 = N_AVX3::multiply_tile;
   return others;
 }
 
+MultiplyAndStore multiply_and_store(const Matmul& k) {
+  if (!has_avx512_bf16() || k.order != ProductOrder::chain || k.a.type != DType::bf16) return nullptr;
+  if (!has_one_type(k.epilogue, k.out.type)) return nullptr;
+  const int work = work_of(k.epilogue);
+  return k.out.type == DType::f32 ? N_AVX3::choose<float>(work) : N_AVX3::choose<HardwareBf16>(work);
+}
+
 }  // namespace trireme::cpu
+#endif

@@ -11,6 +11,7 @@
 #include "runtime/kernels/cpu/gelu-inl.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/matmul_epilogue.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -89,56 +90,42 @@ HWY_INLINE void store_lanes(const Matmul& k, F16 x, Elems row, Elems col, Elems 
 }
 
 // The same for whole tiles whose views all have the type of out: what is done is known when it is compiled.
-template <typename T, bool has_bias, bool has_residual, bool has_gelu, bool has_slope>
+template <typename T, int does>
 HWY_INLINE void store_whole(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows) {
   const Epilogue& e = k.epilogue;
   const auto at = [&](const auto& view, Elems r) HWY_ATTR { return view.template as<T>() + r * view.row_stride + col; };
   for (Elems r = 0; r < rows; ++r)
     for (Elems c = 0; c < tile_cols; c += lanes) {
       F16 x = load(tile + r * tile_cols + c);
-      if constexpr (has_bias) x = x + load(at(e.bias, 0) + c);
-      if constexpr (has_residual) x = x + load(at(e.residual, row + r) + c);
-      if constexpr (has_gelu) {
+      if constexpr (does & adds_bias) x = x + load(at(e.bias, 0) + c);
+      if constexpr (does & adds_residual) x = x + load(at(e.residual, row + r) + c);
+      if constexpr (does & takes_gelu) {
         store(at(e.gelu_pre, row + r) + c, x);
         x = gelu(rounded<T>(x));
       }
-      if constexpr (has_slope) x = x * gelu_slope(load(at(e.gelu_backward_pre, row + r) + c));
+      if constexpr (does & times_slope) x = x * gelu_slope(load(at(e.gelu_backward_pre, row + r) + c));
       store(at(k.out, row + r) + c, x);
     }
-}
-
-// What an epilogue does, as bits.
-enum : int { bias_bit = 1, residual_bit = 2, gelu_bit = 4, slope_bit = 8 };
-
-int bits_of(const Epilogue& e) {
-  return (e.bias.empty() ? 0 : bias_bit) | (e.residual.empty() ? 0 : residual_bit) | (e.gelu_pre.empty() ? 0 : gelu_bit) |
-         (e.gelu_backward_pre.empty() ? 0 : slope_bit);
-}
-
-bool same_type(const Epilogue& e, DType type) {
-  for (const ConstView& view : {e.bias, e.residual, ConstView(e.gelu_pre), e.gelu_backward_pre})
-    if (!view.empty() && view.type != type) return false;
-  return true;
 }
 
 // Whether a whole tile was stored: the epilogues of the models.
 template <typename T>
 HWY_INLINE bool store_fast(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows) {
-  switch (bits_of(k.epilogue)) {
-    case 0: store_whole<T, false, false, false, false>(k, tile, row, col, rows); return true;
-    case bias_bit: store_whole<T, true, false, false, false>(k, tile, row, col, rows); return true;
-    case residual_bit: store_whole<T, false, true, false, false>(k, tile, row, col, rows); return true;
-    case bias_bit | residual_bit: store_whole<T, true, true, false, false>(k, tile, row, col, rows); return true;
-    case bias_bit | gelu_bit: store_whole<T, true, false, true, false>(k, tile, row, col, rows); return true;
-    case slope_bit: store_whole<T, false, false, false, true>(k, tile, row, col, rows); return true;
+  switch (work_of(k.epilogue)) {
+    case 0: store_whole<T, 0>(k, tile, row, col, rows); return true;
+    case adds_bias: store_whole<T, adds_bias>(k, tile, row, col, rows); return true;
+    case adds_residual: store_whole<T, adds_residual>(k, tile, row, col, rows); return true;
+    case adds_bias | adds_residual: store_whole<T, adds_bias | adds_residual>(k, tile, row, col, rows); return true;
+    case adds_bias | takes_gelu: store_whole<T, adds_bias | takes_gelu>(k, tile, row, col, rows); return true;
+    case times_slope: store_whole<T, times_slope>(k, tile, row, col, rows); return true;
     default: return false;
   }
 }
 
 void store_product(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols) {
-  with_type(k.out.type, [&](auto type) HWY_ATTR {
+  with_storage(k.out.type, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    if (cols == tile_cols && same_type(k.epilogue, k.out.type) && store_fast<T>(k, tile, row, col, rows)) return;
+    if (cols == tile_cols && has_one_type(k.epilogue, k.out.type) && store_fast<T>(k, tile, row, col, rows)) return;
     for (Elems r = 0; r < rows; ++r)
       for (Elems c = 0; c < cols; c += lanes)
         store_lanes<T>(k, load(tile + r * tile_cols + c), row + r, col + c, col + cols);
@@ -156,31 +143,44 @@ HWY_EXPORT(store_product);
 
 namespace {
 
-// Any shape and any steps; the AVX-512 BF16 set has faster ones for whole panels.
+// Any shape and any steps.
+template <typename T, typename Store>
+void pack_any(const Panel<T>& p, Elems width, Store store) {
+  for (Elems first = 0; first < p.rows; first += width)
+    for (Elems k = 0; k < p.depth; k += sizeof(T) == 2 ? 2 : 1)
+      for (Elems r = first; r < first + width; ++r) store(r, k);
+}
+
 void pack_bf16(const Panel<bf16>& p, Elems width, std::uint32_t* packed) {
   const auto at = [&](Elems r, Elems k) -> std::uint32_t {
     return r < p.rows && k < p.depth ? p.data[r * p.row_step + k * p.k_step].bits : 0;
   };
-  for (Elems k = 0; k < p.depth; k += 2)
-    for (Elems r = 0; r < width; ++r) *packed++ = at(r, k) | at(r, k + 1) << 16;
+  pack_any(p, width, [&](Elems r, Elems k) { *packed++ = at(r, k) | at(r, k + 1) << 16; });
 }
 
 void pack_f32(const Panel<float>& p, Elems width, float* packed) {
-  for (Elems k = 0; k < p.depth; ++k)
-    for (Elems r = 0; r < width; ++r) *packed++ = r < p.rows ? p.data[r * p.row_step + k * p.k_step] : 0.0f;
+  pack_any(p, width, [&](Elems r, Elems k) { *packed++ = r < p.rows ? p.data[r * p.row_step + k * p.k_step] : 0.0f; });
+}
+
+TileKernels chain_kernels() {
+  TileKernels kernels = {.pack_bf16 = pack_bf16, .pack_f32 = pack_f32,
+                         .multiply_bf16 = HWY_DYNAMIC_DISPATCH(multiply_bf16),
+                         .multiply_f32 = HWY_DYNAMIC_DISPATCH(multiply_f32)};
+  switch (active_isa()) {
+    case Isa::amx:
+    case Isa::avx512_bf16: return tile_kernels_avx512_bf16(kernels);
+    case Isa::avx512f: kernels.pack_bf16 = pack_bf16_avx512(); return kernels;
+    case Isa::avx2:
+    case Isa::scalar: return kernels;
+  }
+  return kernels;
 }
 
 }  // namespace
 
 TileKernels tile_kernels(ProductOrder order) {
-  TileKernels kernels = {.pack_bf16 = pack_bf16, .pack_f32 = pack_f32,
-                               .multiply_bf16 = HWY_DYNAMIC_DISPATCH(multiply_bf16),
-                               .multiply_f32 = HWY_DYNAMIC_DISPATCH(multiply_f32)};
-  if (active_isa() <= Isa::avx512_bf16) kernels = tile_kernels_avx512_bf16(kernels);
-  if (order == ProductOrder::tiles) {
-    if (active_isa() == Isa::amx) return tile_kernels_amx(kernels);
-    kernels.multiply_bf16 = multiply_bf16_in_tiles_order;
-  }
+  TileKernels kernels = chain_kernels();
+  if (order == ProductOrder::tiles) kernels.multiply_bf16 = multiply_bf16_in_tiles_order;
   return kernels;
 }
 

@@ -6,88 +6,123 @@
 #include <hwy/foreach_target.h>
 
 #include "runtime/kernels/cpu/check_view.h"
+#include "runtime/kernels/cpu/column_runs.h"
 #include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
-// A run of channels wide enough to read whole cache lines and to keep several chains in flight.
-constexpr Elems channels_at_once = 8 * lanes;
+// Rows go together, so that their sums, one chain each, do not wait for one another; and the chains of a run of channels
+// take as many rows from registers.
+constexpr int rows_at_once = 4;
 
-template <typename T>
-void forward_row(const RmsNormForward& k, Elems n) {
+template <typename T, int rows>
+void forward_rows(const RmsNormForward& k, Elems first) {
   const Elems channels = k.x.cols;
-  const T* x = k.x.as<T>() + n * k.x.row_stride;
-  F16 squares = set(0);
-  for (Elems c = 0; c < channels; c += lanes) {
-    const F16 value = load_at(x, c, channels);
-    squares = fma(value, value, squares);
+  const T *x[rows], *gain = k.gain.as<T>();
+  T* out[rows];
+  F16 squares[rows], inv_rms[rows];
+  for (int r = 0; r < rows; ++r) {
+    x[r] = row_of<T>(k.x, first + r), out[r] = row_of<T>(k.out, first + r);
+    squares[r] = set(0);
   }
-  const float inv_rms = 1.0f / std::sqrt(sum(squares) / static_cast<float>(channels) + k.eps);
-  const T* gain = k.gain.as<T>();
-  T* out = k.out.as<T>() + n * k.out.row_stride;
   for (Elems c = 0; c < channels; c += lanes)
-    store_at(out, load_at(x, c, channels) * set(inv_rms) * load_at(gain, c, channels), c, channels);
-  k.inv_rms.as<float>()[n] = inv_rms;
+    for (int r = 0; r < rows; ++r) {
+      const F16 value = load_at(x[r], c, channels);
+      squares[r] = fma(value, value, squares[r]);
+    }
+  float* const inverses = k.inv_rms.as<float>() + first;
+  for (int r = 0; r < rows; ++r)
+    inv_rms[r] = set(inverses[r] = 1.0f / std::sqrt(sum(squares[r]) / static_cast<float>(channels) + k.eps));
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 g = load_at(gain, c, channels);
+    for (int r = 0; r < rows; ++r) store_at(out[r], load_at(x[r], c, channels) * inv_rms[r] * g, c, channels);
+  }
 }
 
-template <typename T>
-void backward_row(const RmsNormBackward& k, Elems n) {
+template <typename T, int rows>
+void backward_rows(const RmsNormBackward& k, Elems first) {
   const Elems channels = k.x.cols;
-  const T* x = k.x.as<T>() + n * k.x.row_stride;
-  const T* d_out = k.d_out.as<T>() + n * k.d_out.row_stride;
-  const T* gain = k.gain.as<T>();
-  const T* residual = k.d_residual.empty() ? nullptr : k.d_residual.as<T>() + n * k.d_residual.row_stride;
-  T* d_x = k.d_x.as<T>() + n * k.d_x.row_stride;
-  const F16 inv_rms = set(k.inv_rms.as<float>()[n]);
-  F16 dot = set(0);
-  for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
-    dot = fma(d, load_at(x, c, channels) * inv_rms, dot);
+  const T *x[rows], *d_out[rows], *residual[rows], *gain = k.gain.as<T>();
+  T* d_x[rows];
+  F16 inv_rms[rows], dot[rows], mean_dot[rows];
+  for (int r = 0; r < rows; ++r) {
+    const Elems n = first + r;
+    x[r] = row_of<T>(k.x, n), d_out[r] = row_of<T>(k.d_out, n), d_x[r] = row_of<T>(k.d_x, n);
+    residual[r] = k.d_residual.empty() ? nullptr : row_of<T>(k.d_residual, n);
+    inv_rms[r] = set(k.inv_rms.as<float>()[n]);
+    dot[r] = set(0);
   }
-  const F16 mean_dot = set(sum(dot) / static_cast<float>(channels));
   for (Elems c = 0; c < channels; c += lanes) {
-    const F16 d = load_at(d_out, c, channels) * load_at(gain, c, channels);
-    F16 out = inv_rms * (d - load_at(x, c, channels) * inv_rms * mean_dot);
-    if (residual) out = load_at(residual, c, channels) + out;
-    store_at(d_x, out, c, channels);
+    const F16 g = load_at(gain, c, channels);
+    for (int r = 0; r < rows; ++r)
+      dot[r] = fma(load_at(d_out[r], c, channels) * g, load_at(x[r], c, channels) * inv_rms[r], dot[r]);
+  }
+  for (int r = 0; r < rows; ++r) mean_dot[r] = set(sum(dot[r]) / static_cast<float>(channels));
+  for (Elems c = 0; c < channels; c += lanes) {
+    const F16 g = load_at(gain, c, channels);
+    for (int r = 0; r < rows; ++r) {
+      const F16 d = load_at(d_out[r], c, channels) * g;
+      F16 out = inv_rms[r] * (d - load_at(x[r], c, channels) * inv_rms[r] * mean_dot[r]);
+      if (residual[r]) out = load_at(residual[r], c, channels) + out;
+      store_at(d_x[r], out, c, channels);
+    }
+  }
+}
+
+template <typename T, int rows>
+void add_rows(const RmsNormBackward& k, Elems n, Elems first, Elems width, float* sums) {
+  const T *d_out[rows], *x[rows];
+  F16 inv_rms[rows];
+  for (int r = 0; r < rows; ++r) {
+    d_out[r] = row_of<T>(k.d_out, n + r) + first, x[r] = row_of<T>(k.x, n + r) + first;
+    inv_rms[r] = set(k.inv_rms.as<float>()[n + r]);
+  }
+  for (Elems c = 0; c < width; c += lanes) {
+    F16 d_gain = load(sums + c);
+    for (int r = 0; r < rows; ++r) d_gain = fma(load_at(d_out[r], c, width), load_at(x[r], c, width) * inv_rms[r], d_gain);
+    store(sums + c, d_gain);
   }
 }
 
 // Channels [first, last): one chain over the tokens each.
 template <typename T, typename G>
 void backward_columns(const RmsNormBackward& k, Elems first, Elems last) {
-  F16 d_gain[channels_at_once / lanes];
-  for (F16& chain : d_gain) chain = set(0);
-  for (Elems n = 0; n < k.x.rows; ++n) {
-    const T *d_out = k.d_out.as<T>() + n * k.d_out.row_stride, *x = k.x.as<T>() + n * k.x.row_stride;
-    const F16 inv_rms = set(k.inv_rms.as<float>()[n]);
-    for (Elems c = first, i = 0; c < last; c += lanes, ++i)
-      d_gain[i] = fma(load_at(d_out, c, last), load_at(x, c, last) * inv_rms, d_gain[i]);
-  }
-  for (Elems c = first, i = 0; c < last; c += lanes, ++i) store_at(k.d_gain.as<G>(), d_gain[i], c, last);
+  alignas(64) float sums[widest_run] = {};
+  const Elems width = last - first;
+  Elems n = 0;
+  for (; n + rows_at_once <= k.x.rows; n += rows_at_once) add_rows<T, rows_at_once>(k, n, first, width, sums);
+  for (; n < k.x.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
+  for (Elems c = 0; c < width; c += lanes) store_at(k.d_gain.as<G>() + first, load(sums + c), c, width);
 }
 
 void forward(const RmsNormForward& k) {
-  with_type(k.x.type, [&](auto type) {
+  with_storage(k.x.type, [&](auto type) {
+    using T = decltype(type);
     for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
-      for (Elems n = first; n < last; ++n) forward_row<decltype(type)>(k, n);
+      for (; first + rows_at_once <= last; first += rows_at_once) forward_rows<T, rows_at_once>(k, first);
+      for (; first < last; ++first) forward_rows<T, 1>(k, first);
+    });
+  });
+}
+
+template <typename T>
+void backward_all_columns(const RmsNormBackward& k) {
+  with_type(k.d_gain.type, [&](auto gradient) {
+    for_each_column_run(k.x.cols, [&](Elems first, Elems last, int) {
+      backward_columns<T, decltype(gradient)>(k, first, last);
     });
   });
 }
 
 void backward(const RmsNormBackward& k) {
-  with_type(k.x.type, [&](auto type) {
+  with_type(k.x.type, [&](auto type) { backward_all_columns<decltype(type)>(k); });
+  with_storage(k.x.type, [&](auto type) {
     using T = decltype(type);
-    with_type(k.d_gain.type, [&](auto gradient) {
-      for_each_block(k.x.cols, channels_at_once, [&](Elems first, Elems last, int) {
-        backward_columns<T, decltype(gradient)>(k, first, last);
-      });
-    });
     for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
-      for (Elems n = first; n < last; ++n) backward_row<T>(k, n);
+      for (; first + rows_at_once <= last; first += rows_at_once) backward_rows<T, rows_at_once>(k, first);
+      for (; first < last; ++first) backward_rows<T, 1>(k, first);
     });
   });
 }

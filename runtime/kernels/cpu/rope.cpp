@@ -21,7 +21,7 @@ void turn_row(const Rope& k, Elems n) {
   const float* sines = k.sines.as<float>() + position * k.sines.row_stride;
   const F16 sign = set(k.direction == RopeDirection::forward ? 1.0f : -1.0f);
   for (Elems head = 0; head < k.x.cols; head += k.head_dim) {
-    T* low = k.x.as<T>() + n * k.x.row_stride + head;
+    T* low = row_of<T>(k.x, n) + head;
     T* high = low + half;
     for (Elems i = 0; i < half; i += lanes) {
       const F16 a = load_at(low, i, half), b = load_at(high, i, half);
@@ -33,7 +33,7 @@ void turn_row(const Rope& k, Elems n) {
 }
 
 void turn(const Rope& k) {
-  with_type(k.x.type, [&](auto type) {
+  with_storage(k.x.type, [&](auto type) {
     for_each_block(k.x.rows, 8, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) turn_row<decltype(type)>(k, n);
     });

@@ -15,8 +15,8 @@ namespace trireme::cpu::HWY_NAMESPACE {
 
 template <typename T>
 void forward_row(const SwigluForward& k, Elems n) {
-  const T *gate = k.gate.as<T>() + n * k.gate.row_stride, *up = k.up.as<T>() + n * k.up.row_stride;
-  T* out = k.out.as<T>() + n * k.out.row_stride;
+  const T *gate = row_of<T>(k.gate, n), *up = row_of<T>(k.up, n);
+  T* out = row_of<T>(k.out, n);
   for (Elems f = 0; f < k.out.cols; f += lanes) {
     const F16 g = load_at(gate, f, k.out.cols);
     store_at(out, g * sigmoid(g) * load_at(up, f, k.out.cols), f, k.out.cols);
@@ -25,9 +25,9 @@ void forward_row(const SwigluForward& k, Elems n) {
 
 template <typename T>
 void backward_row(const SwigluBackward& k, Elems n) {
-  const T *gate = k.gate.as<T>() + n * k.gate.row_stride, *up = k.up.as<T>() + n * k.up.row_stride;
-  const T* d_out = k.d_out.as<T>() + n * k.d_out.row_stride;
-  T *d_gate = k.d_gate.as<T>() + n * k.d_gate.row_stride, *d_up = k.d_up.as<T>() + n * k.d_up.row_stride;
+  const T *gate = row_of<T>(k.gate, n), *up = row_of<T>(k.up, n);
+  const T* d_out = row_of<T>(k.d_out, n);
+  T *d_gate = row_of<T>(k.d_gate, n), *d_up = row_of<T>(k.d_up, n);
   const Elems width = k.d_out.cols;
   for (Elems f = 0; f < width; f += lanes) {
     const F16 g = load_at(gate, f, width), d = load_at(d_out, f, width), s = sigmoid(g);
@@ -37,7 +37,7 @@ void backward_row(const SwigluBackward& k, Elems n) {
 }
 
 void forward(const SwigluForward& k) {
-  with_type(k.out.type, [&](auto type) {
+  with_storage(k.out.type, [&](auto type) {
     for_each_block(k.out.rows, 8, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) forward_row<decltype(type)>(k, n);
     });
@@ -45,7 +45,7 @@ void forward(const SwigluForward& k) {
 }
 
 void backward(const SwigluBackward& k) {
-  with_type(k.d_out.type, [&](auto type) {
+  with_storage(k.d_out.type, [&](auto type) {
     for_each_block(k.d_out.rows, 8, [&](Elems first, Elems last, int) {
       for (Elems n = first; n < last; ++n) backward_row<decltype(type)>(k, n);
     });

@@ -1,5 +1,7 @@
 #include <catch2/catch.hpp>
 
+#include <sys/mman.h>
+
 #include <cstring>
 
 #include "runtime/base/error.h"
@@ -8,7 +10,7 @@
 namespace trireme {
 
 TEST_CASE("device: the arena is zeroed, writable to its last byte and begins at a page", "[device]") {
-  const auto device = make_cpu_device(1, 1);
+  const auto device = make_cpu_device(1, 1, GENERATE(Pages::own, Pages::shared));
   for (const Bytes bytes : {Bytes{0}, Bytes{1}, Bytes{4097}, 5 * MiB + 3}) {
     std::byte* data = device->allocate(bytes);
     REQUIRE(data != nullptr);
@@ -19,7 +21,7 @@ TEST_CASE("device: the arena is zeroed, writable to its last byte and begins at 
 }
 
 TEST_CASE("device: an arena that the machine does not have is refused with its size", "[device]") {
-  const auto device = make_cpu_device(1, 1);
+  const auto device = make_cpu_device(1, 1, GENERATE(Pages::own, Pages::shared));
   try {
     device->allocate(Bytes{1} << 60);
     FAIL("an arena of 2^60 bytes was given");
@@ -28,6 +30,20 @@ TEST_CASE("device: an arena that the machine does not have is refused with its s
     CHECK_THAT(error.what(), Catch::Contains("1152921504606846976 bytes"));
   }
   CHECK_THROWS_AS(device->allocate(-1), Error);
+}
+
+TEST_CASE("device: the file of shared pages shows what is written to the arena", "[device]") {
+  CHECK(make_cpu_device(1, 1)->memory_file() == -1);
+  const auto device = make_cpu_device(1, 1, Pages::shared);
+  const Bytes bytes = 3 * MiB + 5;
+  std::byte* data = device->allocate(bytes);
+  data[0] = std::byte{7}, data[bytes - 1] = std::byte{9};
+  const auto size = static_cast<std::size_t>(bytes);
+  void* mapping = mmap(nullptr, size, PROT_READ, MAP_SHARED, device->memory_file(), 0);
+  REQUIRE(mapping != MAP_FAILED);
+  const auto* seen = static_cast<const std::byte*>(mapping);
+  CHECK((seen[0] == std::byte{7} && seen[1] == std::byte{0} && seen[bytes - 1] == std::byte{9}));
+  munmap(mapping, size);
 }
 
 }  // namespace trireme

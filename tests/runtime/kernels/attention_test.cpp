@@ -1,5 +1,10 @@
 #include "runtime/kernels/attention.h"
 
+#include <bit>
+#include <cstring>
+
+#include "runtime/kernels/cpu/attention_rows.h"
+#include "runtime/kernels/cpu/attention_workspace.h"
 #include "tests/reference/attention.h"
 #include "tests/runtime/kernels/aligned_bytes.h"
 #include "tests/runtime/kernels/every_way.h"
@@ -110,13 +115,56 @@ void check(int batch, int heads, int kv_heads, Elems tokens, Elems d, DType type
 
 TEST_CASE("attention: forward and backward equal double precision at awkward sizes, the same bits everywhere", "[kernels]") {
   for (DType type : {DType::bf16, DType::f32}) {
-    for (Elems tokens : {1, 2, 5, 17, 63, 64, 65}) check(1, 2, 1, tokens, 8, type);
-    for (Elems d : {1, 2, 15, 30, 48, 64, 80, 128}) check(1, 1, 1, 19, d, type);
-    for (Elems tokens : {97, 193, 211}) check(1, 1, 1, tokens, 16, type);
-    check(2, 6, 2, 11, 6, type);
-    check(3, 4, 4, 7, 10, type);
-    check(1, 4, 1, 66, 64, type);
+    for (Elems d : {1, 2, 15, 16, 20, 30, 32, 48, 64, 80, 96, 128}) check(1, 1, 1, 35, d, type);
+    for (Elems tokens : {1, 2, 5, 63, 64, 65, 191, 192, 193, 257}) check(1, 1, 1, tokens, 32, type);
+    for (Elems tokens : {1, 2, 17, 65, 193}) check(1, 1, 1, tokens, 20, type);
+    check(1, 1, 1, 193, 64, type);
+    check(1, 1, 1, 193, 128, type);
   }
+}
+
+TEST_CASE("attention: query heads share key heads in groups", "[kernels]") {
+  for (DType type : {DType::bf16, DType::f32}) {
+    for (int group : {1, 2, 4, 7}) check(1, group, 1, 67, 32, type);
+    for (int group : {2, 7}) check(1, group, 1, 66, 64, type);
+    check(2, 6, 2, 11, 6, type);
+    check(2, 8, 4, 65, 16, type);
+    check(3, 4, 4, 7, 10, type);
+  }
+}
+
+TEST_CASE("attention: threads that share a key head give the bits of one", "[kernels]") {
+  const AttentionShape shape{.batch = 1, .heads = 2, .kv_heads = 1, .tokens = 1027, .head_dim = 16};
+  REQUIRE(cpu::threads_share_heads(shape, 2));
+  REQUIRE_FALSE(cpu::threads_share_heads(shape, 1));
+  for (DType type : {DType::bf16, DType::f32}) check(1, 2, 1, 1027, 16, type);
+}
+
+TEST_CASE("attention: powers of two are the same bits on every instruction set", "[kernels]") {
+  // A row that has seen exponentials up to 2^x and now sees a score of 0 multiplies its sums by 2^x.
+  constexpr int rows = 64;
+  const auto powers = [&](std::uint32_t first, std::uint32_t step) {
+    std::vector<float> scores(rows * 64, 0.0f), mixed(rows * 16, 1.0f);
+    std::vector<bf16> p(rows * 64);
+    std::vector<cpu::SoftmaxState> state(rows);
+    for (int r = 0; r < rows; ++r) state[r].maximum = std::bit_cast<float>(first + static_cast<std::uint32_t>(r) * step);
+    cpu::attention_rows<bf16>().soften({.rows = rows, .first_valid = 1, .cols = 1, .scale = 1, .scores = scores.data(),
+                                        .p = p.data(), .stride = 64, .state = state.data(), .mixed = mixed.data(), .width = 16});
+    return mixed;
+  };
+  cpu::set_float_mode();
+  constexpr std::uint32_t step = 4093, end = std::bit_cast<std::uint32_t>(-140.0f);
+  for (std::uint32_t first = std::bit_cast<std::uint32_t>(-0.0f); first < end; first += rows * step) {
+    cpu::select_isa(cpu::Isa::scalar);
+    const std::vector<float> expected = powers(first, step);
+    for (cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2}) {
+      if (isa < cpu::detect_isa()) continue;
+      cpu::select_isa(isa);
+      INFO(cpu::name(isa) << " from " << std::bit_cast<float>(first));
+      REQUIRE(std::memcmp(powers(first, step).data(), expected.data(), expected.size() * sizeof(float)) == 0);
+    }
+  }
+  cpu::select_isa(cpu::detect_isa());
 }
 
 TEST_CASE("attention: a token's output depends neither on later tokens nor on its place in the batch", "[kernels]") {
@@ -138,10 +186,13 @@ TEST_CASE("attention: a token's output depends neither on later tokens nor on it
 }
 
 TEST_CASE("attention: memory grows linearly with the sequence", "[kernels]") {
-  const auto bytes = [](Elems tokens) {
-    return attention_backward_workspace_bytes({.batch = 1, .heads = 4, .kv_heads = 2, .tokens = tokens, .head_dim = 64}, 1);
-  };
-  CHECK(bytes(32768) < 8.2 * static_cast<double>(bytes(4096)));
+  for (const auto& bytes_of : {attention_forward_workspace_bytes, attention_backward_workspace_bytes})
+    for (int threads : {1, 4}) {
+      const auto bytes = [&](Elems tokens) {
+        return bytes_of({.batch = 1, .heads = 4, .kv_heads = 2, .tokens = tokens, .head_dim = 64}, threads);
+      };
+      CHECK(bytes(32768) < 8.2 * static_cast<double>(bytes(4096)));
+    }
 }
 
 TEST_CASE("attention: a short workspace is refused", "[kernels]") {

@@ -88,7 +88,7 @@ TEST_CASE("matmul: every element is one chain over K, bit for bit", "[kernels]")
 }
 
 TEST_CASE("matmul: accumulate goes on with the chain that out holds", "[kernels]") {
-  for_each_case({{9, 50, 33}, {4, 7, 3200}}, [](Case& c) {
+  for_each_case({{9, 50, 33}, {4, 7, 3200}, {9, 50, 3200}}, [](Case& c) {
     GuardedTensor out(DType::f32, c.m, c.n, 1), start(DType::f32, c.m, c.n, 1);
     start.randomize(5);
     out = start;
@@ -101,26 +101,52 @@ TEST_CASE("matmul: accumulate goes on with the chain that out holds", "[kernels]
 
 TEST_CASE("matmul: bias and residual are added to the f32 sum and rounded once", "[kernels]") {
   for_each_case(awkward, [](Case& c) {
-    GuardedTensor bias(c.type, c.n), residual(c.type, c.m, c.n, 4), out(c.type, c.m, c.n);
-    bias.randomize(3);
-    residual.randomize(4);
-    run_every_way({&out}, [&] { c.run(out, {.bias = bias, .residual = residual}); });
-    reference::require_close(out.values(), c.all([&](Elems r, Elems s) {
-      Bounded x = c.expected(r, s);
-      for (double term : {bias.at(s), residual.at(r, s)}) {
-        x.value += term;
-        x.error += reference::f32_error * (std::fabs(x.value) + x.error + std::fabs(term));
-      }
-      return x;
-    }), c.type);
-    run_every_way({&out}, [&] { c.run(out, {.residual = residual}); });
-    reference::require_close(out.values(), c.all([&](Elems r, Elems s) {
-      Bounded x = c.expected(r, s);
-      x.value += residual.at(r, s);
-      x.error += reference::f32_error * (std::fabs(x.value) + x.error);
-      return x;
-    }), c.type);
+    for (DType type : {DType::bf16, DType::f32}) {
+      GuardedTensor bias(type, c.n), residual(type, c.m, c.n, 4), out(type, c.m, c.n);
+      bias.randomize(3);
+      residual.randomize(4);
+      const auto expected = [&](bool biased) {
+        return c.all([&](Elems r, Elems s) {
+          Bounded x = c.expected(r, s);
+          for (double term : {biased ? bias.at(s) : 0.0, residual.at(r, s)}) {
+            x.value += term;
+            x.error += reference::f32_error * (std::fabs(x.value) + x.error + std::fabs(term));
+          }
+          return x;
+        });
+      };
+      run_every_way({&out}, [&] { c.run(out, {.bias = bias, .residual = residual}); });
+      reference::require_close(out.values(), expected(true), type);
+      run_every_way({&out}, [&] { c.run(out, {.residual = residual}); });
+      reference::require_close(out.values(), expected(false), type);
+    }
   });
+}
+
+TEST_CASE("matmul: a stored bf16 is to_bf16 of its sum, from the smallest numbers to NaN", "[kernels]") {
+  // A float is the exact sum of three bf16: a row of a holds its parts, b is ones.
+  constexpr Elems rows = 6 * 512, cols = 50;
+  Case c(rows, cols, 3, false, false, DType::bf16);
+  for (Elems col = 0; col < cols; ++col)
+    for (Elems k = 0; k < 3; ++k) c.b.set(k, col, 1);
+  constexpr std::uint32_t turning[] = {0x0000, 0x0001, 0x7fff, 0x8000, 0x8001, 0xffff};
+  for (Elems row = 0; row < rows; ++row) {
+    const auto upper = static_cast<std::uint32_t>(row / 6 * 128 + row / 6 % 128) << 16;
+    const auto high = std::bit_cast<float>(upper);
+    const float rest = std::isfinite(high) ? std::bit_cast<float>(upper | turning[row % 6]) - high : 0;
+    c.a.set(row, 2, high);
+    c.a.set(row, 1, rest);
+    c.a.set(row, 0, rest - static_cast<float>(c.a.at(row, 1)));
+  }
+  GuardedTensor out(DType::bf16, rows, cols);
+  run_every_way({&out}, [&] { c.run(out); });
+  for (Elems row = 0; row < rows; ++row) {
+    const bf16 expected = to_bf16(chain(c, row, 0, 0));
+    for (Elems col = 0; col < cols; ++col) {
+      const bf16 stored = out.view().row(row).as<bf16>()[col];
+      REQUIRE((stored == expected || (std::isnan(to_f32(stored)) && std::isnan(to_f32(expected)))));
+    }
+  }
 }
 
 TEST_CASE("matmul: the fused GELU is the GELU of the rounded pre-activation", "[kernels]") {

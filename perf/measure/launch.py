@@ -1,0 +1,96 @@
+"""Starts ranks, watches their memory, and ends them whatever happens."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sample_memory import RANK_VARIABLES, PeakSampler
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / "build" / "perf"  # texts, configurations and logs of the runs
+TRIREME = ROOT / "build" / "release" / "launch" / "trireme"
+
+# As root mpirun asks to be allowed; it binds a lone rank to one core, and two namespaced hosts to core 0.
+MPIRUN = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left: its output, and the peak bytes of its ranks."""
+    output: str
+    peak_bytes: dict  # by rank
+
+
+def give_up(message):
+    sys.exit(f"{Path(sys.argv[0]).name}: {message}")
+
+
+def environment(**more):
+    """This process's environment without a rank of an outer run, and with what both sides need alike."""
+    kept = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
+    return kept | {"OMP_WAIT_POLICY": "passive", "PYTHONDONTWRITEBYTECODE": "1"} | more
+
+
+def exit_on_signals():
+    """A signal that would end this program at once raises SystemExit instead: what it started is ended, too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
+
+
+def end(process):
+    """The launcher and all that it started: it leads a process group."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def run(commands, env=None, timeout_s=7200):
+    """Runs one or several launchers together to their end; the first one's output is what counts.
+
+    Errors: ends this program, with the last lines of the one that failed.
+    """
+    exit_on_signals()
+    commands = [commands] if isinstance(commands[0], str) else commands
+    processes = [subprocess.Popen(command, env=env or environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  text=True, start_new_session=True) for command in commands]
+    samplers = [PeakSampler(process.pid).start() for process in processes]
+    try:
+        outputs = [process.communicate(timeout=timeout_s)[0] for process in processes]
+    except subprocess.TimeoutExpired:
+        give_up(f"ran longer than {timeout_s} s: {' '.join(commands[0])}")
+    finally:
+        for process in processes:
+            end(process)
+    peaks = {}
+    for sampler in samplers:
+        peaks |= sampler.stop()
+    for process, output, command in zip(processes, outputs, commands):
+        if process.returncode != 0:
+            give_up(f"exit code {process.returncode} of {' '.join(command)}\n" + "\n".join(output.splitlines()[-25:]))
+    return Finished(outputs[0], peaks)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def text_file():
+    """The King James Bible, made once from the package bible-kjv."""
+    path = WORK / "kjv.txt"
+    if not path.exists():
+        if not shutil.which("bible"):
+            give_up("there is no text to train on: install the package bible-kjv (launch/install_packages.sh does)")
+        WORK.mkdir(parents=True, exist_ok=True)
+        text = subprocess.run(["bible", "-f", "gen1:1-rev22:21"], check=True, capture_output=True).stdout
+        path.write_bytes(text)
+    return path

@@ -1,0 +1,96 @@
+#include "models/describe.h"
+
+#include <catch2/catch.hpp>
+
+#include <set>
+#include <string>
+
+#include "models/shapes.h"
+
+using namespace trireme;
+
+namespace {
+
+ModelConfig config(Family family, bool tied) {
+  return {.family = family, .layers = 3, .width = 48, .heads = 4, .kv_heads = family == Family::gpt2 ? 4 : 2, .ffn = 80,
+          .vocab = 307, .context = 24, .tied = tied};
+}
+
+// The four models, each once.
+ModelConfig any_config() { return config(GENERATE(Family::gpt2, Family::llama), GENERATE(true, false)); }
+
+bool ends_in(const std::string& name, const char* end) { return name.ends_with(end); }
+
+}  // namespace
+
+TEST_CASE("describe: matrices decay, embeddings included; gains and biases do not") {
+  const ModelConfig model = any_config();
+  for (const UnitSpec& unit : describe(model, {}).units)
+    for (const TensorSpec& tensor : unit.tensors) {
+      CAPTURE(tensor.name);
+      CHECK(tensor.decay == (tensor.rows > 1));
+      if (ends_in(tensor.name, ".bias") || ends_in(tensor.name, "norm.weight")) CHECK_FALSE(tensor.decay);
+      if (ends_in(tensor.name, "token.weight") || ends_in(tensor.name, "position.weight")) CHECK(tensor.decay);
+      CHECK(tensor.init.kind == (tensor.decay ? InitRule::Kind::normal : InitRule::Kind::constant));
+      if (!tensor.decay) CHECK(tensor.init.value == (ends_in(tensor.name, "norm.weight") ? 1.0 : 0.0));
+    }
+}
+
+TEST_CASE("describe: every tensor has a name of its own, by which it starts") {
+  const ModelConfig model = any_config();
+  std::set<std::string> names;
+  std::size_t tensors = 0;
+  for (const UnitSpec& unit : describe(model, {}).units)
+    for (const TensorSpec& tensor : unit.tensors) names.insert(tensor.name), ++tensors;
+  CHECK(names.size() == tensors);
+}
+
+TEST_CASE("describe: embedding, one unit for each layer, head") {
+  const ModelConfig model = any_config();
+  const std::vector<UnitSpec> units = describe(model, {}).units;
+  REQUIRE(units.size() == 5);
+  CHECK(units.front().kind == UnitKind::embedding);
+  for (std::size_t u = 1; u <= 3; ++u) {
+    CHECK(units[u].kind == UnitKind::block);
+    CHECK(units[u].segments.size() == 2);
+  }
+  CHECK(units.back().kind == UnitKind::head);
+}
+
+TEST_CASE("describe: a tied head has no table but points at the embedding's, an untied one has its own") {
+  const Family family = GENERATE(Family::gpt2, Family::llama);
+  const UnitSpec tied = describe(config(family, true), {}).units.back();
+  const UnitSpec untied = describe(config(family, false), {}).units.back();
+  REQUIRE(tied.tied.has_value());
+  const TensorSpec table = describe(config(family, true), {}).units[static_cast<std::size_t>(tied.tied->unit)].tensors.at(static_cast<std::size_t>(tied.tied->tensor));
+  CHECK(table.name == "embedding.token.weight");
+  CHECK_FALSE(untied.tied.has_value());
+  REQUIRE(untied.tensors.size() == tied.tensors.size() + 1);
+  CHECK(untied.tensors.back().rows == table.rows);
+  CHECK(untied.tensors.back().cols == table.cols);
+}
+
+TEST_CASE("describe: the vocabulary is padded to 128 rows that start as zero and are no parameters") {
+  const ModelConfig model = any_config();
+  const TensorSpec table = describe(model, {}).units.front().tensors.front();
+  CHECK(table.rows == 384);
+  CHECK(table.init.padding_rows == 384 - 307);
+  ModelConfig full = model;
+  full.vocab = 384;
+  CHECK(describe(full, {}).units.front().tensors.front().init.padding_rows == 0);
+  CHECK(parameter_count(full) - parameter_count(model) == (384 - 307) * 48 * (model.tied ? 1 : 2));
+}
+
+TEST_CASE("describe: tensors do not depend on the microbatch, types or threads") {
+  const ModelConfig model = any_config();
+  const ModelSpec small = describe(model, {});
+  const ModelSpec large = describe(model, {.sequences = 4, .sequence = 24, .compute = DType::f32, .wire = DType::f32, .threads = 4});
+  REQUIRE(small.units.size() == large.units.size());
+  for (std::size_t u = 0; u < small.units.size(); ++u) {
+    REQUIRE(small.units[u].tensors.size() == large.units[u].tensors.size());
+    for (std::size_t t = 0; t < small.units[u].tensors.size(); ++t) {
+      CHECK(small.units[u].tensors[t].name == large.units[u].tensors[t].name);
+      CHECK(small.units[u].tensors[t].elems() == large.units[u].tensors[t].elems());
+    }
+  }
+}

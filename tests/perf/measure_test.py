@@ -1,0 +1,131 @@
+"""What the scripts of perf/ stand on. usage: measure_test.py TRIREME"""
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "perf"))
+
+from measure import bounds, launch, trireme  # noqa: E402
+from measure.case import CASES  # noqa: E402
+from measure.measurement import Measurement, median_of  # noqa: E402
+from measure.report import Report, table  # noqa: E402
+from measure.timeline import Trace, planned_against_measured  # noqa: E402
+from sample_memory import PeakSampler  # noqa: E402
+
+TRIREME = Path(sys.argv.pop()) if len(sys.argv) > 1 else launch.TRIREME
+MIB = 1 << 20
+HOLD = f"import time; x = bytearray({{}} * {MIB}); x[::4096] = b'1' * len(x[::4096]); time.sleep(0.5)"
+
+
+def measurement(tokens_per_s, peak_mib, peak_share=0.0):
+    return Measurement(tokens_per_s=tokens_per_s, step_s=1 / tokens_per_s, peak_bytes=peak_mib * MIB,
+                       model_flops=1e9 * peak_share, register_flops=1e9)
+
+
+class SampleMemory(unittest.TestCase):
+    def test_finds_each_rank_below_the_launcher_and_what_it_held(self):
+        ranks = " & ".join(f"RANK={rank} {sys.executable} -c \"{HOLD.format(mib)}\"" for rank, mib in ((0, 100), (1, 200)))
+        launcher = subprocess.Popen(["sh", "-c", f"{ranks} & wait"], env=launch.environment())
+        sampler = PeakSampler(launcher.pid).start()
+        launcher.wait()
+        peaks = sampler.stop()
+        self.assertEqual(sorted(peaks), [0, 1])
+        # The interpreter itself holds less than 40 MiB.
+        self.assertTrue(100 * MIB <= peaks[0] <= 140 * MIB, peaks)
+        self.assertTrue(200 * MIB <= peaks[1] <= 240 * MIB, peaks)
+        self.assertLessEqual(sampler.node_peak(), sum(peaks.values()))
+
+    def test_by_name_finds_a_process_without_a_rank(self):
+        name = os.path.basename(os.path.realpath(sys.executable))
+        launcher = subprocess.Popen([os.path.realpath(sys.executable), "-c", HOLD.format(50)], env=launch.environment())
+        sampler = PeakSampler(launcher.pid, name).start()
+        launcher.wait()
+        self.assertGreaterEqual(sampler.stop()[0], 50 * MIB)
+
+
+class Timeline(unittest.TestCase):
+    def trace(self, processes):
+        events = [{"name": "thread_name", "ph": "M", "pid": 0, "tid": 0, "args": {"name": "compute"}}]
+        for pid, (name, spans) in enumerate(processes):
+            events.append({"name": "process_name", "ph": "M", "pid": pid, "tid": 0, "args": {"name": name}})
+            events += [{"name": kind, "ph": "X", "pid": pid, "tid": 0, "ts": start, "dur": length, "args": {"kind": kind}}
+                       for kind, start, length in spans]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "trace.json"
+            path.write_text(json.dumps({"traceEvents": events}))
+            return Trace(path)
+
+    def test_sums_ops_of_a_kind_planned_and_measured(self):
+        trace = self.trace([("rank 0 planned", [("forward", 0, 1000), ("forward", 1000, 1000), ("update", 2000, 1)]),
+                            ("rank 0 measured, last step", [("forward", 5, 2000), ("forward", 2005, 3000), ("update", 5005, 500)])])
+        self.assertEqual(planned_against_measured(trace),
+                         [("compute", "forward", 2, "2.0", "5.0", "2.50"), ("compute", "update", 1, "0.0", "0.5", ""),
+                          ("both", "whole step", 3, "2.0", "5.5", "2.75")])
+
+    def test_without_measured_spans_is_an_error(self):
+        with self.assertRaisesRegex(ValueError, "measured"):
+            self.trace([("rank 0 planned", [("forward", 0, 1)])])
+
+
+class Reports(unittest.TestCase):
+    def judge(self, medians):
+        report = Report("a test")
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            bounds.judge(CASES["gpt2-124m"], medians, report)
+            code = report.finish()
+        return code, said.getvalue()
+
+    def test_a_bound_that_does_not_hold_fails_the_run(self):
+        code, said = self.judge({"trireme": measurement(249, 54, 0.71), "fsdp2": measurement(100, 100)})
+        self.assertEqual((code, said.count("FAIL"), said.count("PASS")), (1, 1, 2))
+
+    def test_only_sides_that_ran_are_judged(self):
+        code, said = self.judge({"trireme": measurement(250, 55, 0.71), "fsdp2": measurement(100, 100)})
+        self.assertEqual((code, said.count("FAIL"), said.count("PASS")), (0, 0, 3))
+        self.assertNotIn("recompute", said)
+
+    def test_medians_are_taken_per_number(self):
+        median = median_of([measurement(1, 9), measurement(3, 7), measurement(2, 8)])
+        self.assertEqual((median.tokens_per_s, median.peak_bytes), (2, 8 * MIB))
+
+    def test_of_register_peaks_the_highest_counts(self):
+        runs = [Measurement(tokens_per_s=1, step_s=1, peak_bytes=1, model_flops=6.0, register_flops=peak) for peak in (7.0, 10.0, 8.0)]
+        self.assertEqual(median_of(runs).peak_share(), 0.6)
+
+    def test_tables_align(self):
+        lines = table(("name", "n"), [("a", 1), ("long name", 100)]).splitlines()
+        self.assertEqual({len(line) for line in lines}, {len(lines[0])})
+
+
+class OurSide(unittest.TestCase):
+    def test_every_case_is_a_configuration_that_plans(self):
+        for case in CASES.values():
+            config = trireme.write_config(case, trireme.Layout(recompute="block"), steps=3)
+            subprocess.run([TRIREME, "plan", config, "--ranks", "2"], check=True, capture_output=True)
+
+    def test_a_key_of_another_version_is_told_from_one_of_this(self):
+        self.assertTrue(trireme.knows_key(TRIREME, CASES["gpt2-tiny"], "--parallel.prefetch=2"))
+        self.assertFalse(trireme.knows_key(TRIREME, CASES["gpt2-tiny"], "--parallel.nothing=2"))
+
+    def test_a_run_is_measured(self):
+        run = trireme.run(trireme.Program(TRIREME), CASES["gpt2-tiny"], trireme.Layout(), steps=4)
+        self.assertGreater(run.tokens_per_s, 0)
+        self.assertGreater(run.peak_share(), 0)
+        self.assertGreater(run.peak_bytes, MIB)
+        self.assertEqual(len(run.notes["exposed"]), 2)
+        trace = run.notes["trace"]
+        self.assertIn("forward", [time.kind for time in trace.by_kind()])
+        # The tables, two blocks, norm and head.
+        self.assertEqual(sorted({unit for _, unit, _ in trace.collectives()}), [0, 1, 2, 3])
+        self.assertTrue(all(size > 0 for _, _, size in trace.collectives()))
+
+
+if __name__ == "__main__":
+    unittest.main()
