@@ -1,9 +1,11 @@
 #include "comm/bootstrap.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <optional>
 
@@ -29,6 +31,36 @@ void on_exit_of_process() {
   if (!run) return;
   run->fail(Error(ErrorKind::comm, "the process called exit() before the end of the run"));
 }
+
+// For SIGALRM: what this process does inside MPI, and the page, where there is one yet.
+std::atomic<const char*> waits_in{"MPI"};
+std::atomic<StatusPage*> page_of_alarm{nullptr};
+
+// The wait is inside MPI, so nothing of MPI may be called: the launcher ends the others. Async-signal-safe calls only.
+void on_alarm(int) {
+  StatusPage* page = page_of_alarm;
+  if (page) page->raise_abort();
+  if (!page || page->win_message()) {
+    StatusLine line;
+    line << "trireme: communication: " << waits_in.load()
+         << " did not end before its deadline: a rank does not answer; look for stopped processes and lost nodes\n";
+    write_line(line);
+  }
+  _exit(exit_code(ErrorKind::comm));
+}
+
+/// Ends the process by SIGALRM where calls that MPI gives no deadline take longer than `deadline_s`.
+class MpiDeadline {
+ public:
+  MpiDeadline(const char* name, double deadline_s, int launched_rank = 0) {
+    waits_in = name;
+    signal(SIGALRM, on_alarm);
+    // Ranks wait in turn, so that the first to give up has ended the others before they speak.
+    alarm(static_cast<unsigned>(std::ceil(std::clamp(deadline_s, 1.0, 1e6))) + static_cast<unsigned>(std::clamp(launched_rank, 0, 6)) / 2 * 2);
+  }
+  ~MpiDeadline() { alarm(0); }
+  MpiDeadline(const MpiDeadline&) = delete;
+};
 
 [[noreturn]] void stop_all(int code) {
   MPI_Abort(MPI_COMM_WORLD, code);
@@ -58,7 +90,8 @@ std::string failure_message(const StatusPage& page, const std::exception& error,
 }  // namespace
 
 struct MpiRun::World {
-  int rank = 0, size = 0, node_rank = 0, node_size = 0;
+  int rank = 0, size = 0, node_rank = 0, node_size = 0, node_first_rank = 0;
+  double deadline_s = 0;
   std::string node_name;
   MPI_Comm node = MPI_COMM_NULL;
   MPI_Win window = MPI_WIN_NULL;
@@ -82,31 +115,38 @@ void MpiRun::World::open_page() {
   page.emplace(memory, node_rank, node_size, rank, size);
   mpi_check(MPI_Barrier(node), "MPI_Barrier");
   page->look_around();
+  page_of_alarm = &*page;
   notice.emplace(*page);
 }
 
 void MpiRun::World::close() {
+  const MpiDeadline deadline("the end of the run", deadline_s);
   mpi_check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier");
   notice.reset();
+  page_of_alarm = nullptr;
   page.reset();
   mpi_check(MPI_Win_free(&window), "MPI_Win_free");
   mpi_check(MPI_Comm_free(&node), "MPI_Comm_free");
   mpi_check(MPI_Finalize(), "MPI_Finalize");
 }
 
-MpiRun::MpiRun(int* argc, char*** argv) : world_(std::make_unique<World>()) {
+MpiRun::MpiRun(int* argc, char*** argv, const MpiStart& start) : world_(std::make_unique<World>()) {
+  const MpiDeadline deadline("the start of MPI", start.deadline_s, start.launched_rank);
   int provided = MPI_THREAD_SINGLE;
   mpi_check(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   require(provided >= MPI_THREAD_SERIALIZED, ErrorKind::comm,
           "this MPI gives thread level {}; MPI_THREAD_SERIALIZED ({}) is needed", provided,
           static_cast<int>(MPI_THREAD_SERIALIZED));
   World& world = *world_;
+  world.deadline_s = start.deadline_s;
   MPI_Comm_rank(MPI_COMM_WORLD, &world.rank);
   MPI_Comm_size(MPI_COMM_WORLD, &world.size);
   mpi_check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank, MPI_INFO_NULL, &world.node),
             "MPI_Comm_split_type");
   MPI_Comm_rank(world.node, &world.node_rank);
   MPI_Comm_size(world.node, &world.node_size);
+  world.node_first_rank = world.rank;
+  mpi_check(MPI_Bcast(&world.node_first_rank, 1, MPI_INT, 0, world.node), "MPI_Bcast");
   char name[MPI_MAX_PROCESSOR_NAME];
   int length = 0;
   MPI_Get_processor_name(name, &length);
@@ -122,12 +162,13 @@ MpiRun::~MpiRun() {
 
 int MpiRun::rank() const { return world_->rank; }
 int MpiRun::size() const { return world_->size; }
-int MpiRun::node_rank() const { return world_->node_rank; }
 int MpiRun::node_size() const { return world_->node_size; }
 const std::string& MpiRun::node_name() const { return world_->node_name; }
+int MpiRun::node_first_rank() const { return world_->node_first_rank; }
 StatusPage& MpiRun::page() { return *world_->page; }
 
 std::unique_ptr<Communicator> MpiRun::make_communicator(const MpiOptions& options) {
+  const MpiDeadline deadline("making a communicator", options.deadline_s);
   return make_mpi_communicator(MPI_COMM_WORLD, options, &page());
 }
 
@@ -139,6 +180,7 @@ void MpiRun::finish() {
 
 void MpiRun::fail(const std::exception& error) {
   unfinished_run = nullptr;
+  signal(SIGALRM, SIG_DFL);
   alarm(last_resort_s);
   const auto* ours = dynamic_cast<const Error*>(&error);
   const bool agreed = dynamic_cast<const AgreedError*>(&error) != nullptr;

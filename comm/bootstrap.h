@@ -11,15 +11,22 @@
 
 namespace trireme {
 
+/// How a run starts.
+struct MpiStart {
+  double deadline_s = 120;  // of the start and of the ordinary end, where MPI waits without a deadline of its own
+  int launched_rank = 0;    // as the launcher says before MPI can; only so that ranks that give up do not speak at once
+};
+
 /// MPI from its start to its end, once per process; made in main() before anything that may fail on one rank alone.
 ///
 /// Failure  whatever ends one rank ends all within 10 s, with one message per node: an error (fail), exit() before
-///          finish(), a death (the launcher's SIGTERM finds who is gone), a wait past its deadline (an error, too).
+///          finish(), a death (the launcher's SIGTERM finds who is gone), a wait past its deadline (an error, too). The
+///          start, new communicators and the end are inside MPI for as long as it takes: SIGALRM ends them, exit code 7.
 /// Threads  made, finished and destroyed on the main thread; no other thread is inside MPI then.
 class MpiRun {
  public:
   /// Collective. Errors: Error(comm) when MPI cannot be called from one thread after the other.
-  MpiRun(int* argc, char*** argv);
+  MpiRun(int* argc, char*** argv, const MpiStart& start = {});
   /// finish() where that was not yet done, unless an exception flies.
   ~MpiRun();
   MpiRun(const MpiRun&) = delete;
@@ -27,10 +34,11 @@ class MpiRun {
 
   int rank() const;
   int size() const;
-  /// Among the ranks that share memory.
-  int node_rank() const;
+  /// Ranks that share memory with this one.
   int node_size() const;
   const std::string& node_name() const;
+  /// The lowest rank of this node: it tells nodes of one name apart.
+  int node_first_rank() const;
   StatusPage& page();
 
   /// Collective. All ranks as one group; the run must outlive it.

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <sstream>
 #include <type_traits>
 
 #include "launch/config_keys.h"
+#include "launch/config_limits.h"
 #include "runtime/base/error.h"
 #include "runtime/kernels/cpu/isa.h"
 
@@ -44,14 +46,20 @@ class Setter {
     *field = static_cast<int>(*number);
   }
   void operator()(double* field) const { *field = number(); }
-  void operator()(float* field) const { *field = static_cast<float>(number()); }
+  void operator()(float* field) const {
+    const double value = number();
+    *field = static_cast<float>(value);
+    if (!std::isfinite(*field)) refuse(where_, fmt::format("{} = {}: it must fit a 32-bit float", key_.full_name(), value));
+  }
   void operator()(bool* field) const {
     const auto flag = value_.value_exact<bool>();
     if (!flag) wrong("true or false");
     *field = *flag;
   }
   void operator()(std::string* field) const {
-    const auto text = value_.value_exact<std::string>();
+    // A size of so many bytes, or a folder named by a year, needs no quotes.
+    auto text = value_.value_exact<std::string>();
+    if (value_.is_integer() && key_.choices.empty()) text = shown(value_);
     if (!text) wrong("a text in quotes");
     if (!key_.choices.empty() && std::find(key_.choices.begin(), key_.choices.end(), *text) == key_.choices.end())
       refuse(where_, fmt::format("{} = '{}'; use {}", key_.full_name(), *text, joined(key_.choices, ", ")));
@@ -109,22 +117,42 @@ void set(Config& config, std::string_view section, std::string_view name, const 
   std::visit(Setter(*key, value, where), key->field(config));
 }
 
+// A path that cannot even be looked at (too long, not allowed) is told like one that is not there.
+void require_file(const std::string& path) {
+  const std::string shown_path = path.size() <= 200 ? path : path.substr(0, 200) + "...";
+  std::error_code failed;
+  const auto status = std::filesystem::status(path, failed);
+  if (failed && status.type() != std::filesystem::file_type::not_found)
+    throw Error(ErrorKind::config, fmt::format("{}: {}; give the path of a run's TOML file", shown_path, failed.message()));
+  if (status.type() == std::filesystem::file_type::not_found)
+    throw Error(ErrorKind::config, fmt::format("{}: no such file; give the path of a run's TOML file", shown_path));
+  if (status.type() != std::filesystem::file_type::regular)
+    throw Error(ErrorKind::config, fmt::format("{}: {}; give the path of a run's TOML file", shown_path,
+                                               status.type() == std::filesystem::file_type::directory ? "is a folder" : "is no file"));
+}
+
+void read_section(Config& config, const std::string& path, std::string_view section, const toml::node& body) {
+  const std::string where = fmt::format("{}:{}", path, body.source().begin.line);
+  if (body.is_array_of_tables()) refuse(where, fmt::format("[[{}]] is a list of sections; write [{}]", section, section));
+  const toml::table* keys = body.as_table();
+  if (!keys) refuse(where, fmt::format("key {} stands outside a section; sections are {}", section, joined(section_names(), ", ")));
+  const std::vector<std::string> known = section_names();
+  const bool is_known = std::find(known.begin(), known.end(), section) != known.end();
+  if (!is_known && later_capability(section, "").empty())
+    refuse(where, fmt::format("unknown section [{}]; sections are {}", section, joined(known, ", ")));
+  for (const auto& [key, value] : *keys)
+    set(config, section, key.str(), value, fmt::format("{}:{}", path, key.source().begin.line));
+}
+
 void read_file(Config& config, const std::string& path) {
-  if (!std::filesystem::exists(path))
-    throw Error(ErrorKind::config, fmt::format("{}: no such file; give the path of a run's TOML file", path));
+  require_file(path);
   toml::table file;
   try {
     file = toml::parse_file(path);
   } catch (const toml::parse_error& error) {
     refuse(fmt::format("{}:{}", path, error.source().begin.line), std::string(error.description()));
   }
-  for (const auto& [section, body] : file) {
-    const std::string where = fmt::format("{}:{}", path, section.source().begin.line);
-    const toml::table* keys = body.as_table();
-    if (!keys) refuse(where, fmt::format("key {} stands outside a section; sections are model, data, train, ...", section.str()));
-    for (const auto& [key, value] : *keys)
-      set(config, section.str(), key.str(), value, fmt::format("{}:{}", path, key.source().begin.line));
-  }
+  for (const auto& [section, body] : file) read_section(config, path, section.str(), body);
 }
 
 bool is_flag(Config& config, const ConfigKey* key) { return key && std::holds_alternative<bool*>(key->field(config)); }
@@ -135,6 +163,8 @@ void apply_override(Config& config, const std::string& text) {
     require(holds, ErrorKind::config, "'{}': write an override as --section.key=value", text);
   };
   require_form(text.rfind("--", 0) == 0 && dot < equals);
+  if (text.find_first_of("\n\r") != std::string::npos)
+    throw Error(ErrorKind::config, fmt::format("--{}: an override is one line", text.substr(2, equals - 2)));
   const std::string section = text.substr(2, dot - 2), name = text.substr(dot + 1, equals - dot - 1);
   const bool has_value = equals < text.size();
   require_form(has_value || is_flag(config, find_key(section, name)) || !find_key(section, name));
@@ -152,8 +182,10 @@ void apply_override(Config& config, const std::string& text) {
 void resolve(Config& config) {
   ModelConfig& model = config.model;
   if (model.kv_heads == 0) model.kv_heads = model.heads;
-  if (model.ffn == 0)
-    model.ffn = model.family == Family::gpt2 ? 4 * model.width : static_cast<int>(align_up(ceil_div(8L * model.width, 3), 64));
+  if (model.ffn == 0) {
+    const std::int64_t ffn = model.family == Family::gpt2 ? 4LL * model.width : align_up(ceil_div(8LL * model.width, 3), 64);
+    model.ffn = static_cast<int>(std::min<std::int64_t>(ffn, std::numeric_limits<int>::max()));  // then refused as too large
+  }
   if (model.context == 0) model.context = config.train.sequence;
   // By what the CPU has, not by a forced instruction set, which must not change a bit.
   PrecisionConfig& precision = config.precision;
@@ -167,6 +199,7 @@ void check_together(const Config& config) {
   };
   const TrainConfig& t = config.train;
   validate(config.model);
+  check_limits(config);
   check(t.global_batch % t.micro_batch == 0,
         fmt::format("train.global_batch = {} is not divisible by train.micro_batch = {}; both count sequences",
                     t.global_batch, t.micro_batch));
@@ -177,13 +210,27 @@ void check_together(const Config& config) {
   check(t.valid_every == 0 || !config.data.valid.empty(),
         fmt::format("train.valid_every = {} without data.valid; name validation files or set it to 0", t.valid_every));
   check(t.beta1 < 1 && t.beta2 < 1, fmt::format("train.beta1 = {}, train.beta2 = {}: both must be below 1", t.beta1, t.beta2));
-  check(t.decay_steps <= t.steps, fmt::format("train.decay_steps = {} is more than train.steps = {}", t.decay_steps, t.steps));
+  check(t.eps > 0, fmt::format("train.eps = {}: it must be above 0, or a weight without a gradient would be divided by 0", t.eps));
+  check(t.decay_steps <= t.steps || t.steps == 0, fmt::format("train.decay_steps = {} is more than train.steps = {}", t.decay_steps, t.steps));
   check(t.schedule != "wsd" || t.decay_steps > 0 || t.steps == 0,
         "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");
   check(config.precision.products != "tiles" || config.precision.compute == "bf16",
         fmt::format("precision.products = 'tiles' is an order of bf16 products and precision.compute = '{}'; use 'chain', or "
                     "compute = 'bf16'", config.precision.compute));
   if (config.memory.device != "auto") parse_bytes(config.memory.device);
+}
+
+// A value that differs from the default and that nothing reads is a mistake of whoever wrote it.
+void check_used(const Config& config) {
+  const Config defaults;
+  const auto check = [](bool same, const char* key, const char* why) {
+    if (!same) throw Error(ErrorKind::config, fmt::format("{}: does nothing {}; leave it out", key, why));
+  };
+  const TrainConfig &t = config.train, &d = defaults.train;
+  check(t.schedule == "wsd" || t.decay_steps == d.decay_steps, "train.decay_steps", "unless train.schedule = \"wsd\"");
+  check(t.schedule != "constant" || t.min_lr == d.min_lr, "train.min_lr", "with train.schedule = \"constant\"");
+  check(config.model.family != Family::gpt2 || config.model.rope_theta == defaults.model.rope_theta, "model.rope_theta",
+        "with model.family = \"gpt2\", which has learned positions");
 }
 
 std::string quoted(const std::string& text) {
@@ -215,6 +262,7 @@ Config load_config(const std::string& path, const std::vector<std::string>& over
   for (const std::string& text : overrides) apply_override(config, text);
   resolve(config);
   check_together(config);
+  check_used(config);
   return config;
 }
 

@@ -93,6 +93,13 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::span<const ConfigKey> config_keys() { return table(); }
 
+std::vector<std::string> section_names() {
+  std::vector<std::string> names;
+  for (const ConfigKey& key : table())
+    if (names.empty() || names.back() != key.section) names.push_back(key.section);
+  return names;
+}
+
 const ConfigKey* find_key(std::string_view section, std::string_view name) {
   for (const ConfigKey& key : table())
     if (section == key.section && name == key.name) return &key;

@@ -24,6 +24,8 @@ struct ConfigKey {
 };
 
 std::span<const ConfigKey> config_keys();
+/// As they stand in the table.
+std::vector<std::string> section_names();
 /// Null where there is none.
 const ConfigKey* find_key(std::string_view section, std::string_view name);
 /// The known key that is spelled most alike.

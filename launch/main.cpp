@@ -3,11 +3,15 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 
+#include "comm/agreement.h"
 #include "comm/bootstrap.h"
 #include "launch/config.h"
+#include "launch/config_limits.h"
 #include "launch/doctor.h"
 #include "launch/plan_report.h"
 #include "launch/settings.h"
@@ -35,21 +39,31 @@ struct Command {
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
+  check_plannable(config, command.ranks);
   return trainer_settings(config, command.ranks_on_node());
 }
 
 void require_ranks(const Command& command) {
-  require(command.ranks >= 1, ErrorKind::config, "--ranks {}: it must be at least 1", command.ranks);
+  require(command.ranks >= 1 && command.ranks <= largest_ranks, ErrorKind::config, "--ranks {}: it must be at least 1 and at "
+          "most {}", command.ranks, largest_ranks);
   require(command.rank >= 0 && command.rank < command.ranks, ErrorKind::config, "--rank {}: ranks are 0 to {}", command.rank,
           command.ranks - 1);
   require(command.ranks_per_node >= 0, ErrorKind::config, "--ranks-per-node {}: it must be at least 1", command.ranks_per_node);
+  require(command.ranks_per_node <= command.ranks, ErrorKind::config, "--ranks-per-node {}: the run has only --ranks {}; give "
+          "more ranks or leave it out", command.ranks_per_node, command.ranks);
+}
+
+// Standard output may be a full disk.
+void print_out(const std::string& text) {
+  std::cout << text << std::flush;
+  require(std::cout.good(), ErrorKind::data, "standard output cannot be written; free space or choose another place");
 }
 
 void plan(const Command& command) {
   require_ranks(command);
   const int on_node = command.ranks_on_node();
   const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks, on_node);
-  std::cout << (command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
+  print_out(command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
 }
 
 void schedule(const Command& command) {
@@ -63,25 +77,34 @@ void schedule(const Command& command) {
   const Schedule* found = programs.run.find(command.schedule);
   require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init, enter (with prefetch), step, sample, "
           "and validate (with data.valid)", command.schedule);
-  std::cout << print(*found);
+  print_out(print(*found));
 }
 
 void tokenize(const Command& command) {
   require(command.tokenizer == "byte", ErrorKind::config, "--tokenizer {}: this version has byte", command.tokenizer);
   write_token_file(command.output, command.texts);
-  say(fmt::format("{}: {} tokens", command.output, TokenFile(command.output).tokens()));
+  print_out(fmt::format("{}: {} tokens\n", command.output, TokenFile(command.output).tokens()));
 }
 
 void doctor(MpiRun& mpi) {
   const std::string report = doctor_report(fmt::format("{} ranks, {} on node {}", mpi.size(), mpi.node_size(), mpi.node_name()),
                                            mpi.node_size());
-  if (mpi.rank() == 0) std::cout << report;
+  if (mpi.rank() == 0) print_out(report);
 }
+
+/// What mpirun calls this process; none without it.
+std::optional<int> launched_rank() {
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return rank ? std::optional(std::atoi(rank)) : std::nullopt;
+}
+
+bool mpi_begun = false;
 
 /// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.
 template <typename Run>
 int run_on_all_ranks(int argc, char** argv, Run run) {
-  MpiRun mpi(&argc, &argv);
+  mpi_begun = true;
+  MpiRun mpi(&argc, &argv, {.launched_rank = launched_rank().value_or(0)});
   try {
     run(mpi);
   } catch (const std::exception& error) {
@@ -95,6 +118,15 @@ int run_on_all_ranks(int argc, char** argv, Run run) {
 int ranks_per_node_of_test() {
   const char* text = std::getenv("TRIREME_RANKS_PER_NODE");
   return text ? std::atoi(text) : 0;
+}
+
+/// An error from before MPI. Under mpirun it is told as those of `train` are, by the same first calls: once, also where
+/// some ranks have it and others went on.
+int end_with(int argc, char** argv, const Error& error) {
+  if (launched_rank() && !mpi_begun)
+    return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({}), &error); });
+  fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
+  return exit_code(error.kind());
 }
 
 int run_command(int argc, char** argv) {
@@ -128,7 +160,8 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : exit_code(ErrorKind::config);
+    if (error.get_exit_code() == 0) return launched_rank().value_or(0) == 0 ? app.exit(error) : 0;
+    throw Error(ErrorKind::config, fmt::format("{}; trireme --help lists what there is", error.what()));
   }
   for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
 
@@ -151,14 +184,15 @@ void select_instruction_set() {
 }  // namespace trireme
 
 int main(int argc, char** argv) {
+  // A write past `ulimit -f` is then an error like a full disk, with a message.
+  std::signal(SIGXFSZ, SIG_IGN);
+  using namespace trireme;
   try {
-    trireme::select_instruction_set();
-    return trireme::run_command(argc, argv);
-  } catch (const trireme::Error& error) {
-    fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
-    return exit_code(error.kind());
+    select_instruction_set();
+    return run_command(argc, argv);
+  } catch (const Error& error) {
+    return end_with(argc, argv, error);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "trireme: {}: {}\n", name(trireme::ErrorKind::bug), error.what());
-    return exit_code(trireme::ErrorKind::bug);
+    return end_with(argc, argv, Error(ErrorKind::bug, error.what()));
   }
 }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <sstream>
 #include <string>
 
 namespace trireme {
@@ -19,46 +20,71 @@ std::optional<Bytes> read_number(const std::string& path) {
   return std::nullopt;
 }
 
-Bytes left_in(const std::string& limit_path, const std::string& usage_path) {
-  const std::optional<Bytes> limit = read_number(limit_path), usage = read_number(usage_path);
-  return limit && usage ? std::max<Bytes>(0, *limit - *usage) : no_limit;
+// The value of a key in a file of "key value" lines; 0 where there is none.
+Bytes read_value(const std::string& path, const std::string& wanted) {
+  std::ifstream file(path);
+  std::string key;
+  for (Bytes value = 0; file >> key >> value;)
+    if (key == wanted) return value;
+  return 0;
 }
 
-// The cgroup of this process, as `/sys/fs/cgroup` shows it.
-std::string own_cgroup(const std::string& controller) {
-  std::ifstream file("/proc/self/cgroup");
+/// Names of one version's files in a group's folder.
+struct GroupFiles {
+  const char *limit, *usage, *droppable;
+};
+constexpr GroupFiles version_1{"/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"};
+constexpr GroupFiles version_2{"/memory.max", "/memory.current", "inactive_file"};
+
+Bytes left_in(const std::string& folder, const GroupFiles& files) {
+  const std::optional<Bytes> limit = read_number(folder + files.limit), usage = read_number(folder + files.usage);
+  if (!limit || !usage) return no_limit;
+  const Bytes held = std::max<Bytes>(0, *usage - read_value(folder + "/memory.stat", files.droppable));
+  return std::max<Bytes>(0, *limit - held);
+}
+
+// The group and all above it: each may be the one that runs out.
+Bytes left_up_from(const std::string& mount, std::string group, const GroupFiles& files) {
+  Bytes left = no_limit;
+  for (;; group.resize(group.rfind('/'))) {
+    while (!group.empty() && group.back() == '/') group.pop_back();
+    left = std::min(left, left_in(mount + group, files));
+    if (group.find('/') == std::string::npos) return left;
+  }
+}
+
+// Is `controller` in this list, which commas separate?
+bool lists(const std::string& controllers, const std::string& controller) {
+  return ("," + controllers + ",").find("," + controller + ",") != std::string::npos;
+}
+
+// The cgroup of this process; version 2's has an empty list of controllers.
+std::string own_cgroup(const std::string& root, const std::string& controller) {
+  std::ifstream file(root + "/proc/self/cgroup");
   for (std::string line; std::getline(file, line);) {
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    if (controllers == controller || (!controller.empty() && controllers.find(controller) != std::string::npos))
-      return line.substr(second + 1);
+    if (lists(line.substr(first + 1, second - first - 1), controller)) return line.substr(second + 1);
   }
   return "/";
 }
 
-Bytes mem_available() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  Bytes kib = 0;
-  while (file >> key >> kib >> unit)
-    if (key == "MemAvailable:") return kib * KiB;
+Bytes mem_available(const std::string& root) {
+  std::ifstream file(root + "/proc/meminfo");
+  for (std::string line, key; std::getline(file, line);) {
+    std::istringstream words(line);
+    Bytes kib = 0;
+    if (words >> key >> kib && key == "MemAvailable:") return kib * KiB;
+  }
   return no_limit;
 }
 
 }  // namespace
 
-Bytes available_memory_bytes() {
-  Bytes available = mem_available();
-  for (const std::string& group : {own_cgroup(""), std::string("/")}) {
-    const std::string root = "/sys/fs/cgroup" + group;
-    available = std::min(available, left_in(root + "/memory.max", root + "/memory.current"));
-  }
-  for (const std::string& group : {own_cgroup("memory"), std::string("/")}) {
-    const std::string root = "/sys/fs/cgroup/memory" + group;
-    available = std::min(available, left_in(root + "/memory.limit_in_bytes", root + "/memory.usage_in_bytes"));
-  }
-  return available;
+Bytes available_memory_bytes(const std::string& root) {
+  const std::string mount = root + "/sys/fs/cgroup";
+  return std::min({mem_available(root), left_up_from(mount, own_cgroup(root, ""), version_2),
+                   left_up_from(mount + "/memory", own_cgroup(root, "memory"), version_1)});
 }
 
 }  // namespace trireme

@@ -40,7 +40,8 @@ std::string fitting_change(const TrainerSettings& settings, int ranks, Bytes lim
   }
   for (int more = 2 * ranks; more <= 64 * ranks && more <= 4096; more *= 2)
     if (fits(changed, more))
-      return fmt::format("memory.recompute = \"block\" on {} ranks would fit, with the same bits", more);
+      return fmt::format("memory.recompute = \"block\" on {} ranks would fit, with the same bits; put them on {} times as many "
+                         "nodes where this one is full", more, more / ranks);
   for (int micro_batch = settings.micro_batch / 2; micro_batch >= 1; micro_batch /= 2) {
     changed.micro_batch = micro_batch;
     if (settings.global_batch % micro_batch == 0 && fits(changed, ranks))

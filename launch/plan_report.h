@@ -27,8 +27,9 @@ MemoryPlan plan_within_limit(const TrainerSettings& settings, int ranks, RunProg
 /// Errors: Error(plan) where an arena is over settings.device_memory; Error(bug) from the checks.
 std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int ranks_per_node);
 
-/// The smallest change of layout that would bring every rank's arena within `limit_bytes`, as words: recompute, smaller
-/// microbatches (which change the trajectory, and are said to), more ranks. Empty where none of those does.
+/// The first change that would bring every rank's arena within `limit_bytes`, as words. Tried in this order: recompute;
+/// with recompute "block", more ranks; with it and the same ranks, smaller microbatches (which change the trajectory, and
+/// are said to). Empty where none of those does.
 std::string fitting_change(const TrainerSettings& settings, int ranks, Bytes limit_bytes);
 
 /// Bytes that a node needs for `ranks_per_node` ranks, the largest ones first.

@@ -59,10 +59,10 @@ StepLog::StepLog(const std::string& dir, int every, std::int64_t steps)
   if (dir.empty()) return;
   std::error_code failed;
   std::filesystem::create_directories(dir, failed);
-  require(!failed, ErrorKind::data, "log.dir = {}: cannot be made: {}", dir, failed.message());
+  require(!failed, ErrorKind::data, "log.dir = {}: cannot be made: {}; choose a folder that this user may write", dir, failed.message());
   path_ = dir + "/steps.jsonl";
   file_ = std::fopen(path_.c_str(), "w");
-  require(file_ != nullptr, ErrorKind::data, "{}: cannot be written: {}", path_, std::strerror(errno));
+  require(file_ != nullptr, ErrorKind::data, "{}: cannot be written: {}; choose another log.dir", path_, std::strerror(errno));
 }
 
 StepLog::~StepLog() {
@@ -95,7 +95,7 @@ void StepLog::progress(const StepLine& line) {
 
 void StepLog::write(const std::string& json) {
   const bool written = std::fputs((json + "\n").c_str(), file_) >= 0 && std::fflush(file_) == 0;
-  require(written, ErrorKind::data, "{}: cannot be written: {}", path_, std::strerror(errno));
+  require(written, ErrorKind::data, "{}: cannot be written: {}; free space or choose another log.dir", path_, std::strerror(errno));
 }
 
 }  // namespace trireme

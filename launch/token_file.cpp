@@ -52,10 +52,14 @@ void widen(Bytes width, const void* raw, std::span<std::int32_t> out) {
   else widen<std::uint32_t>(raw, out);
 }
 
+bool names_token_file(const std::string& path) { return std::filesystem::path(path).extension() == ".bin"; }
+
+std::string temporary_name(const std::string& path) { return path + ".part"; }
+
 /// A file that is there whole or not at all.
 class NewFile {
  public:
-  explicit NewFile(std::string path) : path_(std::move(path)), temporary_(path_ + ".part") {
+  explicit NewFile(std::string path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     check(descriptor_ >= 0, "cannot be created");
   }
@@ -90,13 +94,14 @@ class NewFile {
 }  // namespace
 
 TokenFile::TokenFile(const std::string& path) : path_(path) {
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK a FIFO would wait for its writer before it could be refused.
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   require(descriptor_ >= 0, ErrorKind::data, "{}: {}; check data.train and data.valid", path, std::strerror(errno));
   try {
     const Bytes size = size_of(descriptor_, path);
     require(size > 0, ErrorKind::data, "{}: the file is empty", path);
     tokens_ = size;
-    if (std::filesystem::path(path).extension() != ".bin") return;
+    if (!names_token_file(path)) return;
     require(size >= token_file_header_bytes, ErrorKind::data, "{}: {} bytes are too few for the header of a token file ({})",
             path, size, token_file_header_bytes);
     std::array<std::int32_t, 256> header{};
@@ -148,7 +153,27 @@ TokenFile::Summary TokenFile::summarize() const {
   return summary;
 }
 
+namespace {
+
+// What would read its own output, or be read as something else later.
+void check_names(const std::string& path, std::span<const std::string> text_files) {
+  require(names_token_file(path), ErrorKind::config, "{}: a token file's name must end in .bin, or it would be read as text; "
+          "write -o {}.bin", path, path);
+  for (const std::string& text : text_files) {
+    require(!names_token_file(text), ErrorKind::config, "{}: is a token file by its name, and tokenize reads text; rename it if "
+            "it is text", text);
+    for (const std::string& written : {path, temporary_name(path)}) {
+      std::error_code missing;
+      require(!std::filesystem::equivalent(text, written, missing), ErrorKind::data, "{}: is the same file as {}, which would be "
+              "overwritten; choose another output", text, written);
+    }
+  }
+}
+
+}  // namespace
+
 void write_token_file(const std::string& path, std::span<const std::string> text_files) {
+  check_names(path, text_files);
   std::vector<TokenFile> files;
   std::int64_t tokens = 0;
   for (const std::string& text : text_files) tokens += files.emplace_back(text).tokens();

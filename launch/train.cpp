@@ -1,5 +1,7 @@
 #include "launch/train.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -11,6 +13,8 @@
 
 #include "comm/agreement.h"
 #include "comm/status_observer.h"
+#include "launch/build_id.h"
+#include "launch/config_limits.h"
 #include "launch/data.h"
 #include "launch/memory_limit.h"
 #include "launch/memory_report.h"
@@ -18,6 +22,7 @@
 #include "launch/process_memory.h"
 #include "launch/profile.h"
 #include "launch/remainder.h"
+#include "launch/sample_text.h"
 #include "launch/settings.h"
 #include "launch/step_clock.h"
 #include "launch/step_log.h"
@@ -45,6 +50,8 @@ auto on_all_ranks(Communicator& communicator, Make make) {
     made.emplace(make());
   } catch (const Error& e) {
     error = e;
+  } catch (const std::exception& e) {
+    error = Error(ErrorKind::bug, e.what());
   }
   agree_on_success(communicator, error ? &*error : nullptr);
   return std::move(*made);
@@ -89,6 +96,7 @@ class Training {
  private:
   bool speaks() const { return mpi_.rank() == 0; }
   bool profiles() const { return speaks() && inputs_.config.log.profile; }
+  std::unique_ptr<StepLog> open_log() const;
   void say_start() const;
   void check_programs();
   void check_memory();
@@ -111,12 +119,12 @@ class Training {
   LrSchedule lr_;
   double peak_flops_ = 0;
   std::optional<PlannedPrograms> planned_;  // until the trainer takes them
-  Bytes remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
+  Bytes arena_bytes_ = 0, remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
   StatusObserver observer_;
   StepClock clock_;
   double skew_us_ = 0;  // of the steps that the clock counts
-  std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<StepLog> log_;
+  std::unique_ptr<Trainer> trainer_;
 };
 
 Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Communicator& communicator)
@@ -125,6 +133,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
       observer_(mpi.page()) {
   for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
+  log_ = on_all_ranks(communicator_, [&] { return open_log(); });
   check_programs();
   check_memory();
   if (speaks()) say_start();
@@ -141,7 +150,12 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   if (profiles()) observers.push_back(&clock_);
   trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_device(), observers, nullptr,
                                        std::move(planned_));
-  if (speaks()) log_ = std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps);
+}
+
+// Before the long part of the start: a folder that cannot be made is a mistake of the configuration, not of a step.
+std::unique_ptr<StepLog> Training::open_log() const {
+  const Config& config = inputs_.config;
+  return speaks() ? std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps) : nullptr;
 }
 
 // Where a rank of the node reads this one's memory, it must be able to map it.
@@ -171,13 +185,15 @@ void Training::check_memory() {
   planned_ = {.programs = build_programs(settings_, mpi_.rank(), mpi_.size()), .plan = {}};
   planned_->plan = on_all_ranks(communicator_, [&] { return plan_within_limit(settings_, mpi_.size(), planned_->programs.run); });
   remainder_bytes_ = remainder_of(planned_->programs, mpi_.node_size(), settings_.threads).total();
-  planned_bytes_ = planned_->plan.device.peak_bytes + remainder_bytes_;
+  arena_bytes_ = planned_->plan.device.peak_bytes;
+  planned_bytes_ = arena_bytes_ + remainder_bytes_;
   const Bytes available = available_memory_bytes();
-  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_name(), planned_bytes_));
+  // Nodes are told apart by their first rank: two containers may have one host name.
+  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_first_rank(), planned_bytes_));
   Bytes node = 0;
   for (const std::string& line : all) {
-    const std::size_t space = line.rfind(' ');
-    if (line.substr(0, space) == mpi_.node_name()) node += std::stoll(line.substr(space + 1));
+    const std::size_t space = line.find(' ');
+    if (std::stoi(line.substr(0, space)) == mpi_.node_first_rank()) node += std::stoll(line.substr(space + 1));
   }
   std::optional<Error> error;
   if (node > available)
@@ -194,6 +210,7 @@ void Training::say_start() const {
   say(fmt::format("model: {} parameters; {} ranks x {} threads; instruction set {}; peak {:.1f} GF/s a thread",
                   parameter_count(config.model), mpi_.size(), settings_.threads, cpu::name(cpu::active_isa()),
                   peak_flops_ / 1e9));
+  say(fmt::format("arena: {} bytes", arena_bytes_));
   say(fmt::format("numerics={}", numerics_fingerprint(config)));
 }
 
@@ -204,8 +221,9 @@ void Training::step(std::int64_t step) {
   const double step_ms = ms_since(start);
   if (log_) log_step(step, report, step_ms);
   if (report.applied) return;
-  // The same on all ranks; their last gathers end before any of them goes.
+  // The same on all ranks. Peers may still be sent what step carried: no memory goes before all have it.
   trainer_->finish();
+  trainer_->close();
   throw AgreedError(ErrorKind::numeric,
                     fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
                                 report.loss, report.gradient_norm));
@@ -270,8 +288,12 @@ void Training::write_trace() {
   });
   const Timeline measured = trainer_->timeline("step");
   const TraceRow rows[] = {{"rank 0 planned", &step, &planned}, {"rank 0 measured, last step", &step, &measured}};
-  std::ofstream file(dir + "/trace.json");
+  const std::string path = dir + "/trace.json";
+  std::ofstream file(path);
   print_trace(file, rows);
+  file << std::flush;
+  require(file.good(), ErrorKind::data, "{}: cannot be written: {}; free space or choose another log.dir", path,
+          std::strerror(errno));
 }
 
 void Training::say_profile() {
@@ -299,16 +321,15 @@ void Training::say_memory() {
 
 void Training::continue_sample() {
   if (options_.sample.empty()) return;
-  std::string text = options_.sample;
+  std::vector<int> tokens;
+  for (const char c : options_.sample) tokens.push_back(static_cast<unsigned char>(c));
   const auto window = static_cast<std::size_t>(settings_.sequence);
   for (int i = 0; i < options_.sample_tokens; ++i) {
     // The last tokens that fit: the whole context for each token.
-    const std::string context = text.size() > window ? text.substr(text.size() - window) : text;
-    std::vector<int> tokens;
-    for (const char c : context) tokens.push_back(static_cast<unsigned char>(c));
-    text += static_cast<char>(trainer_->choose_next(tokens));
+    const std::span<const int> all(tokens);
+    tokens.push_back(trainer_->choose_next(all.last(std::min(window, all.size()))));
   }
-  if (speaks()) say(fmt::format("sample:\n{}", text));
+  if (speaks()) say(print_sample(tokens));
 }
 
 void Training::run() {
@@ -318,7 +339,7 @@ void Training::run() {
     step(s);
     if (valid_every > 0 && (s + 1) % valid_every == 0) validate(s);
   }
-  if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(steps - 1);
+  if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(std::max(steps - 1, 0));
   write_trace();
   say_profile();
   continue_sample();
@@ -336,8 +357,9 @@ void train(MpiRun& mpi, const TrainOptions& options) {
   const std::unique_ptr<Communicator> first = mpi.make_communicator({.deadline_s = deadline_s, .share = false});
   Inputs inputs = on_all_ranks(*first, [&] { return read_inputs(options); });
   agree(*first, "the configuration", agreed_text(inputs.config));
-  agree(*first, "the program", fmt::format("trireme {} numerics {}", TRIREME_VERSION, numerics_fingerprint(inputs.config)));
+  agree(*first, "the program", fmt::format("trireme {} build {} numerics {}", TRIREME_VERSION, build_id(), numerics_fingerprint(inputs.config)));
   agree(*first, "the data", inputs.train.summary() + (inputs.valid ? inputs.valid->summary() : ""));
+  on_all_ranks(*first, [&] { return check_plannable(inputs.config, mpi.size()), true; });
   deadline_s = inputs.config.parallel.deadline_s;
   const std::unique_ptr<Communicator> communicator =
       mpi.make_communicator({.deadline_s = deadline_s, .share = inputs.config.memory.share,

@@ -91,7 +91,6 @@ class Trainer {
   std::vector<std::vector<std::uint64_t>> hash_weights();
   std::vector<std::vector<std::uint64_t>> hash_states();
 
-  const MemoryPlan& plan() const { return plan_; }
   const RunPrograms& programs() const { return programs_.run; }
   const RankPrograms& rank_programs() const { return programs_; }
   Timeline timeline(std::string_view schedule);

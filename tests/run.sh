@@ -20,7 +20,8 @@ build() {
   if ! cmake --preset "$preset" > "/tmp/trireme_configure.$$" 2>&1 || ! cmake --build --preset "$preset" ${1:+--target "$@"} -- -j "$jobs" -k 0 > "/tmp/trireme_build.$$" 2>&1; then
     cat "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$" 2>/dev/null | grep -vE "^\[[0-9]+/[0-9]+\] (Building|Linking)" | tail -60
     rm -f "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$"
-    echo "0 passed, 1 failed"
+    failed=$((failed + 1))
+    echo "$passed passed, $failed failed"
     exit 1
   fi
   rm -f "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$"

@@ -3,7 +3,7 @@
 // kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
 //   the collectives' thread); or, without a moment: none, term (from outside), config (every rank), differ (a text that
-//   differs).
+//   differs), start (SIGSTOP before MPI is started).
 // Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>
@@ -161,7 +161,13 @@ void train(MpiRun& run, char** arguments) {
 
 int main(int argc, char** argv) {
   if (argc != 7) return 1;
-  trireme::MpiRun run(&argc, &argv);
+  const char* launched = std::getenv("OMPI_COMM_WORLD_RANK");
+  const int rank = launched ? std::atoi(launched) : 0;
+  if (std::string(argv[1]) == "start" && rank == std::atoi(argv[2])) {
+    if (std::FILE* file = std::fopen(argv[5], "w")) std::fclose(file);
+    kill(getpid(), SIGSTOP);
+  }
+  trireme::MpiRun run(&argc, &argv, {.deadline_s = std::string(argv[1]) == "start" ? std::atof(argv[4]) : 120, .launched_rank = rank});
   try {
     trireme::train(run, argv);
     run.finish();

@@ -48,6 +48,12 @@ expect() {
     echo "ok: $(grep -m1 '^trireme: ' out | cut -c1-150)"
   fi
 }
+# expect_full CODE PATTERN COMMAND...: the same, with a full disk as standard output.
+expect_full() {
+  local code=$1 pattern=$2
+  shift 2
+  expect "$code" "$pattern" bash -c '"$0" "$@" > /dev/full' "$@"
+}
 mpi() { mpirun --oversubscribe --bind-to none -n 2 "$@"; }
 two="mpirun --oversubscribe --bind-to none -n 2"
 
@@ -75,15 +81,58 @@ expect 2 'the configuration' $one "$trireme" train run.toml : -n 1 "$trireme" tr
 mkdir -p a b && cp text.txt a/data.txt && cp other.txt b/data.txt
 sed 's/text.txt/data.txt/' run.toml > a/run.toml && cp a/run.toml b/run.toml
 expect 2 'the data' mpirun --oversubscribe --bind-to none -wdir "$folder/a" -n 1 "$trireme" train run.toml : -wdir "$folder/b" -n 1 "$trireme" train run.toml
+cp "$trireme" other_build && echo >> other_build
+expect 2 'the program: rank 0 has .* build' $one "$trireme" train run.toml : -n 1 ./other_build train run.toml
+rm other_build
 expect 4 'gone.txt' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 2 'at least 1' "$trireme" plan run.toml --ranks 0
 expect 2 'ranks are 0 to 1' "$trireme" schedule run.toml --ranks 2 --rank 2
 expect 3 'largest|live' "$trireme" plan run.toml --ranks 2 --device-memory 10KiB
 expect 4 'gone.txt' "$trireme" tokenize --tokenizer byte gone.txt -o out.bin
 expect 2 'this version has byte' "$trireme" tokenize --tokenizer x.model text.txt -o out.bin
+expect 2 'must end in .bin' "$trireme" tokenize text.txt -o text.tokens
+expect 2 'reads text' "$trireme" tokenize damaged.bin -o out.bin
+ln -s "$folder/text.txt" link.bin && ln text.txt half.bin.part
+expect 4 'would be overwritten' "$trireme" tokenize text.txt -o link.bin
+expect 4 'would be overwritten' "$trireme" tokenize half.bin.part -o half.bin
+rm link.bin half.bin.part
 if [ -e out.bin ]; then failures=$((failures + 1)); echo "FAILED: out.bin was left behind"; fi
 
-# What is allowed: no steps at all, and a last step that ends well.
-mpi "$trireme" train run.toml --train.steps=0 > out 2>&1 && grep -q '^weights=' out || { failures=$((failures + 1)); echo "FAILED: steps = 0"; cat out; }
+# What is no file, does not hang.
+mkfifo fifo.txt && mkdir folder
+expect 4 'not a file' $two "$trireme" train run.toml '--data.train=["fifo.txt"]'
+expect 4 'not a file' $two "$trireme" train run.toml '--data.train=["folder"]'
+expect 2 'is a folder' "$trireme" plan folder
+expect 2 'is no file' "$trireme" plan fifo.txt
+expect 2 'too long' "$trireme" plan "$(head -c 5000 /dev/zero | tr '\0' 'x')"
+
+# Errors from before MPI starts are told once, also where one rank has them.
+three="mpirun --oversubscribe --bind-to none -n 3"
+expect 2 'configuration: config is required' $three "$trireme" train
+expect 2 'configuration: --sample' $three "$trireme" train run.toml --sample
+expect 2 "configuration: .*foo" $three -x TRIREME_ISA=foo "$trireme" train run.toml
+expect 2 'configuration: rank 1: .*--sample' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml --sample
+
+# Outputs that cannot be written.
+printf 'x' > a_file
+expect 4 'data: .*log.dir = a_file/log: cannot be made' $two "$trireme" train run.toml --log.dir=a_file/log
+# Links to a device that is always full stand for a full disk.
+for name in steps.jsonl trace.json; do
+  mkdir "full.$name" && ln -s /dev/full "full.$name/$name"
+  expect 4 "data: .*full.$name/$name: cannot be written: No space left" $two "$trireme" train run.toml --log.dir="full.$name"
+done
+for command in 'plan run.toml' 'plan run.toml --json' 'schedule run.toml' 'tokenize text.txt -o full.bin'; do
+  expect_full 4 'standard output cannot be written' "$trireme" $command
+done
+
+# Sizes that no machine has.
+expect 2 '2147483647: .*at most' "$trireme" plan run.toml --ranks 2147483647
+expect 2 'ranks-per-node 100' "$trireme" plan run.toml --ranks 2 --ranks-per-node 100
+expect 2 'model.layers' "$trireme" plan run.toml --model.layers=2147483647
+expect 2 'model.width' "$trireme" plan run.toml --model.width=2147483646
+expect 2 'train.global_batch' "$trireme" plan run.toml --train.global_batch=2147483646
+
+# What is allowed: no steps at all, with a validation of the start.
+mpi "$trireme" train run.toml --train.steps=0 '--data.valid=["text.txt"]' --train.schedule=wsd --train.decay_steps=5 > out 2>&1 && grep -q '^weights=' out && grep -q '^step=0 valid_loss=' out || { failures=$((failures + 1)); echo "FAILED: steps = 0"; cat out; }
 echo "$failures failed"
 [ "$failures" = 0 ]

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "launch/config_limits.h"
 #include "launch/settings.h"
 #include "runtime/base/error.h"
 #include "runtime/kernels/cpu/isa.h"
@@ -134,6 +135,28 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--train.steps"}, {"--train.steps", "--section.key=value"}},
       {{"--log.profil"}, {"did you mean log.profile"}},
       {{"--log.profile=often"}, {"log.profile", "often", "true or false"}},
+      {{"--train.steps=3\nlr = 1"}, {"--train.steps", "one line"}},
+      // Sizes whose products leave their type.
+      {{"--model.width=1073741824"}, {"model.width = 1073741824", "at most"}},
+      {{"--model.family=gpt2", "--model.kv_heads=4", "--model.width=1073741824"}, {"at most"}},
+      {{"--model.ffn=2147483647"}, {"model.ffn = 2147483647", "at most"}},
+      {{"--model.vocab=2147483647"}, {"model.vocab", "at most"}},
+      {{"--model.context=2147483647"}, {"model.context", "at most"}},
+      {{"--model.layers=100001"}, {"model.layers = 100001", "100000"}},
+      {{"--model.layers=100000", "--model.width=16000000"}, {"parameters", "smaller model"}},
+      {{"--train.micro_batch=60000000", "--train.global_batch=60000000", "--model.context=60000000",
+        "--train.sequence=60000000"}, {"activations", "train.micro_batch"}},
+      {{"--device.threads=2147483647"}, {"device.threads", "at most"}},
+      {{"--parallel.deadline_s=1e300"}, {"parallel.deadline_s", "at most"}},
+      // Numbers that a float or a formula does not take.
+      {{"--train.eps=0"}, {"train.eps = 0", "above 0"}},
+      {{"--model.rope_theta=1e300"}, {"model.rope_theta", "32-bit float"}},
+      {{"--model.norm_eps=1e300"}, {"model.norm_eps", "32-bit float"}},
+      {{"--model.norm_eps=1e-300"}, {"model.norm_eps", "above 0"}},
+      // Keys that do nothing in this setting.
+      {{"--train.decay_steps=5"}, {"train.decay_steps", "does nothing", "wsd"}},
+      {{"--train.schedule=constant", "--train.min_lr=1e-5"}, {"train.min_lr", "does nothing"}},
+      {{"--model.family=gpt2", "--model.kv_heads=4", "--model.rope_theta=5000"}, {"model.rope_theta", "does nothing"}},
   };
   for (const Mistake& mistake : mistakes) {
     const std::string message = message_of(good_text, mistake.overrides);
@@ -144,7 +167,30 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
   }
 }
 
+TEST_CASE("load_config: a plain number is a size in bytes, in the file too") {
+  const TextFile file(std::string(good_text) + "[memory]\ndevice = 4096\n");
+  CHECK(load_config(file.path, {}).memory.device == "4096");
+  CHECK(load_config(file.path, {"--memory.device=8192"}).memory.device == "8192");
+  CHECK_THROWS_WITH(load_config(file.path, {"--memory.device=-1"}), Catch::Contains("-1"));
+}
+
+TEST_CASE("load_config: a WSD run may have no steps") {
+  const TextFile file(good_text);
+  CHECK(load_config(file.path, {"--train.schedule=wsd", "--train.decay_steps=10", "--train.steps=0"}).train.decay_steps == 10);
+}
+
+TEST_CASE("check_plannable: too many pairs of layer and microbatch are refused before they are built") {
+  const TextFile file(good_text);
+  const Config config = load_config(file.path, {"--model.layers=1000", "--train.global_batch=4000", "--train.micro_batch=2"});
+  CHECK_NOTHROW(check_plannable(config, 2));
+  CHECK_THROWS_WITH(check_plannable(config, 1), Catch::Contains("model.layers = 1000") && Catch::Contains("train.global_batch"));
+}
+
 TEST_CASE("load_config: mistakes in the file name its line") {
+  CHECK(message_of("[model]\nlayers = 2\n[chekpoint]\n", {}).find("config_test.toml:3: unknown section [chekpoint]") != std::string::npos);
+  CHECK(message_of("[[model]]\nlayers = 2\n", {}).find("write [model]") != std::string::npos);
+  CHECK_THROWS_WITH(load_config("/tmp", {}), Catch::Contains("is a folder"));
+  CHECK_THROWS_WITH(load_config(std::string(5000, 'x'), {}), Catch::Contains("too long"));
   CHECK(message_of("[model]\nlayers = 2\nwidht = 3\n", {}).find("config_test.toml:3") != std::string::npos);
   CHECK(message_of("[model]\nlayers = \"two\"\n", {}).find("config_test.toml:2") != std::string::npos);
   CHECK(message_of("[model\n", {}).find("config_test.toml:1") != std::string::npos);

@@ -135,6 +135,9 @@ TEST_CASE("TokenFile: damaged, empty and missing files are refused by name") {
 TEST_CASE("write_token_file: where nothing can be written nothing is left") {
   CHECK_THROWS_WITH(write_token_file("/nowhere/x.bin", std::vector<std::string>{write("d1.txt", "abc")}),
                     Catch::Contains("/nowhere/x.bin"));
+  // Names under which the result, or what is read, would be taken for something else.
+  CHECK_THROWS_WITH(write_token_file("d.tokens", std::vector<std::string>{"d1.txt"}), Catch::Contains("end in .bin"));
+  CHECK_THROWS_WITH(write_token_file("e.bin", std::vector<std::string>{"d.bin"}), Catch::Contains("reads text"));
   // A device that is always full.
   CHECK_THROWS_AS(write_token_file("/dev/full/x.bin", std::vector<std::string>{"d1.txt"}), Error);
 }

@@ -9,6 +9,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 head -c 100000 /dev/zero | tr '\0' 'a' > text.txt
+head -c 2000 text.txt > valid.txt
 deadline_s=2
 cat > run.toml <<TOML
 [model]
@@ -20,11 +21,13 @@ vocab = 256
 context = 64
 [data]
 train = ["text.txt"]
+valid = ["valid.txt"]
 [train]
 steps = 100000
 global_batch = 16
 micro_batch = 2
 sequence = 64
+valid_every = 3
 [parallel]
 deadline_s = $deadline_s
 [log]
@@ -39,14 +42,17 @@ for ((moment = 0; moment < moments; ++moment)); do
   [ $((moment % 3)) = 2 ] && signal=STOP limit_s=$((10 + deadline_s))
   share=true
   [ $((moment % 4)) = 3 ] && share=false
+  rm -f out  # the steps of the run before are not this one's
   timeout -k 5 90 mpirun --oversubscribe --bind-to none -n "$ranks" "$trireme" train run.toml --memory.share=$share > out 2>&1 &
   launcher=$!
   # The run is under way when it says its first step.
   for ((wait = 0; wait < 300; ++wait)); do grep -q '^step=0' out 2>/dev/null && break; sleep 0.1; done
-  sleep "0.$((RANDOM % 90 + 10))"
+  # From the first step on into later ones and validations between them.
+  sleep "$((RANDOM % 3)).$(printf %03d $((RANDOM % 1000)))"
   mpirun_pid=$(pgrep -P "$launcher" | head -1)
   mapfile -t pids < <(pgrep -P "$mpirun_pid" -x trireme)
   victim=$((RANDOM % ranks))
+  rank=$(tr '\0' '\n' < "/proc/${pids[$victim]}/environ" | sed -n 's/^OMPI_COMM_WORLD_RANK=//p')
   started=$(now_ms)
   kill -$signal "${pids[$victim]}"
   wait "$launcher"
@@ -61,10 +67,11 @@ for ((moment = 0; moment < moments; ++moment)); do
   [ "$code" != 0 ] && [ "$code" != 124 ] || problem="exit code $code"
   [ "$took_ms" -lt $((limit_s * 1000)) ] || problem="$problem took $took_ms ms"
   [ "$(printf '%s\n' "$message" | grep -c .)" = 1 ] || problem="$problem not one message"
-  [[ "$message" =~ ^trireme:\ rank\ [0-9]+\ $word\ at\  ]] || problem="$problem no rank that $word"
+  [ -n "$rank" ] || problem="$problem no rank to kill"
+  [[ "$message" =~ ^trireme:\ rank\ $rank\ $word\ at\  ]] || problem="$problem rank $rank is not named as one that $word"
   if [ -n "$problem" ]; then
     failures=$((failures + 1))
-    echo "FAILED: $signal of a rank of $ranks, share=$share:$problem"
+    echo "FAILED: $signal of rank $rank of $ranks, share=$share:$problem"
     tail -12 out | sed 's/^/    /'
   else
     echo "ok: $signal, share=$share, code $code in $took_ms ms: $message"

@@ -85,6 +85,7 @@ for model in llama.bf16 gpt2.bf16 llama.f32 gpt2.f32; do
   number=$((number + 1))
 
   # More ranks than microbatches: some ranks have none, but for validation.
+  [ "$selection" = ci ] && [ "${model#*.}" = f32 ] && continue
   few=(--train.global_batch=4 --train.valid_every=1)
   expected=$(run "$model.toml" 1 "$best" "${few[@]}")
   case $expected in *valid=*xxh3*) ;; *) echo "no validation: $expected"; exit 1 ;; esac

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# What a run and its plan say: step lines, steps.jsonl, trace.json, a sample, hashes, and an arena as large as planned.
+# In the dev build this is the real program, training under ASan and UBSan.
+# usage: train_outputs.sh TRIREME OUTPUTS_CHECK
+set -u
+trireme=$(readlink -f "$1") outputs_check=$(readlink -f "$2")
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+for ((i = 0; i < 60; ++i)); do echo "line $i: the quick brown fox jumps over the lazy dog"; done > text.txt
+head -c 500 text.txt > valid.txt
+cat > run.toml <<'TOML'
+[model]
+family = "llama"
+layers = 2
+width = 32
+heads = 4
+kv_heads = 2
+vocab = 256
+context = 32
+[data]
+train = ["text.txt"]
+valid = ["valid.txt"]
+[train]
+steps = 4
+global_batch = 8
+micro_batch = 2
+sequence = 32
+warmup = 1
+valid_every = 2
+TOML
+
+failures=0
+# check WHAT COMMAND...: COMMAND must succeed.
+check() {
+  local what=$1
+  shift
+  "$@" || { failures=$((failures + 1)); echo "FAILED: $what"; }
+}
+count() { [ "$(grep -Ec "$2" "$3")" = "$1" ]; }
+
+for ranks in 2 3; do
+  log=log.$ranks out=out.$ranks
+  mpirun --oversubscribe --bind-to none -n $ranks "$trireme" train run.toml --log.dir=$log --sample "line" > $out 2>&1 || { failures=$((failures + 1)); echo "FAILED: the run on $ranks ranks"; cat $out; }
+  check "four step lines" count 4 '^step=[0-3] loss=[0-9.]+ grad_norm=[0-9.]+ lr=[0-9.e+-]+ tokens_per_s=[0-9]+ step_ms=[0-9.]+ exposed_comm_ms=[0-9.]+ skew_ms=[0-9.]+ mfu=[0-9.]+$' $out
+  check "two validations" count 2 '^step=[13] valid_loss=[0-9.]+$' $out
+  check "no line that overwrites itself" count 0 $'\r' $out
+  check "a sample that begins with its text" grep -A1 '^sample:$' $out -a --quiet
+  check "hashes" count 2 '^(weights|state)=xxh3:[0-9a-f]{16}$' $out
+  check "steps.jsonl" "$outputs_check" steps $log/steps.jsonl
+  check "trace.json" "$outputs_check" trace $log/trace.json
+  "$trireme" plan run.toml --ranks $ranks --json --device.threads=1 > plan.json
+  "$trireme" plan run.toml --ranks $ranks > plan.txt
+  check "plan --json" "$outputs_check" plan plan.json $ranks
+  # The first class is rank 0's.
+  planned=$(sed -n 's/.*arena .* (\([0-9]*\) bytes)$/\1/p' plan.txt | head -1)
+  check "an arena of $planned bytes, as planned" count 1 "^arena: $planned bytes\$" $out
+done
+for pair in weights state; do
+  check "$pair= of 2 and 3 ranks are equal" [ "$(grep "^$pair=" out.2)" = "$(grep "^$pair=" out.3)" ]
+done
+for schedule in init enter step validate sample; do
+  "$trireme" schedule run.toml --ranks 2 --rank 1 --schedule $schedule > schedule.txt
+  check "schedule $schedule" [ "$(grep -Ec '^[0-9]+ +(compute|comm) +[a-z_]+ ' schedule.txt)" -ge 1 ]
+done
+echo "$failures failed"
+[ "$failures" = 0 ]
