@@ -24,8 +24,8 @@ struct NamedModel {
   TrainerSettings settings;
 };
 
-// A seventh of them with products in the tiles order.
-constexpr std::size_t tiles_shares = 7;
+// A fourteenth of them with products in the tiles order.
+constexpr std::size_t tiles_shares = 14;
 
 std::vector<NamedModel> models_in_tiles_order() {
   std::vector<NamedModel> list = {{"GPT-2 bf16, tiles", tiny_settings(Family::gpt2, DType::bf16, DType::bf16)},
