@@ -13,6 +13,7 @@
 #include "launch/config_keys.h"
 #include "launch/config_limits.h"
 #include "runtime/base/error.h"
+#include "runtime/kernels/cpu/isa.h"
 
 namespace trireme {
 namespace {
@@ -186,6 +187,10 @@ void resolve(Config& config) {
     model.ffn = static_cast<int>(std::min<std::int64_t>(ffn, std::numeric_limits<int>::max()));  // then refused as too large
   }
   if (model.context == 0) model.context = config.train.sequence;
+  // By what the CPU has, not by a forced instruction set, which must not change a bit.
+  PrecisionConfig& precision = config.precision;
+  if (precision.products == "auto")
+    precision.products = precision.compute == "bf16" && cpu::detect_isa() == cpu::Isa::amx ? "tiles" : "chain";
 }
 
 void check_together(const Config& config) {
@@ -209,6 +214,9 @@ void check_together(const Config& config) {
   check(t.decay_steps <= t.steps || t.steps == 0, fmt::format("train.decay_steps = {} is more than train.steps = {}", t.decay_steps, t.steps));
   check(t.schedule != "wsd" || t.decay_steps > 0 || t.steps == 0,
         "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");
+  check(config.precision.products != "tiles" || config.precision.compute == "bf16",
+        fmt::format("precision.products = 'tiles' is an order of bf16 products and precision.compute = '{}'; use 'chain', or "
+                    "compute = 'bf16'", config.precision.compute));
   if (config.memory.device != "auto") parse_bytes(config.memory.device);
 }
 

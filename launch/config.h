@@ -40,6 +40,7 @@ struct MemoryConfig {
 
 struct PrecisionConfig {
   std::string compute = "bf16", wire = "bf16";
+  std::string products = "chain";  // chain or tiles, once loaded
 };
 
 struct DeviceConfig {
@@ -64,8 +65,8 @@ struct Config {
   LogConfig log;
 };
 
-/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), fills in what depends on other keys (kv_heads, ffn)
-/// and checks everything.
+/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), fills in what depends on
+/// other keys (kv_heads, ffn) and what "auto" stands for on this machine (precision.products), and checks everything.
 ///
 /// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file, broken
 ///         TOML, an unknown key (with the nearest known one), a wrong type, a value out of range, sizes that do not fit

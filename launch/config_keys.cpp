@@ -52,6 +52,7 @@ const std::vector<ConfigKey>& table() {
       {"memory", "share", false, FIELD(memory.share)},
       {"precision", "compute", true, FIELD(precision.compute), 0, {"bf16", "f32"}},
       {"precision", "wire", true, FIELD(precision.wire), 0, {"bf16", "f32"}},
+      {"precision", "products", true, FIELD(precision.products), 0, {"chain", "tiles", "auto"}},
       {"device", "kind", true, FIELD(device.kind), 0, {"cpu"}},
       {"device", "threads", false, FIELD(device.threads), not_negative},
       {"log", "dir", false, FIELD(log.dir)},

@@ -34,9 +34,11 @@ std::string doctor_report(const std::string& mpi, int ranks_on_node) {
   report += line(cpus >= ranks_on_node, fmt::format("CPUs that this rank may use: {}, ranks on this node: {}", cpus, ranks_on_node),
                  "start mpirun with --bind-to none, or fewer ranks");
   const cpu::Isa isa = cpu::detect_isa();
-  report += line(isa != cpu::Isa::scalar, fmt::format("instruction set: {}, {:.0f} GF/s bf16 and {:.0f} GF/s f32 a thread", cpu::name(isa),
-                                                      cpu::register_peak_flops(DType::bf16) / 1e9,
-                                                      cpu::register_peak_flops(DType::f32) / 1e9),
+  const auto rate = [](DType type, ProductOrder order) { return cpu::register_peak_flops(type, order) / 1e9; };
+  report += line(isa != cpu::Isa::scalar,
+                 fmt::format("instruction set: {}, {:.0f} GF/s bf16 (products = tiles: {:.0f}) and {:.0f} GF/s f32 a thread",
+                             cpu::name(isa), rate(DType::bf16, ProductOrder::chain), rate(DType::bf16, ProductOrder::tiles),
+                             rate(DType::f32, ProductOrder::chain)),
                  "no vector instructions: training will be slow");
   report += line(available_memory_bytes() > GiB, fmt::format("memory left (and within the cgroup): {}", format_bytes(available_memory_bytes())),
                  "free memory before a run");

@@ -28,6 +28,7 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.global_batch = train.global_batch;
   settings.compute = parse_dtype(config.precision.compute);
   settings.wire = parse_dtype(config.precision.wire);
+  settings.products = config.precision.products == "tiles" ? ProductOrder::tiles : ProductOrder::chain;
   settings.optimizer = {.beta1 = train.beta1, .beta2 = train.beta2, .eps = train.eps, .weight_decay = train.weight_decay,
                         .clip = train.clip};
   settings.seed = static_cast<std::uint64_t>(train.seed);
@@ -48,8 +49,9 @@ LrSchedule lr_schedule(const Config& config) {
 }
 
 std::string numerics_fingerprint(const Config& config) {
-  const std::string text = fmt::format("cpu kernels {} compute {} wire {}", kernel_version, config.precision.compute,
-                                       config.precision.wire);
+  std::string text = fmt::format("cpu kernels {} compute {} wire {}", kernel_version, config.precision.compute,
+                                 config.precision.wire);
+  if (config.precision.products == "tiles") text += " products tiles";
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }
 

@@ -132,7 +132,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
   for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
-  peak_flops_ = cpu::register_peak_flops(settings_.compute);
+  peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
   log_ = on_all_ranks(communicator_, [&] { return open_log(); });
   check_programs();
   check_memory();

@@ -17,7 +17,7 @@ constexpr auto comm_stream = static_cast<Device::Stream>(StreamId::comm);
 
 MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
   return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute, .wire = settings.wire,
-          .threads = settings.threads};
+          .products = settings.products, .threads = settings.threads};
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   for (const UnitSpec& unit : units) layouts_.emplace_back(unit, communicator.size());
   register_comm_ops(table_, communicator);
   register_optim_ops(table_, settings.optimizer, units, layouts_);
-  register_model_ops(table_, make_model(settings.model, settings.sequence), units, layouts_,
+  register_model_ops(table_, make_model(settings.model, settings.sequence, settings.products), units, layouts_,
                      settings.seed);
   table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
   if (edit_table) edit_table(table_);

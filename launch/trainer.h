@@ -15,6 +15,7 @@
 #include "optim/optim_ops.h"
 #include "runtime/device/device.h"
 #include "runtime/execute/executor.h"
+#include "runtime/kernels/product_order.h"
 #include "shard/build_step.h"
 #include "shard/step_records.h"
 
@@ -25,6 +26,7 @@ struct TrainerSettings {
   ModelConfig model;
   int sequence = 0, micro_batch = 0, global_batch = 0;  // tokens; sequences; sequences
   DType compute = DType::bf16, wire = DType::bf16;
+  ProductOrder products = ProductOrder::chain;
   OptimizerSettings optimizer;
   std::uint64_t seed = 1;
 

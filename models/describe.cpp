@@ -28,7 +28,7 @@ Bytes constants_of(const ModelConfig& config, const Shapes& s) {
 }  // namespace
 
 ModelSpec describe(const ModelConfig& config, const MicrobatchShape& shape) {
-  const Shapes s = make_shapes(config, shape.sequences, shape.sequence);
+  const Shapes s = make_shapes(config, shape.sequences, shape.sequence, shape.products);
   return {.units = units_of(config, shape), .activation_elems = s.N * s.C, .batch_elems = Batch::fields * s.N,
           .constants_bytes = constants_of(config, s), .head_chain = s.N > head_chunk_tokens};
 }

@@ -2,6 +2,7 @@
 // A model as units, for the builder: tensors, segments, bytes and flops. Pure description.
 
 #include "models/model_config.h"
+#include "runtime/kernels/product_order.h"
 #include "shard/unit.h"
 
 namespace trireme {
@@ -12,6 +13,7 @@ struct MicrobatchShape {
   int sequence = 1;   // tokens of each
   DType compute = DType::bf16;
   DType wire = DType::bf16;
+  ProductOrder products = ProductOrder::chain;
   int threads = 1;    // workspace of kernels
 };
 

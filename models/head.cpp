@@ -43,7 +43,7 @@ struct ChooseScratch {
 };
 
 Bytes linear_bytes(const Shapes& s, Elems tokens, const MicrobatchShape& shape) {
-  return linear_workspace_bytes(tokens, s.C, s.Vp, shape.compute, shape.threads);
+  return Linear{s.products}.workspace_bytes(tokens, s.C, s.Vp, shape.compute, shape.threads);
 }
 
 // What is left of the workspace behind the fixed part is for kernels.
@@ -75,19 +75,20 @@ void run_head(const Head& op, const Shapes& s, const Norm& norm) {
   HeadScratch scratch = cut<HeadScratch>(op.workspace, s, type);
   const bool backward = !op.d_x.empty();
   const ConstView gain = op.parameters[0];
+  const Linear linear{s.products};
   norm.forward(x, gain, bias_of(op.parameters, norm), scratch.normed, scratch.statistics);
   for (Elems first = 0; first < s.N; first += head_chunk_tokens) {
     const Elems n = std::min(head_chunk_tokens, s.N - first);
     const ConstView normed = scratch.normed.rows_from(first, n);
     const View logits = scratch.logits.rows_from(0, n);
-    linear_forward(normed, op.vocabulary, logits, scratch.kernels);
+    linear.forward(normed, op.vocabulary, logits, scratch.kernels);
     cross_entropy({.logits = logits, .vocabulary = s.V, .targets = op.batch.targets.cols_from(first, n),
                    .weights = op.batch.weights.cols_from(first, n), .losses = scratch.losses.cols_from(first, n),
                    .scale = static_cast<float>(op.loss_scale), .backward = backward});
     if (!backward) continue;
-    linear_backward_input(logits, op.vocabulary, scratch.d_normed.rows_from(first, n), scratch.kernels);
+    linear.backward_input(logits, op.vocabulary, scratch.d_normed.rows_from(first, n), scratch.kernels);
     // One chain over all tokens: later chunks go on where the one before stopped.
-    linear_backward_weight(logits, normed, op.d_vocabulary, scratch.kernels, {.accumulate = first > 0});
+    linear.backward_weight(logits, normed, op.d_vocabulary, scratch.kernels, {.accumulate = first > 0});
   }
   block_sum({.x = scratch.losses, .sum = &op.sums->loss});
   const float* const weights = op.batch.weights.as<float>();
@@ -101,7 +102,7 @@ void run_choose(const HeadChoose& op, const Shapes& s, const Norm& norm) {
   ChooseScratch scratch = cut<ChooseScratch>(op.workspace, s, op.x.type);
   norm.forward(op.x.reshape(s.N, s.C).rows_from(op.position, 1), op.parameters[0], bias_of(op.parameters, norm), scratch.normed,
                scratch.statistics);
-  linear_forward(scratch.normed, op.vocabulary, scratch.logits, scratch.kernels);
+  Linear{s.products}.forward(scratch.normed, op.vocabulary, scratch.logits, scratch.kernels);
   argmax({.logits = scratch.logits, .vocabulary = s.V, .index = op.choice});
 }
 

@@ -11,10 +11,10 @@ View UnitTensors::operator[](int tensor) const {
   return {part.data, part.type, spec.rows, spec.cols};
 }
 
-std::unique_ptr<Model> make_model(const ModelConfig& config, int sequence) {
+std::unique_ptr<Model> make_model(const ModelConfig& config, int sequence, ProductOrder products) {
   switch (config.family) {
-    case Family::gpt2: return std::make_unique<gpt::Gpt>(config, sequence);
-    case Family::llama: return std::make_unique<llama::Llama>(config, sequence);
+    case Family::gpt2: return std::make_unique<gpt::Gpt>(config, sequence, products);
+    case Family::llama: return std::make_unique<llama::Llama>(config, sequence, products);
   }
   return nullptr;
 }

@@ -95,7 +95,7 @@ class Model {
   virtual void fill_constants(View constants) const = 0;
 };
 
-/// `sequence`: tokens of a sequence, in every schedule of the run.
-std::unique_ptr<Model> make_model(const ModelConfig& config, int sequence);
+/// `sequence`: tokens of a sequence, in every schedule of the run. `products`: how matrix products add.
+std::unique_ptr<Model> make_model(const ModelConfig& config, int sequence, ProductOrder products);
 
 }  // namespace trireme

@@ -3,10 +3,11 @@
 
 #include "models/model_config.h"
 #include "runtime/base/units.h"
+#include "runtime/kernels/product_order.h"
 
 namespace trireme {
 
-/// Sizes of one microbatch of one model.
+/// Sizes of one microbatch of one model, and how its products add.
 struct Shapes {
   Elems B = 0;   // sequences
   Elems T = 0;   // tokens of a sequence
@@ -20,14 +21,16 @@ struct Shapes {
   Elems Vp = 0;  // vocabulary with padding: the next multiple of 128
   Elems P = 0;   // context: positions that exist
   Elems L = 0;   // blocks
+  ProductOrder products = ProductOrder::chain;
 
   Elems qkv() const { return (H + 2 * K) * D; }
 };
 
-inline Shapes make_shapes(const ModelConfig& config, Elems sequences, Elems tokens_of_a_sequence) {
+inline Shapes make_shapes(const ModelConfig& config, Elems sequences, Elems tokens_of_a_sequence, ProductOrder products) {
   return {.B = sequences, .T = tokens_of_a_sequence, .N = sequences * tokens_of_a_sequence, .C = config.width,
           .H = config.heads, .K = config.kv_heads, .D = config.width / config.heads, .F = config.ffn, .V = config.vocab,
-          .Vp = align_up(config.vocab, 128), .P = config.context, .L = config.layers};
+          .Vp = align_up(config.vocab, 128), .P = config.context, .L = config.layers,
+          .products = products};
 }
 
 /// Tokens whose logits are alive at once in the head: a constant of every model, part of its arithmetic (design 4.7).

@@ -25,15 +25,16 @@ void attention_forward(const SegmentForward& op, const Shapes& s, const Norm& no
   const ConstView x = op.x.reshape(s.N, s.C);
   AttentionSaved saved(Carve(op.saved), s, x.type);
   const UnitTensors& p = op.parameters;
+  const Linear linear{s.products};
   norm.forward(x, p[attention_norm_gain], p[attention_norm_bias], saved.normed, {saved.mean, saved.inv_std});
-  linear_forward(saved.normed, p[qkv_weight], saved.qkv, op.workspace, {.bias = p[qkv_bias]});
+  linear.forward(saved.normed, p[qkv_weight], saved.qkv, op.workspace, {.bias = p[qkv_bias]});
   const Qkv qkv(saved.qkv, s);
   trireme::attention_forward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed,
                               .log_sum_exp = saved.log_sum_exp, .batch = static_cast<int>(s.B),
                               .heads = static_cast<int>(s.H), .kv_heads = static_cast<int>(s.K), .scale = scale(s),
-                              .workspace = op.workspace});
+                              .workspace = op.workspace, .order = s.products});
   if (!op.out.empty())
-    linear_forward(saved.mixed, p[attention_out_weight], op.out.reshape(s.N, s.C), op.workspace,
+    linear.forward(saved.mixed, p[attention_out_weight], op.out.reshape(s.N, s.C), op.workspace,
                    {.bias = p[attention_out_bias], .residual = x});
 }
 
@@ -43,20 +44,22 @@ void attention_backward(const SegmentBackward& op, const Shapes& s, const Norm& 
   const Bytes fixed = AttentionScratch({}, s, x.type, 0).bytes;
   AttentionScratch scratch(Carve(op.workspace), s, x.type, op.workspace.bytes() - fixed);
   const UnitTensors &p = op.parameters, &g = op.gradients;
+  const Linear linear{s.products};
 
-  linear_backward_weight(d_out, saved.mixed, g[attention_out_weight], scratch.kernels);
+  linear.backward_weight(d_out, saved.mixed, g[attention_out_weight], scratch.kernels);
   bias_gradient({.d_out = d_out, .d_bias = g[attention_out_bias]});
-  linear_backward_input(d_out, p[attention_out_weight], scratch.d_mixed, scratch.kernels);
+  linear.backward_input(d_out, p[attention_out_weight], scratch.d_mixed, scratch.kernels);
 
   const Qkv qkv(saved.qkv, s), d_qkv(scratch.d_qkv, s);
   trireme::attention_backward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed, .d_out = scratch.d_mixed,
                                .log_sum_exp = saved.log_sum_exp, .dq = d_qkv.q, .dk = d_qkv.k, .dv = d_qkv.v,
                                .batch = static_cast<int>(s.B), .heads = static_cast<int>(s.H),
-                               .kv_heads = static_cast<int>(s.K), .scale = scale(s), .workspace = scratch.kernels});
+                               .kv_heads = static_cast<int>(s.K), .scale = scale(s), .workspace = scratch.kernels,
+                               .order = s.products});
 
-  linear_backward_weight(scratch.d_qkv, saved.normed, g[qkv_weight], scratch.kernels);
+  linear.backward_weight(scratch.d_qkv, saved.normed, g[qkv_weight], scratch.kernels);
   bias_gradient({.d_out = scratch.d_qkv, .d_bias = g[qkv_bias]});
-  linear_backward_input(scratch.d_qkv, p[qkv_weight], scratch.d_normed, scratch.kernels);
+  linear.backward_input(scratch.d_qkv, p[qkv_weight], scratch.d_normed, scratch.kernels);
   norm.backward(x, p[attention_norm_gain], {saved.mean, saved.inv_std}, scratch.d_normed, d_out,
                 op.d_x.reshape(s.N, s.C), g[attention_norm_gain], g[attention_norm_bias]);
 }

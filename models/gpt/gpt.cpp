@@ -6,8 +6,8 @@
 
 namespace trireme::gpt {
 
-Gpt::Gpt(const ModelConfig& config, int sequence)
-    : config_(config), sequence_(sequence), norm_(config.family, config.norm_eps) {}
+Gpt::Gpt(const ModelConfig& config, int sequence, ProductOrder products)
+    : config_(config), sequence_(sequence), products_(products), norm_(config.family, config.norm_eps) {}
 
 void Gpt::forward(const EmbeddingForward& op) const {
   embedding_forward({.tokens = op.batch.tokens, .positions = op.batch.positions,

@@ -8,7 +8,7 @@ namespace trireme::gpt {
 
 class Gpt final : public Model {
  public:
-  Gpt(const ModelConfig& config, int sequence);
+  Gpt(const ModelConfig& config, int sequence, ProductOrder products);
 
   void forward(const EmbeddingForward& op) const override;
   void backward(const EmbeddingBackward& op) const override;
@@ -19,10 +19,11 @@ class Gpt final : public Model {
   void fill_constants(View constants) const override;
 
  private:
-  Shapes shapes(Elems tokens) const { return make_shapes(config_, tokens / sequence_, sequence_); }
+  Shapes shapes(Elems tokens) const { return make_shapes(config_, tokens / sequence_, sequence_, products_); }
 
   ModelConfig config_;
   Elems sequence_;
+  ProductOrder products_;
   Norm norm_;
 };
 

@@ -11,11 +11,12 @@ void mlp_forward(const SegmentForward& op, const Shapes& s, const Norm& norm) {
   const ConstView x = op.x.reshape(s.N, s.C);
   MlpSaved saved(Carve(op.saved), s, x.type);
   const UnitTensors& p = op.parameters;
+  const Linear linear{s.products};
   norm.forward(x, p[mlp_norm_gain], p[mlp_norm_bias], saved.normed, {saved.mean, saved.inv_std});
-  linear_forward(saved.normed, p[up_weight], saved.activated, op.workspace,
+  linear.forward(saved.normed, p[up_weight], saved.activated, op.workspace,
                  {.bias = p[up_bias], .gelu_pre = saved.pre});
   if (!op.out.empty())
-    linear_forward(saved.activated, p[down_weight], op.out.reshape(s.N, s.C), op.workspace,
+    linear.forward(saved.activated, p[down_weight], op.out.reshape(s.N, s.C), op.workspace,
                    {.bias = p[down_bias], .residual = x});
 }
 
@@ -25,14 +26,15 @@ void mlp_backward(const SegmentBackward& op, const Shapes& s, const Norm& norm) 
   const Bytes fixed = MlpScratch({}, s, x.type, 0).bytes;
   MlpScratch scratch(Carve(op.workspace), s, x.type, op.workspace.bytes() - fixed);
   const UnitTensors &p = op.parameters, &g = op.gradients;
+  const Linear linear{s.products};
 
-  linear_backward_weight(d_out, saved.activated, g[down_weight], scratch.kernels);
+  linear.backward_weight(d_out, saved.activated, g[down_weight], scratch.kernels);
   bias_gradient({.d_out = d_out, .d_bias = g[down_bias]});
-  linear_backward_input(d_out, p[down_weight], scratch.d_pre, scratch.kernels, {.gelu_backward_pre = saved.pre});
+  linear.backward_input(d_out, p[down_weight], scratch.d_pre, scratch.kernels, {.gelu_backward_pre = saved.pre});
 
-  linear_backward_weight(scratch.d_pre, saved.normed, g[up_weight], scratch.kernels);
+  linear.backward_weight(scratch.d_pre, saved.normed, g[up_weight], scratch.kernels);
   bias_gradient({.d_out = scratch.d_pre, .d_bias = g[up_bias]});
-  linear_backward_input(scratch.d_pre, p[up_weight], scratch.d_normed, scratch.kernels);
+  linear.backward_input(scratch.d_pre, p[up_weight], scratch.d_normed, scratch.kernels);
   norm.backward(x, p[mlp_norm_gain], {saved.mean, saved.inv_std}, scratch.d_normed, d_out, op.d_x.reshape(s.N, s.C),
                 g[mlp_norm_gain], g[mlp_norm_bias]);
 }

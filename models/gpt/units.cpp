@@ -22,8 +22,9 @@ UnitSpec embedding(const Shapes& s) {
 
 SegmentSpec attention(const Shapes& s, const MicrobatchShape& shape) {
   const DType type = shape.compute;
-  const Bytes linear = std::max(linear_workspace_bytes(s.N, s.C, s.qkv(), type, shape.threads),
-                                linear_workspace_bytes(s.N, s.C, s.C, type, shape.threads));
+  const Linear layer{s.products};
+  const Bytes linear = std::max(layer.workspace_bytes(s.N, s.C, s.qkv(), type, shape.threads),
+                                layer.workspace_bytes(s.N, s.C, s.C, type, shape.threads));
   const Bytes backward = std::max(linear, attention_backward_bytes(s, shape));
   const double flops = attention_flops(s);
   return {.name = "attention", .saved_bytes = AttentionSaved({}, s, type).bytes,
@@ -34,8 +35,9 @@ SegmentSpec attention(const Shapes& s, const MicrobatchShape& shape) {
 
 SegmentSpec mlp(const Shapes& s, const MicrobatchShape& shape) {
   const DType type = shape.compute;
-  const Bytes linear = linear_workspace_bytes(s.N, s.C, s.F, type, shape.threads);
-  const Bytes down = linear_workspace_bytes(s.N, s.F, s.C, type, shape.threads);
+  const Linear layer{s.products};
+  const Bytes linear = layer.workspace_bytes(s.N, s.C, s.F, type, shape.threads);
+  const Bytes down = layer.workspace_bytes(s.N, s.F, s.C, type, shape.threads);
   const double flops = 2.0 * static_cast<double>(s.N) * static_cast<double>(s.C * 2 * s.F);
   return {.name = "mlp", .saved_bytes = MlpSaved({}, s, type).bytes, .forward_workspace_bytes = std::max(linear, down),
           .backward_workspace_bytes = MlpScratch({}, s, type, std::max(linear, down)).bytes, .forward_flops = flops,
@@ -67,7 +69,7 @@ UnitSpec head(const ModelConfig& config, const Shapes& s, const MicrobatchShape&
 }  // namespace
 
 std::vector<UnitSpec> units(const ModelConfig& config, const MicrobatchShape& shape) {
-  const Shapes s = make_shapes(config, shape.sequences, shape.sequence);
+  const Shapes s = make_shapes(config, shape.sequences, shape.sequence, shape.products);
   std::vector<UnitSpec> list = {embedding(s)};
   for (Elems layer = 0; layer < s.L; ++layer) list.push_back(block(layer, s, shape));
   list.push_back(head(config, s, shape));

@@ -8,8 +8,8 @@
 
 namespace trireme::llama {
 
-Llama::Llama(const ModelConfig& config, int sequence)
-    : config_(config), sequence_(sequence), norm_(config.family, config.norm_eps) {}
+Llama::Llama(const ModelConfig& config, int sequence, ProductOrder products)
+    : config_(config), sequence_(sequence), products_(products), norm_(config.family, config.norm_eps) {}
 
 void Llama::forward(const EmbeddingForward& op) const {
   embedding_forward({.tokens = op.batch.tokens, .token_table = op.parameters[token_table], .out = op.out.reshape(op.batch.token_count(), config_.width)});

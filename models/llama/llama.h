@@ -15,7 +15,7 @@ struct RotaryTables {
 
 class Llama final : public Model {
  public:
-  Llama(const ModelConfig& config, int sequence);
+  Llama(const ModelConfig& config, int sequence, ProductOrder products);
 
   void forward(const EmbeddingForward& op) const override;
   void backward(const EmbeddingBackward& op) const override;
@@ -26,10 +26,11 @@ class Llama final : public Model {
   void fill_constants(View constants) const override;
 
  private:
-  Shapes shapes(Elems tokens) const { return make_shapes(config_, tokens / sequence_, sequence_); }
+  Shapes shapes(Elems tokens) const { return make_shapes(config_, tokens / sequence_, sequence_, products_); }
 
   ModelConfig config_;
   Elems sequence_;
+  ProductOrder products_;
   Norm norm_;
 };
 

@@ -11,12 +11,13 @@ void mlp_forward(const SegmentForward& op, const Shapes& s, const Norm& norm) {
   const ConstView x = op.x.reshape(s.N, s.C);
   MlpSaved saved(Carve(op.saved), s, x.type);
   const UnitTensors& p = op.parameters;
+  const Linear linear{s.products};
   norm.forward(x, p[mlp_norm_gain], {}, saved.normed, {.inverse = saved.inv_rms});
-  linear_forward(saved.normed, p[gate_up_weight], saved.gate_up, op.workspace);
+  linear.forward(saved.normed, p[gate_up_weight], saved.gate_up, op.workspace);
   swiglu_forward({.gate = saved.gate_up.cols_from(0, s.F), .up = saved.gate_up.cols_from(s.F, s.F),
                   .out = saved.activated});
   if (!op.out.empty())
-    linear_forward(saved.activated, p[down_weight], op.out.reshape(s.N, s.C), op.workspace, {.residual = x});
+    linear.forward(saved.activated, p[down_weight], op.out.reshape(s.N, s.C), op.workspace, {.residual = x});
 }
 
 void mlp_backward(const SegmentBackward& op, const Shapes& s, const Norm& norm) {
@@ -25,15 +26,16 @@ void mlp_backward(const SegmentBackward& op, const Shapes& s, const Norm& norm) 
   const Bytes fixed = MlpScratch({}, s, x.type, 0).bytes;
   MlpScratch scratch(Carve(op.workspace), s, x.type, op.workspace.bytes() - fixed);
   const UnitTensors &p = op.parameters, &g = op.gradients;
+  const Linear linear{s.products};
 
-  linear_backward_weight(d_out, saved.activated, g[down_weight], scratch.kernels);
-  linear_backward_input(d_out, p[down_weight], scratch.d_activated, scratch.kernels);
+  linear.backward_weight(d_out, saved.activated, g[down_weight], scratch.kernels);
+  linear.backward_input(d_out, p[down_weight], scratch.d_activated, scratch.kernels);
   swiglu_backward({.gate = saved.gate_up.cols_from(0, s.F), .up = saved.gate_up.cols_from(s.F, s.F),
                    .d_out = scratch.d_activated, .d_gate = scratch.d_gate_up.cols_from(0, s.F),
                    .d_up = scratch.d_gate_up.cols_from(s.F, s.F)});
 
-  linear_backward_weight(scratch.d_gate_up, saved.normed, g[gate_up_weight], scratch.kernels);
-  linear_backward_input(scratch.d_gate_up, p[gate_up_weight], scratch.d_normed, scratch.kernels);
+  linear.backward_weight(scratch.d_gate_up, saved.normed, g[gate_up_weight], scratch.kernels);
+  linear.backward_input(scratch.d_gate_up, p[gate_up_weight], scratch.d_normed, scratch.kernels);
   norm.backward(x, p[mlp_norm_gain], {.inverse = saved.inv_rms}, scratch.d_normed, d_out, op.d_x.reshape(s.N, s.C),
                 g[mlp_norm_gain], {});
 }

@@ -12,7 +12,7 @@ cp "$prototype"/* "$folder"
 g++ -O3 -march=native -mprefer-vector-width=512 -std=c++20 -DEXPDEG=5 "$folder/step.cpp" -o "$folder/step"
 for ((round = 0; round < rounds; ++round)); do
   echo "== round $((round + 1)) of $rounds" >&2
-  taskset -c 0 "$bench" | sed 's/^/ours /'
+  taskset -c 0 "$bench" chain | sed 's/^/ours /'
   BRK=1 taskset -c 0 "$folder/step" steps=3 | sed -n 's/^mm /theirs /p' |
     sed -E 's/ +[0-9.]+ ms +[0-9.]+% +([0-9.]+) GF\/s.*/ \1 GF\/s/'
 done > "$folder/rates"

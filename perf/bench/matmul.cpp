@@ -1,5 +1,6 @@
 // Rates of the matrix products of a GPT-2 124M step and of some awkward shapes, one thread, bf16: prints "name GF/s" a
-// line, and the register peak. usage: bench_matmul [NAME]     (NAME: only products whose name contains it)
+// line, and the register peak; then the same in the tiles order, each name after "tiles ".
+// usage: bench_matmul [ORDER] [NAME]     (chain or tiles: that order only; NAME: only products whose name contains it)
 
 #include <cstdio>
 #include <string_view>
@@ -16,9 +17,9 @@ using bench::products;
 
 namespace {
 
-double rate(const Product& p) {
+double rate(const Product& p, ProductOrder order) {
   const bench::Memory a(p.m * p.k * 2), b(p.k * p.n * 2), out(p.m * p.n * 2), other(p.m * p.n * 2), bias(p.n * 2);
-  const bench::Memory workspace(matmul_workspace_bytes(p.m, p.n, p.k, DType::bf16, 1));
+  const bench::Memory workspace(matmul_workspace_bytes(p.m, p.n, p.k, DType::bf16, 1, order));
   Epilogue epilogue;
   if (p.epilogue == Product::bias || p.epilogue == Product::bias_residual || p.epilogue == Product::bias_gelu)
     epilogue.bias = bias.matrix(DType::bf16, 1, p.n);
@@ -29,7 +30,7 @@ double rate(const Product& p) {
     matmul({.a = p.a_transposed ? a.matrix(DType::bf16, p.k, p.m) : a.matrix(DType::bf16, p.m, p.k),
             .b = p.b_transposed ? b.matrix(DType::bf16, p.n, p.k) : b.matrix(DType::bf16, p.k, p.n),
             .a_transposed = p.a_transposed, .b_transposed = p.b_transposed, .out = out.matrix(DType::bf16, p.m, p.n),
-            .epilogue = epilogue, .workspace = workspace.bytes()});
+            .epilogue = epilogue, .workspace = workspace.bytes(), .order = order});
   }, bench::thread_seconds);
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / seconds / 1e9;
 }
@@ -37,9 +38,16 @@ double rate(const Product& p) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  const std::string_view only = count > 1 ? arguments[1] : "";
   cpu::set_float_mode();
-  for (const Product& p : products)
-    if (std::string_view(p.name).find(only) != std::string_view::npos) std::printf("%-22s %7.1f GF/s\n", p.name, rate(p));
-  std::printf("%-22s %7.1f GF/s\n", "register peak", cpu::register_peak_flops(DType::bf16) / 1e9);
+  const std::string_view first = count > 1 ? arguments[1] : "";
+  const bool names_order = first == name(ProductOrder::chain) || first == name(ProductOrder::tiles);
+  const std::string_view only = !names_order ? first : count > 2 ? arguments[2] : "";
+  for (const ProductOrder order : {ProductOrder::chain, ProductOrder::tiles}) {
+    if (names_order && first != name(order)) continue;
+    const char* const prefix = order == ProductOrder::chain ? "" : "tiles ";
+    for (const Product& p : products)
+      if (std::string_view(p.name).find(only) != std::string_view::npos)
+        std::printf("%s%-22s %7.1f GF/s\n", prefix, p.name, rate(p, order));
+    std::printf("%s%-22s %7.1f GF/s\n", prefix, "register peak", cpu::register_peak_flops(DType::bf16, order) / 1e9);
+  }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "runtime/base/tensor_view.h"
+#include "runtime/kernels/product_order.h"
 
 namespace trireme {
 
@@ -14,7 +15,9 @@ namespace trireme {
 ///         storage type before they meet v.
 /// Memory  workspace: attention_forward_workspace_bytes(), 64-byte aligned; linear in T.
 /// Order   fixed per sequence and head; bits depend on neither threads nor instruction set nor place in the batch. A score
-///         is one chain over D; the softmax of a query rescales once per 192 keys; out is one chain over the keys.
+///         is one sum over D; the softmax of a query rescales once per 192 keys; out is one sum over the keys. Sums are
+///         chains, or blocks of 32 in the tiles order (bf16 only): counted from the first channel, and from keys whose number
+///         is a multiple of 32, which the causal cuts then are, too. The last block of a sequence is padded by zeros.
 /// Source  Dao 2023 (arXiv 2307.08691).
 struct AttentionForward {
   ConstView q, k, v;
@@ -22,20 +25,22 @@ struct AttentionForward {
   int batch = 0, heads = 0, kv_heads = 0;
   float scale = 1;
   View workspace;
+  ProductOrder order = ProductOrder::chain;
 };
 void attention_forward(const AttentionForward& k);
 
 /// Gradients of q, k and v from those of out: p = 2^(scale log2(e) q k - log_sum_exp), ds = p (d_out v - out d_out).
 /// p and ds are rounded to the storage type before they meet d_out, q and k; ds is made from the p before rounding.
 ///
-/// Order   dk and dv of a key head are one f32 chain over its query heads in ascending order, each over its queries in
-///         order; dq is one over the keys. The rest as above.
+/// Order   dk and dv of a key head are one f32 sum over its query heads in ascending order, each over its queries in
+///         order; dq is one over the keys. The rest as above; blocks of 32 queries are counted like those of keys.
 struct AttentionBackward {
   ConstView q, k, v, out, d_out, log_sum_exp;
   View dq, dk, dv;
   int batch = 0, heads = 0, kv_heads = 0;
   float scale = 1;
   View workspace;
+  ProductOrder order = ProductOrder::chain;
 };
 void attention_backward(const AttentionBackward& k);
 

@@ -7,7 +7,9 @@
 #include <string>
 
 #include "launch/config_limits.h"
+#include "launch/settings.h"
 #include "runtime/base/error.h"
+#include "runtime/kernels/cpu/isa.h"
 
 using namespace trireme;
 
@@ -81,6 +83,19 @@ TEST_CASE("print_config: loading what was printed gives the same configuration")
   CHECK(print_config(load_config(file.path, {})) == printed);
 }
 
+TEST_CASE("load_config: auto products are resolved by what the CPU has, and ranks must agree on them") {
+  const TextFile file(good_text);
+  const char* const best = cpu::detect_isa() == cpu::Isa::amx ? "tiles" : "chain";
+  CHECK(load_config(file.path, {}).precision.products == "chain");
+  const Config config = load_config(file.path, {"--precision.products=auto"});
+  CHECK(config.precision.products == best);
+  CHECK(print_config(config).find(fmt::format("products = '{}'", best)) != std::string::npos);
+  CHECK(load_config(file.path, {"--precision.products=auto", "--precision.compute=f32"}).precision.products == "chain");
+  const Config chain = load_config(file.path, {"--precision.products=chain"}), tiles = load_config(file.path, {"--precision.products=tiles"});
+  CHECK(agreed_text(chain) != agreed_text(tiles));
+  CHECK(numerics_fingerprint(chain) != numerics_fingerprint(tiles));
+}
+
 TEST_CASE("load_config: every mistake is answered with what, where and what to do") {
   struct Mistake {
     std::vector<std::string> overrides;
@@ -110,6 +125,8 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--memory.share=maybe"}, {"memory.share", "maybe"}},
       {{"--memory.device=lots"}, {"lots", "80GiB"}},
       {{"--precision.compute=fp8"}, {"precision.compute", "bf16"}},
+      {{"--precision.products=pairs"}, {"precision.products", "chain", "tiles", "auto"}},
+      {{"--precision.products=tiles", "--precision.compute=f32"}, {"precision.products = 'tiles'", "'f32'", "chain"}},
       {{"--device.kind=cuda"}, {"device.kind", "cpu"}},
       {{"--data.train=a.txt"}, {"data.train", "list"}},
       {{"--parallel.zero=1"}, {"parallel.zero", "not part of this version"}},

@@ -62,13 +62,13 @@ compare() {  # EXPECTED GOT NAME
 }
 
 best=$("$trireme" doctor 2>/dev/null | sed -n 's/.*instruction set: \([a-z0-9_]*\),.*/\1/p')
-# layout MODEL RANKS THREADS PREFETCH RECOMPUTE ISA TRANSPORT: prints what the run printed. What this CPU lacks runs on its best.
+# layout MODEL RANKS THREADS PREFETCH RECOMPUTE ISA TRANSPORT OVERRIDES...: prints what the run printed. What this CPU lacks runs on its best.
 layout() {
   local isa=$6 share=true
   TRIREME_RANKS_PER_NODE=0
   case $7 in messages) share=false ;; pairs) TRIREME_RANKS_PER_NODE=2 ;; esac
   case $best/$isa in avx2/avx512* | avx512f/avx512_bf16 | scalar/*) isa=$best ;; esac
-  run "$1" "$2" "$isa" --device.threads="$3" --parallel.prefetch="$4" --memory.recompute="$5" --memory.share="$share"
+  run "$1" "$2" "$isa" --device.threads="$3" --parallel.prefetch="$4" --memory.recompute="$5" --memory.share="$share" "${@:8}"
   TRIREME_RANKS_PER_NODE=0
 }
 
@@ -91,6 +91,24 @@ for model in llama.bf16 gpt2.bf16 llama.f32 gpt2.f32; do
   case $expected in *valid=*xxh3*) ;; *) echo "no validation: $expected"; exit 1 ;; esac
   for ranks in 2 3 5; do
     compare "$expected" "$(run "$model.toml" "$ranks" "$best" "${few[@]}")" "$model with 2 microbatches on $ranks ranks"
+  done
+done
+# The other order of sums: bits of its own, the same on every instruction set.
+tiles=$(run llama.bf16.toml 1 "${isas%%$'\n'*}" --precision.products=tiles)
+[ "$tiles" != "$(run llama.bf16.toml 1 "${isas%%$'\n'*}")" ] || { echo "tiles gives the bits of chain"; failures=$((failures + 1)); }
+for isa in $isas; do
+  compare "$tiles" "$(run llama.bf16.toml 3 "$isa" --precision.products=tiles --device.threads=2)" "llama bf16 in the tiles order on $isa"
+done
+# The other order of sums: bits of its own, the same in every layout and on every instruction set.
+for model in llama.bf16 gpt2.bf16; do
+  [ "$selection" = ci ] && [ "$model" = gpt2.bf16 ] && continue
+  chain=$(run "$model.toml" 1 "$best")
+  expected=$(run "$model.toml" 1 "$best" --precision.products=tiles)
+  [ "$expected" != "$chain" ] || { echo "tiles gives the bits of chain"; failures=$((failures + 1)); }
+  for i in "${!rows[@]}"; do
+    [ "$selection" = ci ] && [ $((i % 9)) != 8 ] && continue
+    read -ra row <<< "${rows[$i]}"
+    compare "$expected" "$(layout "$model.toml" "${row[@]}" --precision.products=tiles)" "$model in the tiles order in layout ${rows[$i]}"
   done
 done
 echo "$runs runs compared, $failures differ"

@@ -24,6 +24,16 @@ struct NamedModel {
   TrainerSettings settings;
 };
 
+// A fourteenth of them with products in the tiles order.
+constexpr std::size_t tiles_shares = 14;
+
+std::vector<NamedModel> models_in_tiles_order() {
+  std::vector<NamedModel> list = {{"GPT-2 bf16, tiles", tiny_settings(Family::gpt2, DType::bf16, DType::bf16)},
+                                  {"Llama bf16, tiles", tiny_settings(Family::llama, DType::bf16, DType::bf16)}};
+  for (NamedModel& model : list) model.settings.products = ProductOrder::tiles;
+  return list;
+}
+
 std::vector<NamedModel> models() {
   std::vector<NamedModel> list = {{"GPT-2 bf16", tiny_settings(Family::gpt2, DType::bf16, DType::bf16)},
                                   {"Llama bf16", tiny_settings(Family::llama, DType::bf16, DType::bf16)},
@@ -63,7 +73,9 @@ std::array<int, columns> values(const Layout& layout) {
 }  // namespace
 
 TEST_CASE("covering layouts: every pair of values of two columns stands in a row") {
-  const std::array<std::vector<int>, columns> wanted = {{{1, 2, 3, 4, 5, 7, 8}, {1, 2, 4}, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2}, {0, 1, 2}}};
+  std::vector<int> isas;  // AMX runs products of the chain order as AVX-512 BF16 does
+  for (const cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2}) isas.push_back(static_cast<int>(isa));
+  const std::array<std::vector<int>, columns> wanted = {{{1, 2, 3, 4, 5, 7, 8}, {1, 2, 4}, {0, 1, 2, 3}, {0, 1, 2, 3}, isas, {0, 1, 2}}};
   const std::vector<Layout> rows = covering_layouts();
   for (std::size_t a = 0; a < columns; ++a)
     for (std::size_t b = a + 1; b < columns; ++b) {
@@ -84,6 +96,22 @@ TEST_CASE("a run has the same bits in every layout, a fifth of them for each mod
 
 TEST_CASE("a run has the same bits in every layout", "[.all]") {
   for (const NamedModel& model : models()) check_share(model, 0, 1);
+  for (const NamedModel& model : models_in_tiles_order()) check_share(model, 0, 1);
+}
+
+TEST_CASE("products in the tiles order give a run bits of its own, the same in every layout") {
+  std::size_t share = 0;
+  for (const NamedModel& model : models_in_tiles_order()) {
+    TrainerSettings chain = model.settings;
+    chain.products = ProductOrder::chain;
+    CHECK(train_locally(model.settings, {}, steps).weights != train_locally(chain, {}, steps).weights);
+    check_share(model, share++, tiles_shares);
+  }
+}
+
+TEST_CASE("products in the tiles order give the same bits without vector instructions", "[.all]") {
+  for (const NamedModel& model : models_in_tiles_order())
+    check_layout(model.settings, {.ranks = 2, .isa = cpu::Isa::scalar}, train_locally(model.settings, {}, steps));
 }
 
 TEST_CASE("a run has the same bits on every instruction set, scalar code included") {

@@ -19,7 +19,7 @@ class Backward {
   Backward(const AttentionBackward& k, const AttentionShape& shape, int threads, std::byte* workspace)
       : k_(k), shape_(shape), threads_(threads), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
     Carved heads(nullptr), tile(nullptr);
-    QueryHeads<T>(shape, heads), KeyTile<T>(shape, tile);
+    QueryHeads<T>(shape, k.order, heads), KeyTile<T>(shape, k.order, tile);
     heads_bytes_ = heads.used_bytes(), tile_bytes_ = tile.used_bytes();
     const Elems busy = threads_with_work(shape, threads);
     tiles_offset_ = (shared_ ? 1 : busy) * heads_bytes_;
@@ -49,11 +49,11 @@ class Backward {
  private:
   QueryHeads<T> query_heads(int slot) const {
     Carved carve(workspace_ + slot * heads_bytes_);
-    return QueryHeads<T>(shape_, carve);
+    return QueryHeads<T>(shape_, k_.order, carve);
   }
   KeyTile<T> key_tile_of(int thread) const {
     Carved carve(workspace_ + tiles_offset_ + thread * tile_bytes_);
-    return KeyTile<T>(shape_, carve);
+    return KeyTile<T>(shape_, k_.order, carve);
   }
   // An item is query_step queries of one head of the group.
   Elems items(const QueryHeads<T>& heads) const { return heads.group * heads.tokens / query_step; }

@@ -19,7 +19,7 @@ class Forward {
   Forward(const AttentionForward& k, const AttentionShape& shape, int threads, std::byte* workspace)
       : k_(k), shape_(shape), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
     Carved packed(nullptr), tile(nullptr);
-    PackedKeys<T>(shape, packed), QueryTile<T>(shape, tile);
+    PackedKeys<T>(shape, packed), QueryTile<T>(shape, k.order, tile);
     packed_bytes_ = packed.used_bytes(), tile_bytes_ = tile.used_bytes();
     const Elems busy = threads_with_work(shape, threads);
     tiles_offset_ = (shared_ ? 1 : busy) * packed_bytes_;
@@ -57,7 +57,7 @@ class Forward {
   }
   QueryTile<T> query_tile_of(int thread) const {
     Carved carve(workspace_ + tiles_offset_ + thread * tile_bytes_);
-    return QueryTile<T>(shape_, carve);
+    return QueryTile<T>(shape_, k_.order, carve);
   }
   template <typename AnyView>
   AnyView cut(const AnyView& x, Elems sequence, Elems head) const {
@@ -65,7 +65,7 @@ class Forward {
   }
   void pack(const PackedKeys<T>& packed, Elems index, Elems first, Elems count) const {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads;
-    packed.pack(block_products<T>(shape_.head_dim), cut(k_.k, sequence, head), cut(k_.v, sequence, head), first, count);
+    packed.pack(block_products<T>(shape_.head_dim, k_.order), cut(k_.k, sequence, head), cut(k_.v, sequence, head), first, count);
   }
   // Item: a query head of the group and a query tile, from both ends of the sequence in turn.
   void run_item(QueryTile<T>& tile, const PackedKeys<T>& packed, Elems index, Elems item) const {

@@ -7,9 +7,11 @@
 
 namespace trireme::cpu {
 
-// Keys and queries of one block of scores, and keys whose scores are computed at a time. No part of the arithmetic.
+// Keys and queries of one block of scores, and keys whose scores are computed at a time. No part of the arithmetic but in
+// the tiles order, which counts from the first key and query of a block: at multiples of its own blocks, wherever it is cut.
 inline constexpr Elems key_tile = 64, query_tile = 192, strip_rows = 16;
 static_assert(key_tile == query_step && key_tile <= most_transposed_depth && query_tile % panel_cols == 0);
+static_assert(key_tile % tiles_block == 0 && query_tile % tiles_block == 0);
 
 /// out = rows * factor, for at most query_step rows.
 template <typename T>
@@ -24,13 +26,14 @@ void store_rows(const AttentionRows<T>& kernels, const float* rows, Elems width,
 template <typename T>
 class KeyTile {
  public:
-  KeyTile(const AttentionShape& shape, Carved& carve)
+  KeyTile(const AttentionShape& shape, ProductOrder order, Carved& carve)
       : shape_(shape), stride_(align_up(shape.head_dim, 2)), width_(packed_width(shape.head_dim)),
         keys_(carve.take<T>(key_tile * stride_)), values_(carve.take<T>(key_tile * stride_)),
         key_rows_(carve.take<Packed<T>>(packed_depth<T>(key_tile) * width_)),
         scores_(carve.take<float>(strip_rows * panel_cols)), d_scores_(carve.take<float>(strip_rows * panel_cols)),
         p_(carve.take<T>(key_tile * query_tile)), ds_(carve.take<T>(key_tile * query_tile)),
-        dk_(carve.take<float>(key_tile * width_)), dv_(carve.take<float>(key_tile * width_)) {}
+        dk_(carve.take<float>(key_tile * width_)), dv_(carve.take<float>(key_tile * width_)),
+        products_(block_products<T>(shape.head_dim, order)) {}
 
   /// k, v, dk, dv: the rows of this key tile and head. log_sums: of the group's first head.
   struct Keys {
@@ -42,6 +45,8 @@ class KeyTile {
     bool take_turns = false;  // other threads add to the same dq
   };
   void run(const QueryHeads<T>& heads, const Keys& keys) {
+    std::optional<TileRegisters> tile_registers;
+    hold_tile_registers(products_, tile_registers);
     copy_left(keys.k, stride_, keys_);
     copy_left(keys.v, stride_, values_);
     pack_rows(products_, keys.k, key_rows_);
@@ -95,10 +100,10 @@ class KeyTile {
 
   // On the diagonal, the first queries of the block do not see the last keys: groups of keys start at their own.
   void add_over_queries(const Block& block, const T* left, const Packed<T>* right, float* sums) {
-    const Elems step = block.on_diagonal() ? row_group : block.rows();
+    const Elems step = block.on_diagonal() ? products_.group : block.rows();
     for (Elems row = 0; row < block.rows(); row += step) {
       const Elems first = std::clamp<Elems>(block.key + row - block.query, 0, block.queries) / 2 * 2;
-      products_.add({.rows = step, .cols = width_, .depth = block.queries - first,
+      products_.add({.rows = std::min(step, block.rows() - row), .cols = width_, .depth = block.queries - first,
                      .left = left + row * query_tile + first, .left_stride = query_tile,
                      .right = right + packed_depth<T>(first) * width_, .right_stride = width_, .out = sums + row * width_,
                      .out_stride = width_});
@@ -106,10 +111,10 @@ class KeyTile {
   }
 
   void add_over_keys(const Block& block, float* dq) {
-    const Elems rows = align_up(block.queries, 16), step = block.on_diagonal() ? 16 : rows;
+    const Elems rows = align_up(block.queries, 16), step = block.on_diagonal() ? std::max<Elems>(products_.group, 16) : rows;
     for (Elems row = 0; row < rows; row += step) {
       const Elems seen = std::min(block.keys, block.query + row + step - block.key);
-      products_.add_transposed({.rows = step, .cols = width_, .depth = seen, .left = ds_ + row,
+      products_.add_transposed({.rows = std::min(step, rows - row), .cols = width_, .depth = seen, .left = ds_ + row,
                                 .left_stride = query_tile, .right = key_rows_, .right_stride = width_,
                                 .out = dq + row * width_, .out_stride = width_});
     }
@@ -122,7 +127,7 @@ class KeyTile {
   float *scores_, *d_scores_;
   T *p_, *ds_;
   float *dk_, *dv_;
-  BlockProducts<T> products_ = block_products<T>(shape_.head_dim);
+  BlockProducts<T> products_;
   AttentionRows<T> rows_ = attention_rows<T>();
 };
 

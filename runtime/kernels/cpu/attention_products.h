@@ -5,15 +5,19 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 
 #include "runtime/base/tensor_view.h"
+#include "runtime/kernels/cpu/amx_tiles.h"
 #include "runtime/kernels/cpu/matmul_tile.h"
 
 namespace trireme::cpu {
 
 /// Columns of a packed panel of scores; rows of a product come in whole groups.
 inline constexpr Elems panel_cols = 64, row_group = 8, most_transposed_depth = 64;
+/// How many k a block of the tiles order has.
+inline constexpr Elems tiles_block = 32;
 
 /// A packed element: a pair of bf16 along the contraction, or one float.
 template <typename T>
@@ -28,7 +32,9 @@ constexpr Elems packed_depth(Elems depth) {
 constexpr Elems packed_width(Elems head_dim) { return align_up(head_dim, 16); }
 
 /// out = left right, or out += left right: every element one chain of fused multiply-adds over the depth, in pairs for
-/// bf16. rows is a multiple of row_group, cols of 16. Of an odd depth in bf16 the next element of left is read: zero.
+/// bf16; or, in the tiles order, blocks of tiles_block of the depth, counted from its first. rows is a multiple of
+/// row_group, cols of 16. Of an odd depth in bf16 the next element of left is read: zero.
+/// Whole tiles of 16 rows may be read from left and written to out: both have room for them.
 template <typename T>
 struct BlockProduct {
   Elems rows = 0, cols = 0, depth = 0;
@@ -52,11 +58,23 @@ struct BlockProducts {
   void (*add_transposed)(const BlockProduct<T>& k);
   /// See pack_columns(), pack_rows().
   void (*pack)(const Panel<T>& panel, Elems width, Packed<T>* packed);
+  /// On the diagonal, a block is cut into groups of so many rows, each with a depth of its own: what they see. Part of the
+  /// arithmetic in the tiles order, where a cut inside a block of tiles_block would change the sums.
+  Elems group = row_group;
+  bool on_tile_registers = false;
 };
 
-/// Those of active_isa().
+/// Those of active_isa(). The tiles order is one of bf16.
 template <typename T>
-BlockProducts<T> block_products(Elems head_dim);
+BlockProducts<T> block_products(Elems head_dim, ProductOrder order);
+/// Tiles on tile registers: call only where the CPU has AMX, and products only while hold_tile_registers() holds.
+BlockProducts<bf16> block_products_amx(const BlockProducts<bf16>& others);
+
+/// The calling thread's, where the products need them.
+template <typename T>
+void hold_tile_registers(const BlockProducts<T>& products, std::optional<TileRegisters>& registers) {
+  if (products.on_tile_registers) registers.emplace();
+}
 /// The AVX-512 BF16 ones where there are some for this head size, else `others`; call only where the CPU has it.
 BlockProducts<bf16> block_products_avx512_bf16(Elems head_dim, const BlockProducts<bf16>& others);
 

@@ -17,7 +17,7 @@ static_assert(query_step == panel_cols);
 /// What all key tiles of one sequence and key head share: its query heads, packed, and the sums of their gradients.
 template <typename T>
 struct QueryHeads {
-  QueryHeads(const AttentionShape& shape, Carved& carve)
+  QueryHeads(const AttentionShape& shape, ProductOrder order, Carved& carve)
       : group(shape.heads / shape.kv_heads), tokens(align_up(shape.tokens, query_step)),
         depth(packed_depth<T>(shape.head_dim)), width(packed_width(shape.head_dim)),
         query_columns(carve.take<Packed<T>>(group * tokens * depth)),
@@ -26,7 +26,7 @@ struct QueryHeads {
         d_out_rows(carve.take<Packed<T>>(group * packed_depth<T>(tokens) * width)),
         dq(carve.take<float>(group * tokens * width)), delta(carve.take<float>(group * tokens)),
         key_tiles_added(carve.take<int>(group * tokens / query_step)), next_key_tile(carve.take<int>(1)),
-        products(block_products<T>(shape.head_dim)) {}
+        products(block_products<T>(shape.head_dim, order)) {}
 
   /// Packs queries [query, query + rows) of head g of the group, rows <= query_step, and sums out * d_out of each.
   void prepare(const ConstView& q, const ConstView& out, const ConstView& d_out, Elems g, Elems query, Elems rows) const {

@@ -10,9 +10,10 @@
 namespace trireme::cpu {
 
 // Queries and keys of one block of scores. The number of keys is part of the arithmetic: the online softmax rescales once
-// for each block. It is a multiple of the queries, so that every query of a block that is computed sees some of its keys.
+// for each block. It is a multiple of the queries, so that every query of a block that is computed sees some of its keys; and of
+// the blocks of the tiles order, as the queries are.
 inline constexpr Elems softmax_queries = 64, softmax_keys = 192;
-static_assert(softmax_keys % softmax_queries == 0 && softmax_keys % panel_cols == 0);
+static_assert(softmax_keys % softmax_queries == 0 && softmax_keys % panel_cols == 0 && softmax_queries % tiles_block == 0);
 
 /// Keys and values of one sequence and key head, packed.
 template <typename T>
@@ -37,13 +38,16 @@ struct PackedKeys {
 template <typename T>
 class QueryTile {
  public:
-  QueryTile(const AttentionShape& shape, Carved& carve)
+  QueryTile(const AttentionShape& shape, ProductOrder order, Carved& carve)
       : shape_(shape), stride_(align_up(shape.head_dim, 2)), width_(packed_width(shape.head_dim)),
         queries_(carve.take<T>(softmax_queries * stride_)), scores_(carve.take<float>(softmax_queries * softmax_keys)),
-        mixed_(carve.take<float>(softmax_queries * width_)), p_(carve.take<T>(softmax_queries * softmax_keys)) {}
+        mixed_(carve.take<float>(softmax_queries * width_)), p_(carve.take<T>(softmax_queries * softmax_keys)),
+        products_(block_products<T>(shape.head_dim, order)) {}
 
   /// Queries [query, query + softmax_queries) of one head: q and out are its columns in the rows of its sequence.
   void run(const PackedKeys<T>& packed, const ConstView& q, const View& out, float* log_sums, Elems query, float scale) {
+    std::optional<TileRegisters> tile_registers;
+    hold_tile_registers(products_, tile_registers);
     const Elems rows = std::min(softmax_queries, shape_.tokens - query);
     copy_left(q.rows_from(query, rows), stride_, queries_);
     std::fill_n(mixed_, softmax_queries * width_, 0.0f);
@@ -60,8 +64,8 @@ class QueryTile {
  private:
   struct Block {
     Elems query, rows, key, keys;
-    // Keys that the last query of a group sees.
-    Elems seen(Elems group) const { return std::min(keys, query + group + row_group - key); }
+    // Keys that the last of `count` queries from `first` on sees.
+    Elems seen(Elems first, Elems count) const { return std::min(keys, query + first + count - key); }
   };
 
   void run_block(const Block& block, const PackedKeys<T>& packed, float scale) {
@@ -76,11 +80,12 @@ class QueryTile {
     }
     rows_.soften({.rows = block.rows, .first_valid = block.query - block.key + 1, .cols = block.keys, .scale = scale,
                   .scores = scores_, .p = p_, .stride = softmax_keys, .state = state_, .mixed = mixed_, .width = width_,
-                  .is_first = block.key == 0});
+                  .is_first = block.key == 0, .group = products_.group});
     const Packed<T>* values = packed.values + packed_depth<T>(block.key) * width_;
-    if (block.seen(0) == block.keys) return add_values(0, block.rows, block.keys, values);
-    for (Elems group = 0; group < block.rows; group += row_group)
-      add_values(group, row_group, block.seen(group), values);
+    const Elems group = products_.group;
+    if (block.seen(0, group) == block.keys) return add_values(0, block.rows, block.keys, values);
+    for (Elems row = 0; row < block.rows; row += group)
+      add_values(row, std::min(group, block.rows - row), block.seen(row, group), values);
   }
 
   void add_values(Elems first, Elems rows, Elems keys, const Packed<T>* values) {
@@ -94,7 +99,7 @@ class QueryTile {
   float *scores_, *mixed_;
   T* p_;
   SoftmaxState state_[softmax_queries];
-  BlockProducts<T> products_ = block_products<T>(shape_.head_dim);
+  BlockProducts<T> products_;
   AttentionRows<T> rows_ = attention_rows<T>();
 };
 

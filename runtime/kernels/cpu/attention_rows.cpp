@@ -39,7 +39,7 @@ HWY_INLINE void soften_row(const SoftenRows<T>& k, Elems r) {
   T* p = k.p + r * k.stride;
   SoftmaxState& state = k.state[r];
   const Elems valid = std::min(k.first_valid + r, k.cols);
-  const Elems padded = align_up(std::min(k.first_valid + (r | (row_group - 1)), k.cols), 2);
+  const Elems padded = align_up(std::min(k.first_valid + (r | (k.group - 1)), k.cols), 2);
   F16 top = set(-3e38f);
   for (Elems i = 0; i < valid; i += lanes) top = max(top, load_at(scores, i, valid, -3e38f));
   const float maximum = std::max(state.maximum, largest(top) * k.scale);
@@ -128,7 +128,7 @@ HWY_EXPORT(dot_any);
 
 template <>
 AttentionRows<bf16> attention_rows<bf16>() {
-  if (active_isa() == Isa::avx512_bf16) return attention_rows_avx512_bf16();
+  if (has_avx512_bf16()) return attention_rows_avx512_bf16();
   return {.soften = HWY_DYNAMIC_DISPATCH(soften_bf16), .gradients = HWY_DYNAMIC_DISPATCH(gradients_bf16),
           .store = HWY_DYNAMIC_DISPATCH(store_bf16)};
 }

@@ -15,7 +15,7 @@ struct SoftmaxState {
 
 /// The softmax of a block of scores, one row per query. Row r has min(first_valid + r, cols) scores; they are scaled and
 /// taken into its state. Their exponentials relative to the new maximum go to p, zero beyond as far as the row's group
-/// of row_group rows sees keys. Its sums of values so far, `mixed` [width], are rescaled to that maximum unless there
+/// sees keys. Its sums of values so far, `mixed` [width], are rescaled to that maximum unless there
 /// are none yet (is_first). Row sums: 16 lanes in order of keys, then halves onto halves.
 template <typename T>
 struct SoftenRows {
@@ -28,6 +28,7 @@ struct SoftenRows {
   float* mixed = nullptr;
   Elems width = 0;
   bool is_first = false;
+  Elems group = 0;  // rows that are multiplied with one depth; a power of two
 };
 
 /// Probabilities and gradients of a block of scores, one row per key, from column `row - diagonal` on (queries that see

@@ -99,7 +99,7 @@ TRIREME_AVX512_ENTRY void soften(const SoftenRows<bf16>& k) {
     const float* scores = k.scores + r * k.stride;
     SoftmaxState& state = k.state[r];
     const Elems valid = std::min(k.first_valid + r, k.cols);
-    const Elems padded = align_up(std::min(k.first_valid + (r | (row_group - 1)), k.cols), 2);
+    const Elems padded = align_up(std::min(k.first_valid + (r | (k.group - 1)), k.cols), 2);
     const float maximum = std::max(state.maximum, largest_score(scores, valid) * k.scale);
     const __m512 factor = k.is_first ? set(0) : exp2(set(state.maximum - maximum));
     const float total = exponentials(scores, valid, padded, k.scale, maximum, k.p + r * k.stride);

@@ -26,7 +26,7 @@ using U16 = hn::Rebind<std::uint16_t, F32>;
 template <typename Body>
 HWY_INLINE void with_storage(DType type, Body&& body) {
 #if HWY_TARGET == HWY_AVX3
-  if (type == DType::bf16 && active_isa() == Isa::avx512_bf16) return body(HardwareBf16());
+  if (type == DType::bf16 && has_avx512_bf16()) return body(HardwareBf16());
 #endif
   with_type(type, body);
 }

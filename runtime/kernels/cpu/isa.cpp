@@ -1,5 +1,9 @@
 #include "runtime/kernels/cpu/isa.h"
 
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <atomic>
 
 #include "runtime/base/error.h"
@@ -14,6 +18,7 @@ std::atomic<int> selected = -1;  // an Isa, or -1 until somebody selects
 
 std::int64_t highway_targets(Isa isa) {
   switch (isa) {
+    case Isa::amx: return HWY_AVX3 | HWY_AVX2 | HWY_EMU128;
     case Isa::avx512_bf16: return HWY_AVX3 | HWY_AVX2 | HWY_EMU128;
     case Isa::avx512f: return HWY_AVX3 | HWY_AVX2 | HWY_EMU128;
     case Isa::avx2: return HWY_AVX2 | HWY_EMU128;
@@ -22,10 +27,30 @@ std::int64_t highway_targets(Isa isa) {
   return HWY_EMU128;
 }
 
+// Linux hands out the 8 KiB of tile registers by process, on request.
+bool may_use_tiles() {
+  constexpr unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (edx & amx_bf16) == 0 || (edx & amx_tile) == 0) return false;
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return ::syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+
+Isa best_isa() {
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512cd");
+  if (avx512 && __builtin_cpu_supports("avx512bf16")) return may_use_tiles() ? Isa::amx : Isa::avx512_bf16;
+  if (avx512) return Isa::avx512f;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
+  return Isa::scalar;
+}
+
 }  // namespace
 
 const char* name(Isa isa) {
   switch (isa) {
+    case Isa::amx: return "amx";
     case Isa::avx512_bf16: return "avx512_bf16";
     case Isa::avx512f: return "avx512f";
     case Isa::avx2: return "avx2";
@@ -35,19 +60,14 @@ const char* name(Isa isa) {
 }
 
 Isa parse_isa(std::string_view text) {
-  for (Isa isa : {Isa::avx512_bf16, Isa::avx512f, Isa::avx2, Isa::scalar})
+  for (Isa isa : all_isas)
     if (text == name(isa)) return isa;
-  throw Error(ErrorKind::config, fmt::format("'{}' is no instruction set; use avx512_bf16, avx512f, avx2 or scalar", text));
+  throw Error(ErrorKind::config, fmt::format("'{}' is no instruction set; use amx, avx512_bf16, avx512f, avx2 or scalar", text));
 }
 
 Isa detect_isa() {
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-                      __builtin_cpu_supports("avx512cd");
-  if (avx512 && __builtin_cpu_supports("avx512bf16")) return Isa::avx512_bf16;
-  if (avx512) return Isa::avx512f;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return Isa::avx2;
-  return Isa::scalar;
+  static const Isa best = best_isa();
+  return best;
 }
 
 Isa active_isa() {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/matmul_amx.h"
 #include "runtime/kernels/cpu/matmul_tile.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
@@ -63,7 +65,7 @@ class Product {
   using Packed = std::conditional_t<sizeof(T) == 2, std::uint32_t, float>;
 
   explicit Product(const Matmul& k)
-      : k_(k), at_(k.out.rows, k.out.cols, k.a_transposed ? k.a.rows : k.a.cols, k.a.type), kernels_(tile_kernels()),
+      : k_(k), at_(k.out.rows, k.out.cols, k.a_transposed ? k.a.rows : k.a.cols, k.a.type), kernels_(tile_kernels(k.order)),
         multiply_and_store_(multiply_and_store(k)) {
     auto* workspace = static_cast<std::byte*>(k.workspace.data);
     small_ = reinterpret_cast<Packed*>(workspace);
@@ -196,8 +198,10 @@ void check_shapes(const Matmul& k) {
   ensure(depth == depth_b && m == k.out.rows && n == k.out.cols, "product of [{},{}] and [{},{}] into [{},{}]", m, depth,
          depth_b, n, k.out.rows, k.out.cols);
   ensure(k.a.type == k.b.type, "product of {} and {}", name(k.a.type), name(k.b.type));
+  ensure(k.order == ProductOrder::chain || k.a.type == DType::bf16, "the tiles order is one of bf16 products, not of {}",
+         name(k.a.type));
   ensure(!k.epilogue.accumulate || k.out.type == DType::f32, "a chain goes on only in f32");
-  const Bytes needed = matmul_workspace_bytes(m, n, depth, k.a.type, kernel_threads());
+  const Bytes needed = matmul_workspace_bytes(m, n, depth, k.a.type, kernel_threads(), k.order);
   ensure(k.workspace.bytes() >= needed, "a product needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
 }
 
@@ -205,12 +209,15 @@ void check_shapes(const Matmul& k) {
 
 void matmul(const Matmul& k) {
   check_shapes(k);
+  if (k.order == ProductOrder::tiles && active_isa() == Isa::amx) return matmul_amx(k);
   with_type(k.a.type, [&](auto type) { Product<decltype(type)>(k).run(); });
 }
 
-Bytes matmul_workspace_bytes(Elems m, Elems n, Elems k, DType type, int threads) {
+Bytes matmul_workspace_bytes(Elems m, Elems n, Elems k, DType type, int threads, ProductOrder order) {
   const Layout at(m, n, k, type);
-  return at.small_bytes() + threads * at.block_bytes() + at.sums_bytes();
+  const Bytes bytes = at.small_bytes() + threads * at.block_bytes() + at.sums_bytes();
+  // Plans do not depend on the CPU: room for whichever kernels will run.
+  return order == ProductOrder::tiles ? std::max(bytes, matmul_amx_workspace_bytes(m, n, k, threads)) : bytes;
 }
 
 }  // namespace trireme

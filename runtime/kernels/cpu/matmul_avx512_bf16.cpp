@@ -122,7 +122,8 @@ TileKernels tile_kernels_avx512_bf16(TileKernels others) {
 }
 
 MultiplyAndStore multiply_and_store(const Matmul& k) {
-  if (active_isa() != Isa::avx512_bf16 || k.a.type != DType::bf16 || !has_one_type(k.epilogue, k.out.type)) return nullptr;
+  if (!has_avx512_bf16() || k.order != ProductOrder::chain || k.a.type != DType::bf16) return nullptr;
+  if (!has_one_type(k.epilogue, k.out.type)) return nullptr;
   const int work = work_of(k.epilogue);
   return k.out.type == DType::f32 ? N_AVX3::choose<float>(work) : N_AVX3::choose<HardwareBf16>(work);
 }

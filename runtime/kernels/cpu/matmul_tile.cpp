@@ -162,18 +162,25 @@ void pack_f32(const Panel<float>& p, Elems width, float* packed) {
   pack_any(p, width, [&](Elems r, Elems k) { *packed++ = r < p.rows ? p.data[r * p.row_step + k * p.k_step] : 0.0f; });
 }
 
-}  // namespace
-
-TileKernels tile_kernels() {
+TileKernels chain_kernels() {
   TileKernels kernels = {.pack_bf16 = pack_bf16, .pack_f32 = pack_f32,
                          .multiply_bf16 = HWY_DYNAMIC_DISPATCH(multiply_bf16),
                          .multiply_f32 = HWY_DYNAMIC_DISPATCH(multiply_f32)};
   switch (active_isa()) {
+    case Isa::amx:
     case Isa::avx512_bf16: return tile_kernels_avx512_bf16(kernels);
     case Isa::avx512f: kernels.pack_bf16 = pack_bf16_avx512(); return kernels;
     case Isa::avx2:
     case Isa::scalar: return kernels;
   }
+  return kernels;
+}
+
+}  // namespace
+
+TileKernels tile_kernels(ProductOrder order) {
+  TileKernels kernels = chain_kernels();
+  if (order == ProductOrder::tiles) kernels.multiply_bf16 = multiply_bf16_in_tiles_order;
   return kernels;
 }
 

@@ -31,11 +31,15 @@ struct TileKernels {
   void (*multiply_f32)(Elems depth, const float* a, const float* b, float* tile, bool load);
 };
 
-/// Those of active_isa().
-TileKernels tile_kernels();
+/// Those of active_isa(), in the given order of sums. Not for the tiles order on AMX, which has loops of its own
+/// (matmul_amx.h).
+TileKernels tile_kernels(ProductOrder order = ProductOrder::chain);
 /// Those of single instruction sets; call only where the CPU has it.
 PackBf16 pack_bf16_avx512();
 TileKernels tile_kernels_avx512_bf16(TileKernels others);
+
+/// multiply_bf16 of the tiles order by fused multiply-adds, on any instruction set. Blocks are counted from the first pair.
+void multiply_bf16_in_tiles_order(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load);
 
 /// Stores rows x cols of a tile whose first element is (row, col) of the product.
 void store_tile(const Matmul& k, const float* tile, Elems row, Elems col, Elems rows, Elems cols);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "runtime/kernels/cpu/amx_tiles.h"
 #include "runtime/kernels/cpu/isa.h"
 
 namespace trireme::cpu {
@@ -34,6 +35,15 @@ void f32_512(long rounds) {
 void f32_256(long rounds) {
   for (long i = 0; i < rounds; ++i) asm volatile(TRIREME_TWELVE("vfmadd231ps", "ymm")::: TRIREME_CLOBBERS);
 }
+// Four sums in turn, as in a product of two tiles by two.
+void tiles_bf16(long rounds) {
+  const TileRegisters tiles;
+  tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
+  tile_zero<4>(), tile_zero<5>(), tile_zero<6>(), tile_zero<7>();
+  for (long i = 0; i < rounds; ++i)
+    for (int three = 0; three < 3; ++three)
+      tile_multiply<0, 4, 6>(), tile_multiply<1, 4, 7>(), tile_multiply<2, 5, 6>(), tile_multiply<3, 5, 7>();
+}
 // Plain code has no fused multiply-add of its own: a product and a sum count for it.
 void f32_1(long rounds) {
   float x[6] = {1, 1, 1, 1, 1, 1};
@@ -41,9 +51,13 @@ void f32_1(long rounds) {
     for (float& value : x) asm volatile("mulss %1, %0\n addss %1, %0\n" : "+x"(value) : "x"(0.5f));
 }
 
-Loop loop_of(Isa isa, DType type) {
+Loop loop_of(Isa isa, DType type, ProductOrder order) {
+  const bool chain_of_pairs = type == DType::bf16 && order == ProductOrder::chain;
   switch (isa) {
-    case Isa::avx512_bf16: return type == DType::bf16 ? Loop{bf16_512, 64} : Loop{f32_512, 32};
+    case Isa::amx:
+      if (type == DType::bf16 && order == ProductOrder::tiles) return {tiles_bf16, 2.0 * 16 * 16 * 32};
+      return chain_of_pairs ? Loop{bf16_512, 64} : Loop{f32_512, 32};
+    case Isa::avx512_bf16: return chain_of_pairs ? Loop{bf16_512, 64} : Loop{f32_512, 32};
     case Isa::avx512f: return {f32_512, 32};
     case Isa::avx2: return {f32_256, 16};
     case Isa::scalar: return {f32_1, 1};
@@ -53,10 +67,10 @@ Loop loop_of(Isa isa, DType type) {
 
 }  // namespace
 
-double register_peak_flops(DType type) {
+double register_peak_flops(DType type, ProductOrder order) {
   using Clock = std::chrono::steady_clock;
-  constexpr long rounds = 200'000;
-  const Loop loop = loop_of(active_isa(), type);
+  constexpr long rounds = 20'000;
+  const Loop loop = loop_of(active_isa(), type, order);
   double best = 0;
   // The best of several short runs: other work on the machine only slows one.
   for (const auto end = Clock::now() + std::chrono::milliseconds(20); Clock::now() < end;) {

@@ -17,6 +17,7 @@ struct Case {
   int batch, heads, kv_heads;
   Elems tokens, d;
   DType type;
+  ProductOrder order = ProductOrder::chain;
   GuardedTensor qkv, out, log_sum_exp, d_out, d_qkv;
 
   Case(int b, int h, int kv, Elems t, Elems head_dim, DType element)
@@ -41,14 +42,14 @@ struct Case {
     AlignedBytes workspace(attention_forward_workspace_bytes(shape(), cpu::kernel_threads()));
     const View x = qkv;
     attention_forward({.q = q(x), .k = k(x), .v = v(x), .out = out, .log_sum_exp = log_sum_exp, .batch = batch, .heads = heads,
-                       .kv_heads = kv_heads, .scale = scale(), .workspace = workspace.view()});
+                       .kv_heads = kv_heads, .scale = scale(), .workspace = workspace.view(), .order = order});
   }
   void backward() {
     AlignedBytes workspace(attention_backward_workspace_bytes(shape(), cpu::kernel_threads()));
     const View x = qkv, dx = d_qkv;
     attention_backward({.q = q(x), .k = k(x), .v = v(x), .out = out, .d_out = d_out, .log_sum_exp = log_sum_exp, .dq = q(dx),
                         .dk = k(dx), .dv = v(dx), .batch = batch, .heads = heads, .kv_heads = kv_heads, .scale = scale(),
-                        .workspace = workspace.view()});
+                        .workspace = workspace.view(), .order = order});
   }
 
   reference::Matrix rows(const GuardedTensor& x, int sequence, Elems first_col) const {
@@ -99,11 +100,15 @@ void Case::compare() {
 }
 
 void check(int batch, int heads, int kv_heads, Elems tokens, Elems d, DType type) {
-  CAPTURE(batch, heads, kv_heads, tokens, d, name(type));
-  Case c(batch, heads, kv_heads, tokens, d, type);
-  run_every_way({&c.out, &c.log_sum_exp}, [&] { c.forward(); });
-  run_every_way({&c.d_qkv}, [&] { c.backward(); });
-  c.compare();
+  for (ProductOrder order : {ProductOrder::chain, ProductOrder::tiles}) {
+    if (type == DType::f32 && order == ProductOrder::tiles) continue;
+    CAPTURE(batch, heads, kv_heads, tokens, d, name(type), name(order));
+    Case c(batch, heads, kv_heads, tokens, d, type);
+    c.order = order;
+    run_every_way({&c.out, &c.log_sum_exp}, [&] { c.forward(); });
+    run_every_way({&c.d_qkv}, [&] { c.backward(); });
+    c.compare();
+  }
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ void run_every_way(std::initializer_list<GuardedTensor*> outputs, Run run) {
   cpu::set_float_mode();
   std::vector<GuardedTensor> before, first;
   for (const GuardedTensor* output : outputs) before.push_back(*output);
-  for (cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2, cpu::Isa::scalar}) {
+  for (cpu::Isa isa : cpu::all_isas) {
     if (isa < cpu::detect_isa()) continue;
     cpu::select_isa(isa);
     for (int threads : {1, 2, 4}) {

@@ -82,7 +82,7 @@ std::vector<float> awkward_numbers() {
 template <typename Each>
 void each_isa(Each each) {
   set_float_mode();
-  for (Isa isa : {Isa::avx512_bf16, Isa::avx512f, Isa::avx2, Isa::scalar})
+  for (Isa isa : all_isas)
     if (isa >= detect_isa()) select_isa(isa), each(isa);
   select_isa(detect_isa());
 }
