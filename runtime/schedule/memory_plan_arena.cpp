@@ -15,7 +15,7 @@ Bytes placed_bytes(const Buffer& buffer) { return align_up(buffer.bytes(), align
 // Near the bound, or no higher than another part is anyhow. Of a small arena a larger share is few bytes: not worth
 // seconds of search.
 Goal goal_of(Bytes lower_bound, Bytes height) {
-  const Bytes few = std::min(lower_bound / 40, 64 * KiB);
+  const Bytes few = std::min(lower_bound / 34, 64 * KiB);
   return {.good = std::max(height, lower_bound + std::max(lower_bound / 200, few / 2)),
           .tolerable = std::max(height, lower_bound + std::max(lower_bound / 110, few)),
           .bearable = std::max(height, lower_bound + std::max(lower_bound / 60, few))};

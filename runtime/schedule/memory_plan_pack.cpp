@@ -16,7 +16,9 @@ namespace {
 // How long to search. Counted in placed items, not in seconds: equal problems must give equal plans.
 constexpr std::size_t placements = 400'000, least_packings = 3;
 // While no packing is tolerable; and while none is even bearable, of few items: real models have hundreds, placed fast.
-constexpr std::size_t placements_if_bad = 3'000'000, few_items = 2000, placements_if_worse = 12'000'000;
+// Of a small arena the bytes to be won are not worth that.
+constexpr Bytes small_bytes = 1 * MiB;
+constexpr std::size_t placements_if_bad = 3'000'000, placements_if_small = 900'000, few_items = 2000, placements_if_worse = 12'000'000;
 constexpr int steps_per_round = 100;
 
 /// Tries one order after the other and keeps the lowest packing.
@@ -44,6 +46,7 @@ class Search {
     return best_.height <= goal_.good || spent > longest() || (spent > patience_ && best_.height <= goal_.tolerable);
   }
   std::size_t longest() const {
+    if (goal_.good < small_bytes) return std::max(patience_, placements_if_small);
     const bool is_bad = problem_.items.size() < few_items && best_.height > goal_.bearable;
     return std::max(patience_, is_bad ? placements_if_worse : placements_if_bad);
   }
