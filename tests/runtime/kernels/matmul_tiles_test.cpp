@@ -84,7 +84,7 @@ const std::vector<std::array<Elems, 3>> awkward = {{1, 1, 1},   {1, 96, 2},  {2,
 
 }  // namespace
 
-TEST_CASE("matmul, tiles: equals double precision within the rounding of its sum, the same bits everywhere", "[kernels]") {
+TEST_CASE("matmul, tiles: equals double precision within the rounding of its sum, the same bits everywhere", "[kernels][long]") {
   for_each_case(awkward, [](Case& c) {
     for (DType out_type : {DType::bf16, DType::f32}) {
       GuardedTensor out(out_type, c.m, c.n, 2);
@@ -107,7 +107,7 @@ TEST_CASE("matmul, tiles: every element is a sum of blocks of two chains, bit fo
   });
 }
 
-TEST_CASE("matmul, tiles: many blocks of rows and columns, each the same as alone", "[kernels]") {
+TEST_CASE("matmul, tiles: many blocks of rows and columns, each the same as alone", "[kernels][long]") {
   for (int transposes = 0; transposes < 4; ++transposes) {
     CAPTURE(transposes);
     Case c(530, 790, 1300, transposes & 1, transposes & 2);
@@ -128,7 +128,7 @@ TEST_CASE("matmul, tiles: many blocks of rows and columns, each the same as alon
   }
 }
 
-TEST_CASE("matmul, tiles: accumulate adds blocks counted from the call's own first k", "[kernels]") {
+TEST_CASE("matmul, tiles: accumulate adds blocks counted from the call's own first k", "[kernels][long]") {
   for_each_case({{9, 50, 33}, {40, 7, 3300}}, [](Case& c) {
     GuardedTensor out(DType::f32, c.m, c.n, 1);
     const Elems cut = c.k / 2 + 1;
