@@ -1,5 +1,6 @@
 #include "models/model_config.h"
 
+#include <cstdint>
 #include <utility>
 
 #include "runtime/base/error.h"
@@ -24,7 +25,7 @@ void validate(const ModelConfig& c) {
   for (const auto& [key, value] : sizes)
     check(value >= 1, fmt::format("model.{} = {}: it must be at least 1", key, value));
   check(c.width % c.heads == 0, fmt::format("model.width = {} is not divisible by model.heads = {}; take a width of {} "
-                                            "or other heads", c.width, c.heads, (c.width / c.heads + 1) * c.heads));
+                                            "or other heads", c.width, c.heads, (std::int64_t{c.width} / c.heads + 1) * c.heads));
   check(c.heads % c.kv_heads == 0, fmt::format("model.heads = {} is not divisible by model.kv_heads = {}; every key head "
                                                "serves equally many query heads", c.heads, c.kv_heads));
   check(c.norm_eps > 0, fmt::format("model.norm_eps = {}: it must be above 0", c.norm_eps));
