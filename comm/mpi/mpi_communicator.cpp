@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -10,6 +9,7 @@
 
 #include "comm/mpi/message_engine.h"
 #include "comm/mpi/node_setup.h"
+#include "runtime/kernels/copy.h"
 #include "runtime/kernels/ordered_add.h"
 
 namespace trireme {
@@ -121,9 +121,8 @@ void MpiCommunicator::copy_slices(const Gather& gather) {
     const FlatRange part = range.owned_by(peer);
     if (part.elems == 0 || needs_message(peer)) continue;
     const void* slice = peer == rank() ? gather.slice.data : node_->slice_of(peer);
-    std::memcpy(at(gather.full.data, (part.begin - range.begin) * width),
-                at(slice, (part.begin - peer * range.slice_elems) * width),
-                static_cast<std::size_t>(part.elems * width));
+    copy_bytes(at(gather.full.data, (part.begin - range.begin) * width),
+               at(slice, (part.begin - peer * range.slice_elems) * width), part.elems * width);
   }
 }
 

@@ -71,6 +71,10 @@ HWY_INLINE F16 load(const float* x) {
 HWY_INLINE void store(float* x, F16 a) {
   for (int p = 0; p < parts; ++p) hn::StoreU(a.part[p], F32(), x + p * part_lanes);
 }
+/// Past the caches (streaming.h): x is aligned to 64 bytes, and hwy::FlushStream() follows before anybody is told.
+HWY_INLINE void stream(float* x, F16 a) {
+  for (int p = 0; p < parts; ++p) hn::Stream(a.part[p], F32(), x + p * part_lanes);
+}
 
 /// a * b + c, rounded once. Targets without the instruction go lane by lane.
 HWY_INLINE F16 fma(F16 a, F16 b, F16 c) {

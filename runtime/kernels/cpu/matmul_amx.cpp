@@ -1,6 +1,7 @@
 #include "runtime/kernels/cpu/matmul_amx.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "runtime/kernels/cpu/amx_tiles.h"
 #include "runtime/kernels/cpu/threads.h"
@@ -29,8 +30,8 @@ struct Cut {
     depth = align_up(ceil_div(k, parts), amx_block_k);
     const Elems most = is_split() ? split_block : std::max(inner_unit(), block_elems / depth / inner_unit() * inner_unit());
     block = even_part(inner_size(), most, inner_unit());
-    const Elems blocks = ceil_div(inner_size(), block);
-    const Elems wanted = threads > 1 ? ceil_div(2 * threads, blocks) : 1;
+    // As few pieces as give every thread as many tasks as the others.
+    const Elems wanted = threads / std::gcd<Elems, Elems>(blocks(), threads);
     piece = even_part(outer_size(), std::max(outer_unit(), ceil_div(outer_size(), wanted)), outer_unit());
     if (is_split()) piece = std::min(piece, even_part(outer_size(), split_piece, outer_unit()));
   }
@@ -40,7 +41,8 @@ struct Cut {
   Elems outer_size() const { return a_is_inner ? n : m; }
   Elems inner_unit() const { return a_is_inner ? row_unit : col_unit; }
   Elems outer_unit() const { return a_is_inner ? col_unit : row_unit; }
-  Elems tasks() const { return ceil_div(inner_size(), block) * ceil_div(outer_size(), piece); }
+  Elems blocks() const { return ceil_div(inner_size(), block); }
+  Elems pieces() const { return ceil_div(outer_size(), piece); }
 
   Bytes block_bytes() const { return block * depth * size_bytes(DType::bf16); }
   Bytes unit_bytes() const { return outer_unit() * depth * size_bytes(DType::bf16); }
@@ -127,38 +129,52 @@ void multiply_panels(Elems blocks, const bf16* a, const bf16* b, float* left, fl
   tile_store<2>(left + below, stride), tile_store<3>(right + below, stride);
 }
 
-/// One block of the inner operand by one piece of the outer one, on one thread.
-class Task {
+/// What one thread does: blocks of the inner operand by pieces of the outer one.
+class Worker {
  public:
-  struct Span {
-    Elems begin, end;
-  };
-  Task(const Matmul& k, const Cut& cut, std::byte* memory)
+  Worker(const Matmul& k, const Cut& cut, std::byte* memory)
       : k_(k), cut_(cut), late_(k), block_(reinterpret_cast<bf16*>(memory)),
         unit_(reinterpret_cast<bf16*>(memory + cut.block_bytes())),
         sums_(reinterpret_cast<float*>(memory + cut.block_bytes() + cut.unit_bytes())) {}
 
-  void run(Span inner, Span outer) {
+  /// Tasks [begin, end), counted piece after piece of the first block, then of the second.
+  void run(Elems begin, Elems end) {
     const TileRegisters tiles;
+    for (Elems task = begin; task < end; ++task)
+      run(span(task / cut_.pieces(), cut_.block, cut_.inner_size()), span(task % cut_.pieces(), cut_.piece, cut_.outer_size()));
+    late_.finish();
+  }
+
+ private:
+  struct Span {
+    Elems begin, end;
+  };
+  static Span span(Elems index, Elems size, Elems all) { return {index * size, std::min(all, (index + 1) * size)}; }
+
+  void run(Span inner, Span outer) {
     for (Elems first = 0; first < cut_.k; first += cut_.depth) {
       const Part part{first, std::min(cut_.depth, cut_.k - first), first + cut_.depth >= cut_.k};
-      pack(cut_.a_is_inner, inner, part, block_);
+      pack_block(inner, part);
       for (Elems at = outer.begin; at < outer.end; at += cut_.outer_unit()) {
         pack(!cut_.a_is_inner, {at, std::min(outer.end, at + cut_.outer_unit())}, part, unit_);
         expect_unit({at + cut_.outer_unit(), std::min(outer.end, at + 2 * cut_.outer_unit())}, part);
         multiply(inner, at, part, sums_ + (at - outer.begin) * cut_.block);
       }
     }
-    late_.finish();
   }
 
- private:
   /// A part of K.
   struct Part {
     Elems first, depth;
     bool is_last;
   };
 
+  // Unless it still lies there from the task before.
+  void pack_block(Span inner, const Part& part) {
+    if (packed_begin_ == inner.begin && packed_first_ == part.first) return;
+    pack(cut_.a_is_inner, inner, part, block_);
+    packed_begin_ = inner.begin, packed_first_ = part.first;
+  }
   // Panels of 32 rows of a, or 32 columns of b, up to whole units.
   void pack(bool is_a, Span span, const Part& part, bf16* packed) const {
     const Elems count = span.end - span.begin;
@@ -235,6 +251,7 @@ class Task {
   LateStore late_;
   LinesAhead source_, out_, other_;
   Elems source_lines_ = 0;
+  Elems packed_begin_ = -1, packed_first_ = -1;  // what block_ holds
   bf16 *block_, *unit_;
   float* sums_;
   alignas(64) float scratch_[2][unit_sums];  // one is filled while the other is stored
@@ -246,11 +263,9 @@ class Task {
 // The operand that is dear to pack is packed once per block: a where it must be transposed.
 void matmul_amx(const Matmul& k) {
   const Cut cut(k.out.rows, k.out.cols, k.a_transposed ? k.a.rows : k.a.cols, k.a_transposed, kernel_threads());
-  const Elems blocks = ceil_div(cut.inner_size(), cut.block);
-  const auto span = [](Elems index, Elems size, Elems all) { return Task::Span{index * size, std::min(all, (index + 1) * size)}; };
-  for_each_block(cut.tasks(), 1, [&](Elems task, Elems, int thread) {
-    Task(k, cut, static_cast<std::byte*>(k.workspace.data) + thread * cut.thread_bytes())
-        .run(span(task % blocks, cut.block, cut.inner_size()), span(task / blocks, cut.piece, cut.outer_size()));
+  const Elems tasks = cut.blocks() * cut.pieces();
+  for_each_block(tasks, ceil_div(tasks, kernel_threads()), [&](Elems begin, Elems end, int thread) {
+    Worker(k, cut, static_cast<std::byte*>(k.workspace.data) + thread * cut.thread_bytes()).run(begin, end);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "runtime/kernels/ordered_add.h"
 
+#include "runtime/kernels/cpu/streaming.h"
 #include "tests/reference/ordered_add.h"
 #include "tests/runtime/kernels/every_way.h"
 
@@ -49,6 +50,21 @@ TEST_CASE("ordered_add: pieces added in two calls have the bits of one, in anoth
   std::swap(order[2], order[3]);
   ordered_add({.accumulator = swapped, .pieces = order, .store_first = true});
   CHECK(swapped.bytes() != once.bytes());
+}
+
+TEST_CASE("ordered_add: sums that are stored past the caches have the bits of others", "[kernels]") {
+  const Elems n = 2 * MiB / size_bytes(DType::f32) + 35, half = 1024 * 200;
+  REQUIRE(cpu::is_worth_streaming(n * size_bytes(DType::f32)));
+  const Pieces pieces(DType::bf16, n, 3);
+  GuardedTensor at_once(DType::f32, n), in_parts(DType::f32, n);
+  for (Elems first = 0; first < n; first += half) {
+    const Elems count = std::min(half, n - first);
+    std::vector<ConstView> parts;
+    for (const ConstView& piece : pieces.views) parts.emplace_back(piece.as<bf16>() + first, DType::bf16, count);
+    ordered_add({.accumulator = View(in_parts.view().as<float>() + first, DType::f32, count), .pieces = parts, .store_first = true});
+  }
+  run_every_way({&at_once}, [&] { ordered_add({.accumulator = at_once, .pieces = pieces.views, .store_first = true}); });
+  CHECK(at_once.bytes() == in_parts.bytes());
 }
 
 TEST_CASE("ordered_add: stored first, nothing of the accumulator is read", "[kernels]") {
