@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 namespace trireme {
 namespace {
 
-constexpr int buckets = 512;  // int64: the 4 KiB of an all_reduce
+constexpr int buckets = Communicator::most_sums;
 
 template <typename T>
 T broadcast_value(Communicator& communicator, T value, int root) {
@@ -40,8 +41,7 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
-}  // namespace
-
+// The lowest rank that says yes, the same answer on all ranks.
 std::optional<int> first_rank_where(Communicator& communicator, bool mine) {
   const int width = static_cast<int>(ceil_div(communicator.size(), buckets));
   ensure(width <= buckets, "{} ranks are more than {}", communicator.size(), buckets * buckets);
@@ -51,6 +51,8 @@ std::optional<int> first_rank_where(Communicator& communicator, bool mine) {
   const std::optional<int> fine = first_bucket(communicator, mine && rank / width == *coarse ? rank % width : -1);
   return *coarse * width + *fine;
 }
+
+}  // namespace
 
 void agree(Communicator& communicator, std::string_view name, std::string_view text) {
   const XXH128_hash_t mine = XXH3_128bits(text.data(), text.size());

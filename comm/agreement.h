@@ -1,7 +1,6 @@
 #pragma once
 // What the ranks compare before step 0, over any communicator.
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,9 +15,6 @@ class AgreedError : public Error {
  public:
   using Error::Error;
 };
-
-/// The lowest rank that says yes, the same answer on all ranks.
-std::optional<int> first_rank_where(Communicator& communicator, bool mine);
 
 /// Checks that `text` is equal on all ranks.
 ///

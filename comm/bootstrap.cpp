@@ -18,7 +18,8 @@
 namespace trireme {
 namespace {
 
-// A rank that may not speak waits this long to be ended by the one that does.
+// A rank that may not speak waits this long to be ended by the one that may; then it speaks if that one did not: it may be
+// held up, in a long op beside the wait that failed.
 constexpr int patience_s = 6;
 // Whatever hangs while a run is being stopped (MPI_Abort, too) ends by SIGALRM.
 constexpr unsigned last_resort_s = 9;
@@ -49,14 +50,18 @@ void on_alarm(int) {
   _exit(exit_code(ErrorKind::comm));
 }
 
+// Before there is a page the ranks give up in turn, so that the first to do so has ended the others before they speak.
+// All within 10 s of the deadline: more ranks than these speak at once only where none of these can.
+constexpr int turns = 4, turn_s = 2;
+
 /// Ends the process by SIGALRM where calls that MPI gives no deadline take longer than `deadline_s`.
 class MpiDeadline {
  public:
   MpiDeadline(const char* name, double deadline_s, int launched_rank = 0) {
     waits_in = name;
     signal(SIGALRM, on_alarm);
-    // Ranks wait in turn, so that the first to give up has ended the others before they speak.
-    alarm(static_cast<unsigned>(std::ceil(std::clamp(deadline_s, 1.0, 1e6))) + static_cast<unsigned>(std::clamp(launched_rank, 0, 6)) / 2 * 2);
+    const double own_s = std::ceil(std::clamp(deadline_s, 1.0, 1e6)) + turn_s * std::clamp(launched_rank, 0, turns - 1);
+    alarm(static_cast<unsigned>(own_s));
   }
   ~MpiDeadline() { alarm(0); }
   MpiDeadline(const MpiDeadline&) = delete;
@@ -122,6 +127,7 @@ void MpiRun::World::open_page() {
 void MpiRun::World::close() {
   const MpiDeadline deadline("the end of the run", deadline_s);
   mpi_check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier");
+  page->set_finished();  // not before: who dies in the barrier has died
   notice.reset();
   page_of_alarm = nullptr;
   page.reset();
@@ -157,7 +163,8 @@ MpiRun::MpiRun(int* argc, char*** argv, const MpiStart& start) : world_(std::mak
 }
 
 MpiRun::~MpiRun() {
-  if (world_ && std::uncaught_exceptions() == 0) finish();
+  if (std::uncaught_exceptions() == 0) finish();
+  unfinished_run = nullptr;  // exit() finds it no more
 }
 
 int MpiRun::rank() const { return world_->rank; }
@@ -174,7 +181,6 @@ std::unique_ptr<Communicator> MpiRun::make_communicator(const MpiOptions& option
 
 void MpiRun::finish() {
   if (!unfinished_run.exchange(nullptr)) return;
-  world_->page->set_finished();
   world_->close();
 }
 
@@ -190,7 +196,7 @@ void MpiRun::fail(const std::exception& error) {
   if (!agreed || rank() == 0) status.raise_abort();
   if (!status.win_message()) {
     sleep(patience_s);
-    stop_all(code);
+    if (agreed || !status.inherit_message()) stop_all(code);
   }
   StatusLine line;
   if (dead)
@@ -199,6 +205,16 @@ void MpiRun::fail(const std::exception& error) {
     line << failure_message(status, error, ours, agreed);
   write_line(line);
   stop_all(code);
+}
+
+void run_over_mpi(int* argc, char*** argv, const MpiStart& start, const std::function<void(MpiRun&)>& body) {
+  MpiRun run(argc, argv, start);
+  try {
+    body(run);
+  } catch (const std::exception& error) {
+    run.fail(error);
+  }
+  run.finish();
 }
 
 }  // namespace trireme

@@ -2,6 +2,7 @@
 // The start and the end of a run over MPI: who is there, and how everybody stops when one cannot go on.
 
 #include <exception>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -55,5 +56,8 @@ class MpiRun {
   struct World;
   std::unique_ptr<World> world_;
 };
+
+/// A whole run: MPI starts, `body` runs, MPI ends. What it throws on any rank ends all ranks (fail).
+void run_over_mpi(int* argc, char*** argv, const MpiStart& start, const std::function<void(MpiRun&)>& body);
 
 }  // namespace trireme

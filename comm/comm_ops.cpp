@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-
 namespace trireme {
 namespace {
 
@@ -14,7 +13,9 @@ void gather(const OpContext& context, Communicator& communicator) {
                        .to = context.schedule.to_lists[static_cast<std::size_t>(*op.to)]});
 }
 
-bool reads(const Op& op, BufferId buffer) { return std::find(op.reads.begin(), op.reads.end(), buffer) != op.reads.end(); }
+bool reads(const Op& op, BufferId buffer) {
+  return std::find(op.reads.begin(), op.reads.end(), buffer) != op.reads.end();
+}
 
 void reduce(const OpContext& context, Communicator& communicator) {
   const Op& op = context.op();

@@ -1,6 +1,7 @@
 #pragma once
 // The whole of communication on one page: what the ranks of a group do together.
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -65,7 +66,8 @@ class Communicator {
   /// Returns when every peer has finished with every collective so far that read `exported`.
   virtual void release(const void* exported) = 0;
 
-  /// Element-wise integer sums over all ranks, in place: order-free, hence exact. At most 4 KiB.
+  static constexpr std::size_t most_sums = 512;  // int64: 4 KiB
+  /// Element-wise integer sums over all ranks, in place: order-free, hence exact. At most `most_sums`.
   virtual void all_reduce(std::span<std::int64_t> sums) = 0;
   virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
   virtual void send(std::span<const std::byte> bytes, int to) = 0;

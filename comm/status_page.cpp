@@ -70,6 +70,7 @@ struct alignas(64) StatusPage::Entry {
 
 struct StatusPage::Memory {
   alignas(64) Number abort_word{nobody};  // who stops the run
+  Number said{0};                         // the node's message
   alignas(64) Entry entries[1];           // one per rank of the node
 };
 
@@ -135,7 +136,9 @@ void StatusPage::raise_abort() {
 
 bool StatusPage::aborted() const { return memory_->abort_word != nobody; }
 
-bool StatusPage::win_message() { return memory_->abort_word == rank_ && !printed_.exchange(true); }
+bool StatusPage::win_message() { return memory_->abort_word == rank_ && inherit_message(); }
+
+bool StatusPage::inherit_message() { return memory_->said.exchange(1) == 0; }
 
 const StatusPage::Entry* StatusPage::find(int rank) const {
   for (int i = 0; i < node_size_; ++i)

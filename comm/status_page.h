@@ -53,6 +53,8 @@ class StatusPage {
   bool aborted() const;  // (signal)
   /// Once per node, and only on the rank that owns the abort word: that one prints.
   bool win_message();  // (signal)
+  /// The same for a rank that has waited for the owner's message: once per node, and only where the owner said nothing.
+  bool inherit_message();
 
   /// A rank of this node whose process has gone without saying so; ranks are numbered as in the world.
   std::optional<int> find_dead() const;  // (signal)
@@ -77,7 +79,6 @@ class StatusPage {
 
   Memory* memory_;
   int node_rank_, node_size_, rank_, size_;
-  std::atomic<bool> printed_{false};
   std::atomic<int> blamed_{-1};
 };
 

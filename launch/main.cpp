@@ -101,16 +101,9 @@ std::optional<int> launched_rank() {
 bool mpi_begun = false;
 
 /// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.
-template <typename Run>
-int run_on_all_ranks(int argc, char** argv, Run run) {
+int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& body) {
   mpi_begun = true;
-  MpiRun mpi(&argc, &argv, {.launched_rank = launched_rank().value_or(0)});
-  try {
-    run(mpi);
-  } catch (const std::exception& error) {
-    mpi.fail(error);
-  }
-  mpi.finish();
+  run_over_mpi(&argc, &argv, {.launched_rank = launched_rank().value_or(0)}, body);
   return 0;
 }
 

@@ -8,8 +8,6 @@ namespace trireme {
 /// Sizes of the axes; their product is the number of ranks. Only `data` may differ from 1.
 struct Mesh {
   int data = 1, stage = 1, tensor = 1, expert = 1, context = 1;
-
-  int ranks() const { return data * stage * tensor * expert * context; }
 };
 
 /// Which ranks share memory: they read each other's exports in place, and need no staging for them.

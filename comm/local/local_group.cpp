@@ -22,7 +22,6 @@ namespace {
 
 // How many collectives a rank may be ahead of the slowest one.
 constexpr std::int64_t ring_entries = 16;
-constexpr std::size_t largest_sum = 512;  // int64: 4 KiB
 
 /// A collective as one rank called it: equal on all ranks but for the memory.
 struct Call {
@@ -245,9 +244,8 @@ void LocalCommunicator::release(const void* exported) {
 }
 
 void LocalCommunicator::all_reduce(std::span<std::int64_t> sums) {
-  require(sums.size() <= largest_sum, ErrorKind::bug, "an all_reduce of {} values; at most {}", sums.size(),
-          largest_sum);
-  std::array<std::int64_t, largest_sum> total{};
+  ensure(sums.size() <= most_sums, "an all_reduce of {} values; at most {}", sums.size(), most_sums);
+  std::array<std::int64_t, most_sums> total{};
   const std::int64_t n = arrive({"all_reduce", {}, static_cast<Bytes>(sums.size_bytes()), sums.data()});
   for (int peer = 0; peer < size(); ++peer) {
     const Reading reading(*this, peer, n);

@@ -15,7 +15,6 @@
 namespace trireme {
 namespace {
 
-constexpr std::size_t largest_sum = 512;  // int64: 4 KiB
 // MPI promises tags up to 32767. The order of messages alone matches them; a number of the collective in the tag turns
 // ranks that disagree about what comes next into a wait that ends, instead of wrong values.
 constexpr int tag_range = 16384;
@@ -37,7 +36,7 @@ class MpiCommunicator final : public Communicator {
   void receive(std::span<std::byte> bytes, int from) override;
   void barrier() override;
   void progress() override { engine_.progress(); }
-  bool needs_progress() const override { return size() > 1 && !(sharing_ && one_node_); }
+  bool needs_progress() const override { return size() > 1 && !(sharing() && one_node_); }
   std::size_t take_waits(std::span<WaitInterval> into) override { return node_ ? node_->take_waits(into) : 0; }
   void abort() override { engine_.abort(); }
 
@@ -45,8 +44,10 @@ class MpiCommunicator final : public Communicator {
   int next_tag() { return static_cast<int>(collective_++ % tag_range); }
   /// Of the messages of one pair in one direction.
   static int next_tag(unsigned& count) { return tag_range + static_cast<int>(count++ % (tag_range - 1)); }
+  /// Whether exports are read in place on this node.
+  bool sharing() const { return node_ && node_->is_sharing(); }
   /// Whether this rank and `peer` read each other's memory.
-  bool in_place(int peer) const { return sharing_ && node_of(peer) == node_of(rank()); }
+  bool in_place(int peer) const { return sharing() && node_of(peer) == node_of(rank()); }
   bool needs_message(int peer) const { return peer != rank() && !in_place(peer); }
   void post_slices(const Gather& gather, int tag);
   void copy_slices(const Gather& gather);
@@ -59,12 +60,11 @@ class MpiCommunicator final : public Communicator {
   MessageEngine engine_;
   std::vector<int> node_of_;
   bool one_node_ = true;              // all ranks share
-  bool sharing_ = false;              // exports are read in place on this node
   std::optional<NodeExchange> node_;  // where there is anybody to share with
   unsigned collective_ = 0;
   std::vector<unsigned> sent_, received_;  // by peer
   std::vector<ConstView> pieces_;          // of a reduce, in adding order
-  std::array<std::int64_t, largest_sum> sums_{};
+  std::array<std::int64_t, most_sums> sums_{};
 };
 
 const std::byte* at(const void* data, Bytes offset_bytes) { return static_cast<const std::byte*>(data) + offset_bytes; }
@@ -82,9 +82,7 @@ MpiCommunicator::MpiCommunicator(MPI_Comm group, const MpiOptions& options, Stat
 }
 
 void MpiCommunicator::share(const SharedMemory& memory) {
-  if (!node_) return;
-  node_->share(memory);
-  sharing_ = true;
+  if (node_) node_->share(memory);
 }
 
 template <typename Read>
@@ -128,10 +126,10 @@ void MpiCommunicator::copy_slices(const Gather& gather) {
 
 void MpiCommunicator::gather(const Gather& gather) {
   const int tag = next_tag();
-  if (sharing_) node_->begin(NodeCall::gather, gather.range, gather.slice.type, gather.slice);
+  if (sharing()) node_->begin(NodeCall::gather, gather.range, gather.slice.type, gather.slice);
   post_slices(gather, tag);
   read_in_place([&] { copy_slices(gather); });
-  if (sharing_) node_->finish();
+  if (sharing()) node_->finish();
   engine_.finish_receives("gather");
 }
 
@@ -159,7 +157,7 @@ void MpiCommunicator::find_pieces(const Reduce& reduce) {
 void MpiCommunicator::reduce(const Reduce& reduce) {
   ensure(!reduce.from.empty(), "a reduce without contributions");
   const int tag = next_tag();
-  if (sharing_) node_->begin(NodeCall::reduce, reduce.range, reduce.wire, reduce.gradient);
+  if (sharing()) node_->begin(NodeCall::reduce, reduce.range, reduce.wire, reduce.gradient);
   const Bytes width = size_bytes(reduce.wire);
   const FlatRange own = reduce.range.owned_by(rank());
   pieces_.clear();
@@ -186,19 +184,19 @@ void MpiCommunicator::reduce(const Reduce& reduce) {
   engine_.finish_receives("reduce");
   if (own.elems > 0)
     ordered_add({.accumulator = reduce.accumulator, .pieces = pieces_, .store_first = !reduce.accumulate});
-  if (sharing_) node_->finish();
+  if (sharing()) node_->finish();
 }
 
 void MpiCommunicator::release(const void* exported) {
   engine_.finish_sends(exported, "release");
-  if (sharing_) node_->release(exported);
+  if (sharing()) node_->release(exported);
 }
 
 // Through the boards of one node; between nodes up a binomial tree to rank 0 and down again: 2 log2(size) messages
 // deep, any size.
 void MpiCommunicator::all_reduce(std::span<std::int64_t> sums) {
   if (node_ && one_node_) return node_->all_reduce(sums);
-  ensure(sums.size() <= largest_sum, "an all_reduce of {} values; at most {}", sums.size(), largest_sum);
+  ensure(sums.size() <= most_sums, "an all_reduce of {} values; at most {}", sums.size(), most_sums);
   const int tag = next_tag();
   const auto bytes = static_cast<Bytes>(sums.size_bytes());
   for (int distance = 1; distance < size(); distance *= 2) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 
+#include "comm/communicator.h"
 #include "comm/node/shared_file.h"
 #include "runtime/schedule/op.h"
 
@@ -34,7 +35,6 @@ struct BoardEntry {
 struct Board {
   /// How many collectives a rank may be ahead of the slowest one.
   static constexpr std::int64_t ring_entries = 64;
-  static constexpr std::size_t largest_sum = 512;  // int64: 4 KiB
 
   using Counter = std::atomic<std::int64_t>;
   static_assert(Counter::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
@@ -45,7 +45,7 @@ struct Board {
 
   alignas(64) std::array<BoardEntry, ring_entries> entries{};  // by collective number
   SharedFile memory;                                           // what the exports lie in
-  std::array<std::int64_t, largest_sum> sums{};                // of the all_reduce under way
+  std::array<std::int64_t, Communicator::most_sums> sums{};    // of the all_reduce under way
 
   BoardEntry& entry(std::int64_t collective) { return entries[static_cast<std::size_t>(collective % ring_entries)]; }
   /// Raises a counter and wakes who sleeps. By the owner only.

@@ -114,11 +114,11 @@ void NodeExchange::release(const void* exported) {
 }
 
 void NodeExchange::all_reduce(std::span<std::int64_t> sums) {
-  ensure(sums.size() <= Board::largest_sum, "an all_reduce of {} values; at most {}", sums.size(), Board::largest_sum);
+  ensure(sums.size() <= own().sums.size(), "an all_reduce of {} values; at most {}", sums.size(), own().sums.size());
   // Peers may still read what stood there.
   for (NodePeer& peer : peers_) wait(peer, &Board::done, last_sum_, "all_reduce");
   std::copy(sums.begin(), sums.end(), own().sums.begin());
-  begin(NodeCall::all_reduce, {.elems = static_cast<Elems>(sums.size())}, DType::f32, {});
+  begin(NodeCall::all_reduce, {.elems = static_cast<Elems>(sums.size())}, DType::i64, {});
   for (NodePeer& peer : peers_) {
     meet(peer);
     const auto& theirs = board_of(peer).sums;

@@ -18,7 +18,7 @@ constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b 
 /// The smallest multiple of `step` that is at least `value`.
 constexpr std::int64_t align_up(std::int64_t value, std::int64_t step) { return ceil_div(value, step) * step; }
 
-/// "1.50 GiB": three significant places, for people. Exact bytes are printed where a script reads them.
+/// "1.50 GiB": two decimals, for people. Exact bytes are printed where a script reads them.
 std::string format_bytes(Bytes bytes);
 
 /// "80GiB", "512 MiB", "4096" (bytes). Errors: Error(config) for anything else, and for a negative size.

@@ -26,12 +26,12 @@ std::string describe_largest(const ArenaPlanner& planner) {
 
 void require_fit(const ArenaPlan& plan, const ArenaPlanner& planner, Bytes limit_bytes) {
   if (plan.peak_bytes <= limit_bytes) return;
-  require(false, ErrorKind::plan,
-          "the device arena needs {} ({} bytes), the limit is {} ({} bytes): {} ({} bytes) too much. "
-          "Most is alive in schedule {} at {}; the largest there: {}",
-          format_bytes(plan.peak_bytes), plan.peak_bytes, format_bytes(limit_bytes), limit_bytes,
-          format_bytes(plan.peak_bytes - limit_bytes), plan.peak_bytes - limit_bytes, plan.peak_schedule,
-          planner.describe_peak(), describe_largest(planner));
+  throw Error(ErrorKind::plan,
+              fmt::format("the device arena needs {} ({} bytes), the limit is {} ({} bytes): {} ({} bytes) too much. "
+                          "Most is alive in schedule {} at {}; the largest there: {}",
+                          format_bytes(plan.peak_bytes), plan.peak_bytes, format_bytes(limit_bytes), limit_bytes,
+                          format_bytes(plan.peak_bytes - limit_bytes), plan.peak_bytes - limit_bytes,
+                          plan.peak_schedule, planner.describe_peak(), describe_largest(planner)));
 }
 
 }  // namespace

@@ -17,8 +17,9 @@ namespace {
 constexpr std::size_t placements = 400'000, least_packings = 3;
 // While no packing is tolerable; and while none is even bearable, of few items: real models have hundreds, placed fast.
 // Of a small arena the bytes to be won are not worth that.
+constexpr std::size_t placements_if_bad = 3'000'000, placements_if_worse = 12'000'000, few_items = 2000;
+constexpr std::size_t placements_if_small = 900'000;
 constexpr Bytes small_bytes = 1 * MiB;
-constexpr std::size_t placements_if_bad = 3'000'000, placements_if_small = 900'000, few_items = 2000, placements_if_worse = 12'000'000;
 constexpr int steps_per_round = 100;
 
 /// Tries one order after the other and keeps the lowest packing.

@@ -8,8 +8,9 @@
 
 namespace trireme {
 
-/// A table of buffers (name role space lifetime type elems exported offset first last), then a table of ops (op stream kind unit segment
-/// mb group reads writes waits records range bytes from to peer). `first` and `last` are op numbers, derived.
+/// A table of buffers (buffer role space lifetime type elems exported offset first last), tables of boundary events and of
+/// lists of ranks, then a table of ops (op stream kind unit segment mb group reads writes waits records range bytes from to
+/// peer). `first` and `last` are op numbers, derived.
 std::string print(const Schedule& schedule);
 
 /// The inverse: parse(print(s)) == s. Blank lines and lines that start with # are skipped.

@@ -21,6 +21,8 @@ void strip_collective(Schedule& schedule, Op& op) {
   }
 }
 
+bool releases_nothing(const Op& op) { return op.kind == OpKind::release && op.reads.empty(); }
+
 // Removes reads of step buffers that nothing wrote, and releases that are left without a buffer.
 void strip_unwritten(Schedule& schedule) {
   std::vector<bool> written(schedule.buffers.size());
@@ -28,14 +30,13 @@ void strip_unwritten(Schedule& schedule) {
   for (const Op& op : schedule.ops)
     for (BufferId id : op.writes) written[static_cast<std::size_t>(id)] = true;
   const auto unwritten = [&](BufferId id) { return !written[static_cast<std::size_t>(id)]; };
-  std::erase_if(schedule.ops, [&](Op& op) {
-    if (op.kind == OpKind::release && unwritten(op.reads[0])) {
-      for (BufferId id : op.writes) written[static_cast<std::size_t>(id)] = false;
-      return true;
-    }
+  for (Op& op : schedule.ops) {
     std::erase_if(op.reads, unwritten);
-    return false;
-  });
+    // Its tokens are read below it only.
+    if (releases_nothing(op))
+      for (BufferId id : op.writes) written[static_cast<std::size_t>(id)] = false;
+  }
+  std::erase_if(schedule.ops, releases_nothing);
 }
 
 // Keeps persistent buffers and those that an op names; renumbers them.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <thread>
 
 #include "comm/agreement.h"
@@ -86,6 +87,12 @@ struct Reduction {
   Tensor gradient, accumulator, staging;
   std::vector<float> expected;
 };
+
+std::vector<int> all_ranks(const Communicator& c) {
+  std::vector<int> ranks(static_cast<std::size_t>(c.size()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return ranks;
+}
 
 DType any_type(Dice& dice) { return dice.coin() ? DType::bf16 : DType::f32; }
 
@@ -317,11 +324,6 @@ std::span<const WaitingCall> waiting_calls() {
     c.gather({.slice = slice.view(), .range = {0, n * c.size(), n}, .full = receives ? full.view() : View(), .to = to});
     c.release(slice.view().data);
   };
-  static const auto all_ranks = [](Communicator& c) {
-    std::vector<int> ranks;
-    for (int rank = 0; rank < c.size(); ++rank) ranks.push_back(rank);
-    return ranks;
-  };
   static const auto reduce_from = [](Communicator& c, int from) {
     const FlatRange range{0, 4 * c.size(), 4};
     Reduction(c, DType::f32, range).run(range, {from}, false, 1);
@@ -346,6 +348,23 @@ std::span<const WaitingCall> waiting_calls() {
          c.receive(data, absent);
        }},
       {"barrier", [](Communicator& c, int) { c.barrier(); }},
+  };
+  return calls;
+}
+
+std::span<const DisagreeingCall> disagreeing_calls() {
+  static const auto gather_of = [](Communicator& c, Elems n) {
+    const Tensor slice(DType::f32, n), full(DType::f32, n * c.size());
+    c.gather({.slice = slice.view(), .range = {0, n * c.size(), n}, .full = full.view(), .to = all_ranks(c)});
+  };
+  static const std::vector<DisagreeingCall> calls = {
+      {"a gather of another length", [](Communicator& c, int odd) { gather_of(c, c.rank() == odd ? 8 : 4); }},
+      {"another collective",
+       [](Communicator& c, int odd) {
+         if (c.rank() != odd) return gather_of(c, 4);
+         std::int64_t one = 1;
+         c.all_reduce({&one, 1});
+       }},
   };
   return calls;
 }

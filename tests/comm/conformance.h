@@ -24,6 +24,13 @@ struct WaitingCall {
 };
 std::span<const WaitingCall> waiting_calls();
 
+/// Calls in which rank `odd` is at another one than the others; each ends with Error(comm) on every rank.
+struct DisagreeingCall {
+  const char* name;
+  std::function<void(Communicator&, int odd)> run;
+};
+std::span<const DisagreeingCall> disagreeing_calls();
+
 /// Errors: Error(data) with `what`. (Assertions of the test framework belong to one thread.)
 void check(bool holds, const std::string& what);
 

@@ -3,7 +3,7 @@
 // kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
 //   the collectives' thread); or, without a moment: none, term (from outside), config (every rank), differ (a text that
-//   differs), start (SIGSTOP before MPI is started).
+//   differs), and SIGSTOP before MPI starts (start), before a communicator is made (make) and before MPI ends (end).
 // Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>
@@ -30,6 +30,17 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int units = 5, steps = 400;
 constexpr Elems slice_elems = 3'000;
+
+void touch(const char* mark) {
+  if (std::FILE* file = std::fopen(mark, "w")) std::fclose(file);
+}
+
+// The launcher wakes stopped processes before it ends them.
+void stop_if(const char* fault, char** arguments, int rank) {
+  if (std::string(arguments[1]) != fault || rank != std::atoi(arguments[2])) return;
+  touch(arguments[5]);
+  kill(getpid(), SIGSTOP);
+}
 
 class Victim {
  public:
@@ -66,9 +77,9 @@ class Victim {
     return mine_ && fault_ != "kill" && fault_ != "none" && fault_ != "term" && Clock::now() >= moment_;
   }
   void mark() const {
-    if (marked_) return;  // the launcher wakes stopped processes before it ends them
+    if (marked_) return;  // a stopped process that was woken
     marked_ = true;
-    if (std::FILE* file = std::fopen(mark_.c_str(), "w")) std::fclose(file);
+    touch(mark_.c_str());
   }
   std::string fault_;
   bool mine_;
@@ -122,6 +133,7 @@ std::unique_ptr<Communicator> make_communicator(MpiRun& run, char** arguments) {
 
 void train(MpiRun& run, char** arguments) {
   Buffers buffers(run.size());
+  stop_if("make", arguments, run.rank());
   const auto communicator = make_communicator(run, arguments);
   const std::string fault = arguments[1];
   require(fault != "config", ErrorKind::config, "a planted error of every rank");
@@ -163,16 +175,13 @@ int main(int argc, char** argv) {
   if (argc != 7) return 1;
   const char* launched = std::getenv("OMPI_COMM_WORLD_RANK");
   const int rank = launched ? std::atoi(launched) : 0;
-  if (std::string(argv[1]) == "start" && rank == std::atoi(argv[2])) {
-    if (std::FILE* file = std::fopen(argv[5], "w")) std::fclose(file);
-    kill(getpid(), SIGSTOP);
-  }
-  trireme::MpiRun run(&argc, &argv, {.deadline_s = std::string(argv[1]) == "start" ? std::atof(argv[4]) : 120, .launched_rank = rank});
-  try {
-    trireme::train(run, argv);
-    run.finish();
-  } catch (const std::exception& error) {
-    run.fail(error);
-  }
+  const std::string fault = argv[1];
+  trireme::stop_if("start", argv, rank);
+  // Other ends may take longer than the deadline of a wait.
+  const double deadline_s = fault == "start" || fault == "end" ? std::atof(argv[4]) : 120;
+  trireme::run_over_mpi(&argc, &argv, {.deadline_s = deadline_s, .launched_rank = rank}, [&](trireme::MpiRun& run) {
+    if (fault != "end") trireme::train(run, argv);
+    trireme::stop_if("end", argv, rank);
+  });
   return 0;
 }

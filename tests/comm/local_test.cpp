@@ -100,6 +100,19 @@ TEST_CASE("local: every wait ends by its deadline and names who did not come", "
   }
 }
 
+TEST_CASE("local: ranks that are at different calls end with an error, and one of them names both", "[comm]") {
+  for (const DisagreeingCall& call : disagreeing_calls()) {
+    const auto errors = run_ranks(3, {.deadline_s = 0.3}, [&](Communicator& c) { call.run(c, 2); });
+    bool names_both = false;
+    for (const std::string& error : errors) {
+      INFO(call.name << ": " << error);
+      CHECK(error.find("communication: ") == 0);
+      names_both |= error.find("collective 1 is ") != std::string::npos;
+    }
+    CHECK(names_both);
+  }
+}
+
 TEST_CASE("local: abort ends every wait of every rank", "[comm]") {
   for (const WaitingCall& call : waiting_calls()) {
     INFO(call.name);

@@ -209,6 +209,24 @@ TEST_CASE("mpi: every wait ends by its deadline and names who did not come", "[c
   }
 }
 
+TEST_CASE("mpi: ranks that are at different calls end with an error, in place one that names both", "[comm][mpi]") {
+  const int odd = mpi_run().size() - 1;
+  if (odd == 0) return;
+  for (const Transport& transport : transports)
+    for (const DisagreeingCall& call : disagreeing_calls()) {
+      const auto communicator = make_alone(transport, 0.3);
+      const std::string error = error_of([&] { call.run(*communicator, odd); });
+      anywhere(false);
+      INFO(transport.name << ", " << call.name << ": " << error);
+      CHECK(error.find("communication: ") == 0);
+      if (&transport != &transports[1]) continue;
+      CHECK(error.find("communication: collective 1 is ") == 0);
+      const char* theirs = call.name == std::string("another collective") ? "all_reduce of 8 bytes" : "gather of ";
+      CHECK(error.find(theirs) != std::string::npos);
+      CHECK(error.find(fmt::format("on rank {}", odd)) != std::string::npos);
+    }
+}
+
 TEST_CASE("mpi: abort ends a wait, from another thread", "[comm][mpi]") {
   if (mpi_run().size() < 2) return;
   for (const Transport& transport : {transports[0], transports[1]}) {

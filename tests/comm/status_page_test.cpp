@@ -69,6 +69,15 @@ TEST_CASE("status_page: one rank of a node wins the message, once", "[comm]") {
   CHECK(!node.pages[0]->win_message());
   CHECK(node.pages[1]->win_message());
   CHECK(!node.pages[1]->win_message());
+  CHECK(!node.pages[0]->inherit_message());
+}
+
+TEST_CASE("status_page: where the owner of the message stays silent, one other rank has it", "[comm]") {
+  Node node(3);
+  node.pages[1]->raise_abort();
+  CHECK(node.pages[0]->inherit_message());
+  CHECK(!node.pages[2]->inherit_message());
+  CHECK(!node.pages[1]->win_message());
 }
 
 TEST_CASE("status_page: a rank is described by what it does", "[comm]") {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A rank of a real run that is killed or stopped at a random moment: all others end within 10 s of it (of the deadline's
-# end where it is stopped), with one message that names it.
+# A rank of a real run that is killed or stopped at a random moment, or whose op throws since the text was cut short: all
+# others end within 10 s of it (of the deadline's end where it is stopped), with one message that names it.
 # usage: kill_train.sh TRIREME [MOMENTS] [SEED]
 set -u
 trireme=$(readlink -f "$1") moments=${2:-50} RANDOM=${3:-1}
@@ -8,8 +8,8 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-head -c 100000 /dev/zero | tr '\0' 'a' > text.txt
-head -c 2000 text.txt > valid.txt
+head -c 100000 /dev/zero | tr '\0' 'a' > whole.txt
+head -c 2000 whole.txt > valid.txt
 deadline_s=2
 cat > run.toml <<TOML
 [model]
@@ -40,6 +40,8 @@ for ((moment = 0; moment < moments; ++moment)); do
   ranks=$((2 + RANDOM % 3))
   signal=KILL limit_s=10
   [ $((moment % 3)) = 2 ] && signal=STOP limit_s=$((10 + deadline_s))
+  [ $((moment % 4)) = 1 ] && signal=cut
+  cp whole.txt text.txt
   share=true
   [ $((moment % 4)) = 3 ] && share=false
   rm -f out  # the steps of the run before are not this one's
@@ -54,7 +56,7 @@ for ((moment = 0; moment < moments; ++moment)); do
   victim=$((RANDOM % ranks))
   rank=$(tr '\0' '\n' < "/proc/${pids[$victim]}/environ" | sed -n 's/^OMPI_COMM_WORLD_RANK=//p')
   started=$(now_ms)
-  kill -$signal "${pids[$victim]}"
+  if [ $signal = cut ]; then truncate -s 100 text.txt; else kill -$signal "${pids[$victim]}"; fi
   wait "$launcher"
   code=$?
   took_ms=$(($(now_ms) - started))
@@ -68,7 +70,12 @@ for ((moment = 0; moment < moments; ++moment)); do
   [ "$took_ms" -lt $((limit_s * 1000)) ] || problem="$problem took $took_ms ms"
   [ "$(printf '%s\n' "$message" | grep -c .)" = 1 ] || problem="$problem not one message"
   [ -n "$rank" ] || problem="$problem no rank to kill"
-  [[ "$message" =~ ^trireme:\ rank\ $rank\ $word\ at\  ]] || problem="$problem rank $rank is not named as one that $word"
+  if [ $signal = cut ]; then  # all read it: any of them is the first
+    [ "$code" = 4 ] || problem="$problem exit code $code, not 4"
+    [[ "$message" =~ ^trireme:\ rank\ [0-9]\ failed\ at\ step\ .*:\ data:\ .*text.txt:\ ends\ at\ byte ]] || problem="$problem no rank failed"
+  else
+    [[ "$message" =~ ^trireme:\ rank\ $rank\ $word\ at\  ]] || problem="$problem rank $rank is not named as one that $word"
+  fi
   if [ -n "$problem" ]; then
     failures=$((failures + 1))
     echo "FAILED: $signal of rank $rank of $ranks, share=$share:$problem"
