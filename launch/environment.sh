@@ -19,7 +19,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY
 can_run_from() {
   local probe code
   probe=$(mktemp -p "$1" 2>/dev/null) || return 1
-  printf '#!/bin/sh\n' > "$probe" && chmod +x "$probe" && "$probe"
+  printf '#!/bin/sh\n' > "$probe" && chmod +x "$probe" && "$probe" 2>/dev/null
   code=$?
   rm -f "$probe"
   return $code
