@@ -155,7 +155,10 @@ void read_file(Config& config, const std::string& path) {
   for (const auto& [section, body] : file) read_section(config, path, section.str(), body);
 }
 
-bool is_flag(Config& config, const ConfigKey* key) { return key && std::holds_alternative<bool*>(key->field(config)); }
+template <typename T>
+bool is_a(Config& config, const ConfigKey* key) {
+  return key && std::holds_alternative<T*>(key->field(config));
+}
 
 void apply_override(Config& config, const std::string& text) {
   const std::size_t equals = std::min(text.find('='), text.size()), dot = text.find('.');
@@ -166,16 +169,18 @@ void apply_override(Config& config, const std::string& text) {
   if (text.find_first_of("\n\r") != std::string::npos)
     throw Error(ErrorKind::config, fmt::format("--{}: an override is one line", text.substr(2, equals - 2)));
   const std::string section = text.substr(2, dot - 2), name = text.substr(dot + 1, equals - dot - 1);
+  const ConfigKey* key = find_key(section, name);
   const bool has_value = equals < text.size();
-  require_form(has_value || is_flag(config, find_key(section, name)) || !find_key(section, name));
+  require_form(has_value || is_a<bool>(config, key) || !key);
   const std::string value = has_value ? text.substr(equals + 1) : "true";
-  // A bare word is a text: --model.family=gpt2 needs no quotes.
   toml::table parsed;
   try {
     parsed = toml::parse("value = " + value);
   } catch (const toml::parse_error&) {
-    parsed.insert("value", value);
   }
+  // A bare word is a text (--model.family=gpt2 needs no quotes), and where a text belongs whatever is not quoted is one.
+  if (parsed.empty() || (is_a<std::string>(config, key) && !parsed.get("value")->is_string()))
+    parsed.insert_or_assign("value", value);
   set(config, section, name, *parsed.get("value"), text);
 }
 

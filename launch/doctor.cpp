@@ -6,9 +6,12 @@
 
 #include <cstdlib>
 
+#include "comm/node/shared_file.h"
 #include "launch/memory_limit.h"
 #include "launch/settings.h"
+#include "runtime/base/error.h"
 #include "runtime/base/units.h"
+#include "runtime/device/cpu/arena.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/register_peak.h"
 
@@ -26,13 +29,38 @@ std::string disk_line(const char* path, Bytes wanted, const char* advice) {
   return line(free_bytes >= wanted, fmt::format("{}: {} free", path, format_bytes(free_bytes)), advice);
 }
 
+// Why no other process could map this one's memory, tried on itself; empty where one could.
+std::string mapping_refusal() {
+  try {
+    const cpu::Arena memory(4 * KiB, Pages::shared);
+    const SharedMapping mapping(name_file(memory.file()), Access::read);
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+std::string mapping_line(const DoctorRanks& ranks) {
+  const char* advice = "ranks of a node exchange messages, which is slower; start them as one user, in one container";
+  if (ranks.on_node == 1) {
+    const std::string refusal = mapping_refusal();
+    const std::string found = refusal.empty() ? "memory of this rank can be mapped" : refusal;
+    return line(refusal.empty(), fmt::format("shared mapping: {}", found), advice);
+  }
+  const bool all_share = ranks.sharing == ranks.on_node;
+  return line(all_share, fmt::format("shared mapping: {} of {} ranks on this node read each other's memory", ranks.sharing,
+                                     ranks.on_node), advice);
+}
+
 }  // namespace
 
-std::string doctor_report(const std::string& mpi, int ranks_on_node) {
-  std::string report = line(true, fmt::format("MPI: {}", mpi), "");
+std::string doctor_report(const DoctorRanks& ranks) {
+  std::string report = line(true, fmt::format("MPI: {}", ranks.mpi), "");
   const int cpus = usable_cpus();
-  report += line(cpus >= ranks_on_node, fmt::format("CPUs that this rank may use: {}, ranks on this node: {}", cpus, ranks_on_node),
+  report += line(cpus >= ranks.on_node,
+                 fmt::format("CPUs that this rank may use: {}, ranks on this node: {}", cpus, ranks.on_node),
                  "start mpirun with --bind-to none, or fewer ranks");
+  report += mapping_line(ranks);
   const cpu::Isa isa = cpu::detect_isa();
   const auto rate = [](DType type, ProductOrder order) { return cpu::register_peak_flops(type, order) / 1e9; };
   report += line(isa != cpu::Isa::scalar,
@@ -46,7 +74,7 @@ std::string doctor_report(const std::string& mpi, int ranks_on_node) {
   ::getrlimit(RLIMIT_NOFILE, &files);
   report += line(files.rlim_cur >= 1024, fmt::format("open files: {}", files.rlim_cur), "raise it with ulimit -n 4096");
   report += disk_line("/dev/shm", 64 * MiB, "MPI keeps its shared memory there; enlarge it");
-  report += disk_line(".", GiB, "logs and checkpoints need space");
+  report += disk_line(".", GiB, "logs need space");
   const char* wait = std::getenv("OMP_WAIT_POLICY");
   report += line(wait != nullptr, fmt::format("OMP_WAIT_POLICY: {}", wait ? wait : "not set"),
                  "set it to passive where threads share cores");

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <optional>
 
 #include "comm/agreement.h"
@@ -87,8 +88,12 @@ void tokenize(const Command& command) {
 }
 
 void doctor(MpiRun& mpi) {
-  const std::string report = doctor_report(fmt::format("{} ranks, {} on node {}", mpi.size(), mpi.node_size(), mpi.node_name()),
-                                           mpi.node_size());
+  const std::unique_ptr<Communicator> communicator = mpi.make_communicator({});
+  int sharing = 0;
+  const int own = communicator->node_of(mpi.rank());
+  for (int rank = 0; rank < mpi.size(); ++rank) sharing += communicator->node_of(rank) == own;
+  const std::string found = fmt::format("{} ranks, {} on node {}", mpi.size(), mpi.node_size(), mpi.node_name());
+  const std::string report = doctor_report({.mpi = found, .on_node = mpi.node_size(), .sharing = sharing});
   if (mpi.rank() == 0) print_out(report);
 }
 
@@ -117,7 +122,7 @@ int ranks_per_node_of_test() {
 /// some ranks have it and others went on.
 int end_with(int argc, char** argv, const Error& error) {
   if (launched_rank() && !mpi_begun)
-    return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({}), &error); });
+    return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
   fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
   return exit_code(error.kind());
 }

@@ -10,6 +10,7 @@ namespace trireme {
 
 /// One rank's process: its arena and remainder, and its peak.
 struct RankMemory {
+  int node_first_rank = 0;  // tells nodes of one name apart
   std::string node;
   Bytes planned_bytes = 0, measured_bytes = 0;
 };

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 
 launch/install_packages.sh
+. launch/environment.sh
 
 echo "== build: release, into build/release"
 mkdir -p build
@@ -25,8 +26,7 @@ echo "== plan: what each of 2 ranks will need"
 "$trireme" plan launch/quickstart.toml --ranks 2
 
 echo "== train: 2 ranks; about 1.2 million tokens"
-# As root mpirun asks to be allowed; it binds a lone rank to one core unless told not to.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+# mpirun binds ranks to cores unless told not to.
 mpirun -n 2 --oversubscribe --bind-to none "$trireme" train launch/quickstart.toml --sample "In the beginning" "$@"
 
 cat <<'NEXT'

@@ -96,7 +96,7 @@ class NewFile {
 TokenFile::TokenFile(const std::string& path) : path_(path) {
   // Without O_NONBLOCK a FIFO would wait for its writer before it could be refused.
   descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  require(descriptor_ >= 0, ErrorKind::data, "{}: {}; check data.train and data.valid", path, std::strerror(errno));
+  require(descriptor_ >= 0, ErrorKind::data, "{}: {}; give the path of a file that this user may read", path, std::strerror(errno));
   try {
     const Bytes size = size_of(descriptor_, path);
     require(size > 0, ErrorKind::data, "{}: the file is empty", path);

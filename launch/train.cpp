@@ -307,14 +307,14 @@ void Training::say_profile() {
 
 // While all ranks are there: what they share counts once in their sum.
 void Training::say_memory() {
-  const std::string own = fmt::format("{} {} {}", planned_bytes_, peak_process_bytes(), mpi_.node_name());
+  const std::string own = fmt::format("{} {} {} {}", planned_bytes_, peak_process_bytes(), mpi_.node_first_rank(), mpi_.node_name());
   std::vector<std::string> all;
   trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
   std::vector<RankMemory> ranks;
   for (const std::string& line : all) {
     std::istringstream words(line);
     RankMemory& rank = ranks.emplace_back();
-    words >> rank.planned_bytes >> rank.measured_bytes >> rank.node;
+    words >> rank.planned_bytes >> rank.measured_bytes >> rank.node_first_rank >> rank.node;
   }
   if (speaks()) say(print_memory(ranks));
 }

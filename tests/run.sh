@@ -3,39 +3,41 @@
 # Three builds: release for speed, dev (ASan and UBSan, warnings are errors), tsan for what runs ranks as threads.
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
-selection=ci
-[ "${1:-}" = "--all" ] && selection=all
+case "$*" in
+  "") selection=ci ;;
+  --all) selection=all ;;
+  *) echo "usage: tests/run.sh [--all]" >&2; exit 2 ;;
+esac
 
 launch/install_packages.sh || exit 1
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+. launch/environment.sh
+mkdir -p build
 jobs=$(nproc)
 passed=0 failed=0
 declare -A minutes
 
 # build PRESET [TARGETS...]
 build() {
-  local preset=$1 start=$SECONDS
+  local preset=$1 start=$SECONDS log="build/$1.build.log"
   shift
   echo "== build: $preset"
-  if ! cmake --preset "$preset" > "/tmp/trireme_configure.$$" 2>&1 || ! cmake --build --preset "$preset" ${1:+--target "$@"} -- -j "$jobs" -k 0 > "/tmp/trireme_build.$$" 2>&1; then
-    cat "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$" 2>/dev/null | grep -vE "^\[[0-9]+/[0-9]+\] (Building|Linking)" | tail -60
-    rm -f "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$"
+  if ! { cmake --preset "$preset" && cmake --build --preset "$preset" ${1:+--target "$@"} -- -j "$jobs" -k 0; } > "$log" 2>&1; then
+    grep -vE "^\[[0-9]+/[0-9]+\] (Building|Linking)" "$log" | tail -60
     failed=$((failed + 1))
     echo "$passed passed, $failed failed"
     exit 1
   fi
-  rm -f "/tmp/trireme_configure.$$" "/tmp/trireme_build.$$"
   minutes["build $preset"]=$(( (SECONDS - start + 30) / 60 ))
 }
 
 # run PRESET NAME CTEST_ARGUMENTS...
 run() {
-  local preset=$1 name=$2 start=$SECONDS log="/tmp/trireme_ctest.$$"
+  local preset=$1 name=$2 start=$SECONDS log="build/$1.$2.log"
   shift 2
   echo "== test: $name ($preset)"
-  # ThreadSanitizer cannot map its memory where addresses are too random.
+  # ThreadSanitizer cannot map its memory where addresses are too random; some containers forbid to say so.
   local launcher=()
-  [ "$preset" = tsan ] && launcher=(setarch -R)
+  [ "$preset" = tsan ] && setarch -R true 2>/dev/null && launcher=(setarch -R)
   "${launcher[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@" > "$log" 2>&1
   local all bad
   all=$(sed -n 's/.*tests failed out of \([0-9]*\)$/\1/p' "$log" | tail -1)
@@ -51,7 +53,6 @@ run() {
   passed=$((passed + all - bad))
   failed=$((failed + bad))
   minutes["$name ($preset)"]=$(( (SECONDS - start + 30) / 60 ))
-  rm -f "$log"
 }
 
 build release

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <ctime>
 
 #include "perf/bench/bench.h"
 #include "runtime/kernels/attention.h"
@@ -25,23 +24,6 @@ void fill(const View& x) {
   }
 }
 
-// Thread time: the machine may be shared.
-template <typename Run>
-double best_cpu_seconds(int runs, Run run) {
-  const auto now_s = [] {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-  };
-  double best_s = 1e300;
-  for (int i = 0; i < runs; ++i) {
-    const double start_s = now_s();
-    run();
-    best_s = std::min(best_s, now_s() - start_s);
-  }
-  return best_s;
-}
-
 void measure(ProductOrder order, const AttentionShape& shape, int runs) {
   const Elems q_width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim, t = shape.tokens;
   const Elems width = q_width + 2 * kv_width;
@@ -53,15 +35,15 @@ void measure(ProductOrder order, const AttentionShape& shape, int runs) {
   const auto q = [&](const View& whole) { return whole.cols_from(0, q_width); };
   const auto k = [&](const View& whole) { return whole.cols_from(q_width, kv_width); };
   const auto v = [&](const View& whole) { return whole.cols_from(q_width + kv_width, kv_width); };
-  const double forward_s = best_cpu_seconds(runs, [&] {
+  const double forward_s = bench::best_seconds(runs, [&] {
     attention_forward({.q = q(x), .k = k(x), .v = v(x), .out = y, .log_sum_exp = lse, .batch = 1, .heads = shape.heads,
                        .kv_heads = shape.kv_heads, .scale = 0.125f, .workspace = workspace.bytes(), .order = order});
-  });
-  const double backward_s = best_cpu_seconds(runs, [&] {
+  }, bench::thread_seconds);
+  const double backward_s = bench::best_seconds(runs, [&] {
     attention_backward({.q = q(x), .k = k(x), .v = v(x), .out = y, .d_out = y, .log_sum_exp = lse, .dq = q(dx), .dk = k(dx),
                         .dv = v(dx), .batch = 1, .heads = shape.heads, .kv_heads = shape.kv_heads, .scale = 0.125f,
                         .workspace = workspace.bytes(), .order = order});
-  });
+  }, bench::thread_seconds);
   const double flops = 2.0 * static_cast<double>(shape.heads * t * t / 2 * shape.head_dim * 2);
   std::printf("%s heads=%d/%d D=%-4ld T=%-6ld forward %6.1f GF/s  backward %6.1f GF/s\n", name(order), shape.heads,
               shape.kv_heads, static_cast<long>(shape.head_dim), static_cast<long>(t), flops / forward_s / 1e9,

@@ -6,7 +6,7 @@ rounds=${1:-3}
 cd "$(dirname "$(readlink -f "$0")")/../.."
 bench=build/release/perf/bench
 cmake --preset release > /dev/null
-cmake --build --preset release --target help | grep -q '^bench_matmul_onednn:' ||
+cmake --build --preset release --target help | grep '^bench_matmul_onednn:' > /dev/null ||
   { echo "compare_onednn: oneDNN is not there; install libdnnl-dev" >&2; exit 1; }
 cmake --build --preset release --target bench_matmul bench_matmul_onednn > /dev/null
 rates=$(mktemp)

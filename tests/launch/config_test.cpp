@@ -174,6 +174,16 @@ TEST_CASE("load_config: a plain number is a size in bytes, in the file too") {
   CHECK_THROWS_WITH(load_config(file.path, {"--memory.device=-1"}), Catch::Contains("-1"));
 }
 
+TEST_CASE("load_config: where a text belongs, an override is taken as it is typed") {
+  const TextFile file(good_text);
+  for (const char* dir : {"2026", "2026-11-25", "1_000", "true", "0x10", "a b#c", "7#c", "[x]", "run.1"}) {
+    CAPTURE(dir);
+    CHECK(load_config(file.path, {fmt::format("--log.dir={}", dir)}).log.dir == dir);
+    CHECK(load_config(file.path, {fmt::format("--log.dir=\"{}\"", dir)}).log.dir == dir);
+  }
+  CHECK(load_config(file.path, {"--log.dir="}).log.dir.empty());
+}
+
 TEST_CASE("load_config: a WSD run may have no steps") {
   const TextFile file(good_text);
   CHECK(load_config(file.path, {"--train.schedule=wsd", "--train.decay_steps=10", "--train.steps=0"}).train.decay_steps == 10);

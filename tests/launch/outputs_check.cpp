@@ -94,8 +94,9 @@ int main(int argc, char** argv) {
   std::ifstream file(argv[2]);
   try {
     if (what == "steps") check_steps(file);
-    if (what == "trace") check_trace(file);
-    if (what == "plan") check_plan(file, std::atoi(argv[3]));
+    else if (what == "trace") check_trace(file);
+    else if (what == "plan" && argc > 3) check_plan(file, std::atoi(argv[3]));
+    else return 2;
   } catch (const std::exception& error) {
     fmt::print("{}: {}\n", argv[2], error.what());
     return 1;

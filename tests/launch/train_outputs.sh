@@ -46,7 +46,7 @@ for ranks in 2 3; do
   check "four step lines" count 4 '^step=[0-3] loss=[0-9.]+ grad_norm=[0-9.]+ lr=[0-9.e+-]+ tokens_per_s=[0-9]+ step_ms=[0-9.]+ exposed_comm_ms=[0-9.]+ skew_ms=[0-9.]+ mfu=[0-9.]+$' $out
   check "two validations" count 2 '^step=[13] valid_loss=[0-9.]+$' $out
   check "no line that overwrites itself" count 0 $'\r' $out
-  check "a sample that begins with its text" grep -A1 '^sample:$' $out -a --quiet
+  check "a sample that begins with its text" [ "$(LC_ALL=C sed -n '/^sample:$/{n;s/^\(line\).*/\1/p}' $out)" = line ]
   check "hashes" count 2 '^(weights|state)=xxh3:[0-9a-f]{16}$' $out
   check "steps.jsonl" "$outputs_check" steps $log/steps.jsonl
   check "trace.json" "$outputs_check" trace $log/trace.json
@@ -63,6 +63,10 @@ done
 for schedule in init enter step validate sample; do
   "$trireme" schedule run.toml --ranks 2 --rank 1 --schedule $schedule > schedule.txt
   check "schedule $schedule" [ "$(grep -Ec '^[0-9]+ +(compute|comm) +[a-z_]+ ' schedule.txt)" -ge 1 ]
+done
+for ranks in 1 2; do
+  mpirun --oversubscribe --bind-to none -n $ranks "$trireme" doctor > doctor.txt 2>&1 || { failures=$((failures + 1)); echo "FAILED: doctor on $ranks ranks"; }
+  check "doctor on $ranks ranks looks at shared mapping, once" count 1 '^(ok|look) +shared mapping: ' doctor.txt
 done
 echo "$failures failed"
 [ "$failures" = 0 ]

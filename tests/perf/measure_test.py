@@ -114,6 +114,9 @@ class OurSide(unittest.TestCase):
         self.assertTrue(trireme.knows_key(TRIREME, CASES["gpt2-tiny"], "--parallel.prefetch=2"))
         self.assertFalse(trireme.knows_key(TRIREME, CASES["gpt2-tiny"], "--parallel.nothing=2"))
 
+    def test_exposed_communication_is_what_the_log_says_beside_skew(self):
+        self.assertEqual(trireme.exposed_share({"exposed_comm_ms": 3.0, "skew_ms": 5.0, "step_ms": 100.0}), 0.03)
+
     def test_a_run_is_measured(self):
         run = trireme.run(trireme.Program(TRIREME), CASES["gpt2-tiny"], trireme.Layout(), steps=4)
         self.assertGreater(run.tokens_per_s, 0)
