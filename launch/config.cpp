@@ -12,6 +12,7 @@
 
 #include "launch/config_keys.h"
 #include "launch/config_limits.h"
+#include "launch/token_file.h"
 #include "runtime/base/error.h"
 #include "runtime/kernels/cpu/isa.h"
 
@@ -198,6 +199,11 @@ void resolve(Config& config) {
     precision.products = precision.compute == "bf16" && cpu::detect_isa() == cpu::Isa::amx ? "tiles" : "chain";
 }
 
+bool reads_text(const DataConfig& data) {
+  return !std::all_of(data.train.begin(), data.train.end(), names_token_file) ||
+         !std::all_of(data.valid.begin(), data.valid.end(), names_token_file);
+}
+
 void check_together(const Config& config) {
   const auto check = [](bool holds, const std::string& message) {
     if (!holds) throw Error(ErrorKind::config, message);
@@ -210,8 +216,8 @@ void check_together(const Config& config) {
                     t.global_batch, t.micro_batch));
   check(t.sequence <= config.model.context, fmt::format("train.sequence = {} is longer than model.context = {}", t.sequence,
                                                         config.model.context));
-  check(config.data.tokenizer != "byte" || config.model.vocab >= 256,
-        fmt::format("model.vocab = {}: the byte tokenizer needs at least 256", config.model.vocab));
+  check(config.model.vocab >= 256 || !reads_text(config.data),
+        fmt::format("model.vocab = {}: text files are read as bytes, which needs at least 256", config.model.vocab));
   check(t.valid_every == 0 || !config.data.valid.empty(),
         fmt::format("train.valid_every = {} without data.valid; name validation files or set it to 0", t.valid_every));
   check(t.beta1 < 1 && t.beta2 < 1, fmt::format("train.beta1 = {}, train.beta2 = {}: both must be below 1", t.beta1, t.beta2));

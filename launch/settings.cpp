@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <thread>
 
 namespace trireme {
 namespace {
@@ -16,7 +17,9 @@ constexpr int kernel_version = 1;
 int usable_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
+  // The set counts to 1,024 and the machine has more.
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {

@@ -52,8 +52,6 @@ void widen(Bytes width, const void* raw, std::span<std::int32_t> out) {
   else widen<std::uint32_t>(raw, out);
 }
 
-bool names_token_file(const std::string& path) { return std::filesystem::path(path).extension() == ".bin"; }
-
 std::string temporary_name(const std::string& path) { return path + ".part"; }
 
 /// A file that is there whole or not at all.
@@ -92,6 +90,8 @@ class NewFile {
 };
 
 }  // namespace
+
+bool names_token_file(const std::string& path) { return std::filesystem::path(path).extension() == ".bin"; }
 
 TokenFile::TokenFile(const std::string& path) : path_(path) {
   // Without O_NONBLOCK a FIFO would wait for its writer before it could be refused.

@@ -15,6 +15,9 @@ namespace trireme {
 inline constexpr std::int32_t token_file_magic = 20240520;
 inline constexpr Bytes token_file_header_bytes = 256 * 4;
 
+/// Whether a path ends in .bin; any other is of text.
+bool names_token_file(const std::string& path);
+
 /// An open file of tokens. Reading is safe from any thread.
 class TokenFile {
  public:

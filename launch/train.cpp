@@ -66,6 +66,9 @@ struct Inputs {
 
 Inputs read_inputs(const TrainOptions& options) {
   Config config = load_config(options.config_path, options.overrides);
+  require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
+          "--sample with model.vocab = {}: its text is read as bytes, which needs at least 256; leave --sample out",
+          config.model.vocab);
   TokenStream train(config.data.train, config.train.sequence, config.model.vocab);
   std::optional<TokenStream> valid;
   if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab);

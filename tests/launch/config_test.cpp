@@ -167,6 +167,13 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
   }
 }
 
+TEST_CASE("load_config: token files alone need no vocabulary of bytes") {
+  const TextFile file(good_text);
+  const std::string tokens = "--data.train=[\"a.bin\", \"b.bin\"]";
+  CHECK(load_config(file.path, {tokens, "--model.vocab=65"}).model.vocab == 65);
+  CHECK_THROWS_WITH(load_config(file.path, {tokens, "--data.valid=[\"c.txt\"]", "--model.vocab=65"}), Catch::Contains("256"));
+}
+
 TEST_CASE("load_config: a plain number is a size in bytes, in the file too") {
   const TextFile file(std::string(good_text) + "[memory]\ndevice = 4096\n");
   CHECK(load_config(file.path, {}).memory.device == "4096");
