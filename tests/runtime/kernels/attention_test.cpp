@@ -201,12 +201,38 @@ TEST_CASE("attention: memory grows linearly with the sequence", "[kernels]") {
     }
 }
 
-TEST_CASE("attention: a short workspace is refused", "[kernels]") {
-  Case c(1, 1, 1, 4, 8, DType::f32);
-  AlignedBytes workspace(8);
-  const View x = c.qkv;
-  CHECK_THROWS_AS(attention_forward({.q = c.q(x), .k = c.k(x), .v = c.v(x), .out = c.out, .log_sum_exp = c.log_sum_exp, .batch = 1,
-                                     .heads = 1, .kv_heads = 1, .workspace = workspace.view()}), Error);
+TEST_CASE("attention: a short workspace, heads that do not divide and views that do not fit are refused", "[kernels]") {
+  Case c(2, 4, 2, 4, 8, DType::f32);
+  GuardedTensor other(DType::f32, 8, 8), narrow(DType::bf16, 8, 32), short_sums(DType::f32, 8, 3);
+  AlignedBytes workspace(1 << 20), small(8);
+  const View x = c.qkv, dx = c.d_qkv;
+  const AttentionForward forward = {.q = c.q(x), .k = c.k(x), .v = c.v(x), .out = c.out, .log_sum_exp = c.log_sum_exp,
+                                    .batch = 2, .heads = 4, .kv_heads = 2, .workspace = workspace.view()};
+  const AttentionBackward backward = {.q = c.q(x), .k = c.k(x), .v = c.v(x), .out = c.out, .d_out = c.d_out,
+                                      .log_sum_exp = c.log_sum_exp, .dq = c.q(dx), .dk = c.k(dx), .dv = c.v(dx),
+                                      .batch = 2, .heads = 4, .kv_heads = 2, .workspace = workspace.view()};
+  const auto refused = [](const auto& call, auto edit) {
+    auto bad = call;
+    edit(bad);
+    const auto run = [](const auto& k) {
+      if constexpr (requires { k.d_out; }) attention_backward(k);
+      else attention_forward(k);
+    };
+    CHECK_THROWS_AS(run(bad), Error);
+  };
+  const auto refused_by_both = [&](auto edit) { refused(forward, edit), refused(backward, edit); };
+  refused_by_both([&](auto& k) { k.workspace = small.view(); });
+  refused_by_both([&](auto& k) { k.batch = 3; });
+  refused_by_both([&](auto& k) { k.batch = 0; });
+  refused_by_both([&](auto& k) { k.kv_heads = 3; });
+  refused_by_both([&](auto& k) { k.v = other; });
+  refused_by_both([&](auto& k) { k.out = narrow; });
+  refused_by_both([&](auto& k) { k.log_sum_exp = short_sums; });
+  refused(backward, [&](auto& k) { k.dk = other; });
+  refused(backward, [&](auto& k) { k.dq = other; });
+  refused(backward, [&](auto& k) { k.d_out = other; });
+  CHECK_NOTHROW(attention_forward(forward));
+  CHECK_NOTHROW(attention_backward(backward));
 }
 
 }  // namespace trireme
