@@ -1,9 +1,8 @@
 #pragma once
 // LayerNorm or RMSNorm behind one call, for code that serves both families.
 
-#include "models/carve.h"
 #include "models/model_config.h"
-#include "models/shapes.h"
+#include "runtime/base/tensor_view.h"
 #include "runtime/kernels/layer_norm.h"
 #include "runtime/kernels/rms_norm.h"
 
