@@ -39,8 +39,9 @@ void attention_backward(const SegmentBackward& op, const Shapes& s, const Norm& 
   linear.backward_weight(scratch.d_qkv, saved.normed, g[qkv_weight], scratch.kernels);
   bias_gradient({.d_out = scratch.d_qkv, .d_bias = g[qkv_bias]});
   linear.backward_input(scratch.d_qkv, p[qkv_weight], scratch.d_normed, scratch.kernels);
-  norm.backward(x, p[attention_norm_gain], {saved.mean, saved.inv_std}, scratch.d_normed, d_out,
-                op.d_x.reshape(s.N, s.C), g[attention_norm_gain], g[attention_norm_bias]);
+  norm.backward({.x = x, .gain = p[attention_norm_gain], .statistics = {saved.mean, saved.inv_std}, .d_out = scratch.d_normed,
+                 .d_residual = d_out, .d_x = op.d_x.reshape(s.N, s.C), .d_gain = g[attention_norm_gain],
+                 .d_bias = g[attention_norm_bias]});
 }
 
 }  // namespace trireme::gpt

@@ -48,8 +48,8 @@ void attention_backward(const SegmentBackward& op, const Shapes& s, const Norm& 
 
   linear.backward_weight(scratch.d_qkv, saved.normed, g[qkv_weight], scratch.kernels);
   linear.backward_input(scratch.d_qkv, p[qkv_weight], scratch.d_normed, scratch.kernels);
-  norm.backward(x, p[attention_norm_gain], {.inverse = saved.inv_rms}, scratch.d_normed, d_out,
-                op.d_x.reshape(s.N, s.C), g[attention_norm_gain], {});
+  norm.backward({.x = x, .gain = p[attention_norm_gain], .statistics = {.inverse = saved.inv_rms}, .d_out = scratch.d_normed,
+                 .d_residual = d_out, .d_x = op.d_x.reshape(s.N, s.C), .d_gain = g[attention_norm_gain]});
 }
 
 }  // namespace trireme::llama
