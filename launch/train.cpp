@@ -235,7 +235,7 @@ void Training::step(std::int64_t step) {
 void Training::log_step(std::int64_t step, const StepReport& report, double step_ms) {
   const ModelSpec& model = trainer_->rank_programs().model;
   const double tokens = static_cast<double>(settings_.global_batch) * settings_.sequence;
-  const double microbatch_tokens = static_cast<double>(settings_.micro_batch) * settings_.sequence;
+  const Elems microbatch_tokens = Elems{settings_.micro_batch} * settings_.sequence;
   const double flops = flops_per_token(model, microbatch_tokens) * tokens;
   const double machine = peak_flops_ * mpi_.size() * settings_.threads;
   const StallTime stalls = trainer_->stalls();

@@ -16,7 +16,7 @@ namespace {
 constexpr auto comm_stream = static_cast<Device::Stream>(StreamId::comm);
 
 MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
-  return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute, .wire = settings.wire,
+  return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute,
           .products = settings.products, .threads = settings.threads};
 }
 

@@ -40,11 +40,11 @@ Elems parameter_count(const ModelConfig& config) {
   return count;
 }
 
-double flops_per_token(const ModelSpec& model, double tokens) {
+double flops_per_token(const ModelSpec& model, Elems microbatch_tokens) {
   double flops = 0;
   for (const UnitSpec& unit : model.units)
     for (const SegmentSpec& segment : unit.segments) flops += segment.forward_flops + segment.backward_flops;
-  return flops / tokens;
+  return flops / static_cast<double>(microbatch_tokens);
 }
 
 }  // namespace trireme

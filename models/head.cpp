@@ -94,8 +94,9 @@ void run_head(const Head& op, const Shapes& s, const Norm& norm) {
   const float* const weights = op.batch.weights.as<float>();
   op.sums->valid_tokens += std::count_if(weights, weights + s.N, [](float weight) { return weight != 0; });
   if (backward)
-    norm.backward(x, gain, scratch.statistics, scratch.d_normed, {}, op.d_x.reshape(s.N, s.C), op.gradients[0],
-                  norm.family() == Family::gpt2 ? op.gradients[1] : View());
+    norm.backward({.x = x, .gain = gain, .statistics = scratch.statistics, .d_out = scratch.d_normed,
+                   .d_x = op.d_x.reshape(s.N, s.C), .d_gain = op.gradients[0],
+                   .d_bias = norm.family() == Family::gpt2 ? op.gradients[1] : View()});
 }
 
 void run_choose(const HeadChoose& op, const Shapes& s, const Norm& norm) {

@@ -1,5 +1,6 @@
 #include "models/model_ops.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 

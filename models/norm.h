@@ -1,9 +1,8 @@
 #pragma once
 // LayerNorm or RMSNorm behind one call, for code that serves both families.
 
-#include "models/carve.h"
 #include "models/model_config.h"
-#include "models/shapes.h"
+#include "runtime/base/tensor_view.h"
 #include "runtime/kernels/layer_norm.h"
 #include "runtime/kernels/rms_norm.h"
 
@@ -12,6 +11,14 @@ namespace trireme {
 /// Statistics that a norm's backward needs: f32 [N] each; `mean` is unused by RMSNorm.
 struct NormStatistics {
   View mean, inverse;
+};
+
+/// d_x = d_residual + the gradient through the norm; d_residual may be empty, d_bias is empty for RMSNorm.
+struct NormBackward {
+  ConstView x, gain;
+  NormStatistics statistics;
+  ConstView d_out, d_residual;
+  View d_x, d_gain, d_bias;
 };
 
 class Norm {
@@ -29,17 +36,15 @@ class Norm {
     }
   }
 
-  /// d_x = d_residual + gradient through the norm; d_residual may be empty.
-  void backward(ConstView x, ConstView gain, const NormStatistics& statistics, ConstView d_out, ConstView d_residual,
-                View d_x, View d_gain, View d_bias) const {
+  void backward(const NormBackward& k) const {
     switch (family_) {
       case Family::gpt2:
-        return layer_norm_backward({.x = x, .gain = gain, .mean = statistics.mean, .inv_std = statistics.inverse,
-                                    .d_out = d_out, .d_residual = d_residual, .d_x = d_x, .d_gain = d_gain,
-                                    .d_bias = d_bias});
+        return layer_norm_backward({.x = k.x, .gain = k.gain, .mean = k.statistics.mean, .inv_std = k.statistics.inverse,
+                                    .d_out = k.d_out, .d_residual = k.d_residual, .d_x = k.d_x, .d_gain = k.d_gain,
+                                    .d_bias = k.d_bias});
       case Family::llama:
-        return rms_norm_backward({.x = x, .gain = gain, .inv_rms = statistics.inverse, .d_out = d_out,
-                                  .d_residual = d_residual, .d_x = d_x, .d_gain = d_gain});
+        return rms_norm_backward({.x = k.x, .gain = k.gain, .inv_rms = k.statistics.inverse, .d_out = k.d_out,
+                                  .d_residual = k.d_residual, .d_x = k.d_x, .d_gain = k.d_gain});
     }
   }
 

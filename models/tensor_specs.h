@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "models/shapes.h"
 #include "shard/unit.h"

@@ -1,24 +1,12 @@
-#include <cmath>
+#include "models/attention.h"
 
 #include "models/gpt/gpt.h"
 #include "models/gpt/saved.h"
 #include "models/gpt/units.h"
 #include "models/linear.h"
-#include "runtime/kernels/attention.h"
 #include "runtime/kernels/bias.h"
 
 namespace trireme::gpt {
-namespace {
-
-struct Qkv {
-  View q, k, v;  // columns of one matrix
-  Qkv(const View& qkv, const Shapes& s)
-      : q(qkv.cols_from(0, s.C)), k(qkv.cols_from(s.C, s.C)), v(qkv.cols_from(2 * s.C, s.C)) {}
-};
-
-float scale(const Shapes& s) { return 1.0f / std::sqrt(static_cast<float>(s.D)); }
-
-}  // namespace
 
 // normed = norm(x); qkv = normed Wqkv + b; mixed = attention(q, k, v); out = x + mixed Wo + b.
 void attention_forward(const SegmentForward& op, const Shapes& s, const Norm& norm) {
@@ -28,11 +16,7 @@ void attention_forward(const SegmentForward& op, const Shapes& s, const Norm& no
   const Linear linear{s.products};
   norm.forward(x, p[attention_norm_gain], p[attention_norm_bias], saved.normed, {saved.mean, saved.inv_std});
   linear.forward(saved.normed, p[qkv_weight], saved.qkv, op.workspace, {.bias = p[qkv_bias]});
-  const Qkv qkv(saved.qkv, s);
-  trireme::attention_forward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed,
-                              .log_sum_exp = saved.log_sum_exp, .batch = static_cast<int>(s.B),
-                              .heads = static_cast<int>(s.H), .kv_heads = static_cast<int>(s.K), .scale = scale(s),
-                              .workspace = op.workspace, .order = s.products});
+  mix_forward(s, saved, op.workspace);
   if (!op.out.empty())
     linear.forward(saved.mixed, p[attention_out_weight], op.out.reshape(s.N, s.C), op.workspace,
                    {.bias = p[attention_out_bias], .residual = x});
@@ -50,18 +34,14 @@ void attention_backward(const SegmentBackward& op, const Shapes& s, const Norm& 
   bias_gradient({.d_out = d_out, .d_bias = g[attention_out_bias]});
   linear.backward_input(d_out, p[attention_out_weight], scratch.d_mixed, scratch.kernels);
 
-  const Qkv qkv(saved.qkv, s), d_qkv(scratch.d_qkv, s);
-  trireme::attention_backward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed, .d_out = scratch.d_mixed,
-                               .log_sum_exp = saved.log_sum_exp, .dq = d_qkv.q, .dk = d_qkv.k, .dv = d_qkv.v,
-                               .batch = static_cast<int>(s.B), .heads = static_cast<int>(s.H),
-                               .kv_heads = static_cast<int>(s.K), .scale = scale(s), .workspace = scratch.kernels,
-                               .order = s.products});
+  mix_backward(s, saved, scratch);
 
   linear.backward_weight(scratch.d_qkv, saved.normed, g[qkv_weight], scratch.kernels);
   bias_gradient({.d_out = scratch.d_qkv, .d_bias = g[qkv_bias]});
   linear.backward_input(scratch.d_qkv, p[qkv_weight], scratch.d_normed, scratch.kernels);
-  norm.backward(x, p[attention_norm_gain], {saved.mean, saved.inv_std}, scratch.d_normed, d_out,
-                op.d_x.reshape(s.N, s.C), g[attention_norm_gain], g[attention_norm_bias]);
+  norm.backward({.x = x, .gain = p[attention_norm_gain], .statistics = {saved.mean, saved.inv_std}, .d_out = scratch.d_normed,
+                 .d_residual = d_out, .d_x = op.d_x.reshape(s.N, s.C), .d_gain = g[attention_norm_gain],
+                 .d_bias = g[attention_norm_bias]});
 }
 
 }  // namespace trireme::gpt

@@ -16,9 +16,9 @@ void Gpt::forward(const EmbeddingForward& op) const {
 }
 
 void Gpt::backward(const EmbeddingBackward& op) const {
-  embedding_backward({.tokens = op.batch.tokens, .positions = op.batch.positions, .d_out = op.d_out.reshape(op.batch.token_count(), config_.width),
-                      .d_token_table = op.gradients[token_table], .d_position_table = op.gradients[position_table],
-                      .workspace = op.workspace});
+  embedding_backward({.tokens = op.batch.tokens, .positions = op.batch.positions,
+                      .d_out = op.d_out.reshape(op.batch.token_count(), config_.width), .d_token_table = op.gradients[token_table],
+                      .d_position_table = op.gradients[position_table], .workspace = op.workspace});
 }
 
 void Gpt::forward(int segment, const SegmentForward& op) const {

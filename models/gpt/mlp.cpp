@@ -35,8 +35,9 @@ void mlp_backward(const SegmentBackward& op, const Shapes& s, const Norm& norm) 
   linear.backward_weight(scratch.d_pre, saved.normed, g[up_weight], scratch.kernels);
   bias_gradient({.d_out = scratch.d_pre, .d_bias = g[up_bias]});
   linear.backward_input(scratch.d_pre, p[up_weight], scratch.d_normed, scratch.kernels);
-  norm.backward(x, p[mlp_norm_gain], {saved.mean, saved.inv_std}, scratch.d_normed, d_out, op.d_x.reshape(s.N, s.C),
-                g[mlp_norm_gain], g[mlp_norm_bias]);
+  norm.backward({.x = x, .gain = p[mlp_norm_gain], .statistics = {saved.mean, saved.inv_std}, .d_out = scratch.d_normed,
+                 .d_residual = d_out, .d_x = op.d_x.reshape(s.N, s.C), .d_gain = g[mlp_norm_gain],
+                 .d_bias = g[mlp_norm_bias]});
 }
 
 }  // namespace trireme::gpt

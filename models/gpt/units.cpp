@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "models/attention_workspace.h"
+#include "models/attention.h"
 #include "models/gpt/saved.h"
 #include "models/head.h"
 #include "models/linear.h"

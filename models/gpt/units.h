@@ -13,8 +13,6 @@ enum BlockTensor {
   attention_norm_gain, attention_norm_bias, qkv_weight, qkv_bias, attention_out_weight, attention_out_bias,
   mlp_norm_gain, mlp_norm_bias, up_weight, up_bias, down_weight, down_bias
 };
-/// Tensors of the head; `vocabulary` only where it is not tied.
-enum HeadTensor { final_norm_gain, final_norm_bias, vocabulary };
 
 std::vector<UnitSpec> units(const ModelConfig& config, const MicrobatchShape& shape);
 

@@ -1,23 +1,13 @@
-#include <cmath>
+#include "models/attention.h"
 
 #include "models/linear.h"
 #include "models/llama/llama.h"
 #include "models/llama/saved.h"
 #include "models/llama/units.h"
-#include "runtime/kernels/attention.h"
 #include "runtime/kernels/rope.h"
 
 namespace trireme::llama {
 namespace {
-
-struct Qkv {
-  View q, k, v;  // columns of one matrix
-  Qkv(const View& qkv, const Shapes& s)
-      : q(qkv.cols_from(0, s.H * s.D)), k(qkv.cols_from(s.H * s.D, s.K * s.D)),
-        v(qkv.cols_from((s.H + s.K) * s.D, s.K * s.D)) {}
-};
-
-float scale(const Shapes& s) { return 1.0f / std::sqrt(static_cast<float>(s.D)); }
 
 // q and k lie next to each other: one call turns the heads of both.
 void rotate(const View& qkv, const Shapes& s, const Batch& batch, ConstView constants, RopeDirection direction) {
@@ -37,11 +27,7 @@ void attention_forward(const SegmentForward& op, const Shapes& s, const Norm& no
   norm.forward(x, p[attention_norm_gain], {}, saved.normed, {.inverse = saved.inv_rms});
   linear.forward(saved.normed, p[qkv_weight], saved.qkv, op.workspace);
   rotate(saved.qkv, s, op.batch, op.constants, RopeDirection::forward);
-  const Qkv qkv(saved.qkv, s);
-  trireme::attention_forward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed,
-                              .log_sum_exp = saved.log_sum_exp, .batch = static_cast<int>(s.B),
-                              .heads = static_cast<int>(s.H), .kv_heads = static_cast<int>(s.K), .scale = scale(s),
-                              .workspace = op.workspace, .order = s.products});
+  mix_forward(s, saved, op.workspace);
   if (!op.out.empty())
     linear.forward(saved.mixed, p[attention_out_weight], op.out.reshape(s.N, s.C), op.workspace, {.residual = x});
 }
@@ -57,18 +43,13 @@ void attention_backward(const SegmentBackward& op, const Shapes& s, const Norm& 
   linear.backward_weight(d_out, saved.mixed, g[attention_out_weight], scratch.kernels);
   linear.backward_input(d_out, p[attention_out_weight], scratch.d_mixed, scratch.kernels);
 
-  const Qkv qkv(saved.qkv, s), d_qkv(scratch.d_qkv, s);
-  trireme::attention_backward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed, .d_out = scratch.d_mixed,
-                               .log_sum_exp = saved.log_sum_exp, .dq = d_qkv.q, .dk = d_qkv.k, .dv = d_qkv.v,
-                               .batch = static_cast<int>(s.B), .heads = static_cast<int>(s.H),
-                               .kv_heads = static_cast<int>(s.K), .scale = scale(s), .workspace = scratch.kernels,
-                               .order = s.products});
+  mix_backward(s, saved, scratch);
   rotate(scratch.d_qkv, s, op.batch, op.constants, RopeDirection::backward);
 
   linear.backward_weight(scratch.d_qkv, saved.normed, g[qkv_weight], scratch.kernels);
   linear.backward_input(scratch.d_qkv, p[qkv_weight], scratch.d_normed, scratch.kernels);
-  norm.backward(x, p[attention_norm_gain], {.inverse = saved.inv_rms}, scratch.d_normed, d_out,
-                op.d_x.reshape(s.N, s.C), g[attention_norm_gain], {});
+  norm.backward({.x = x, .gain = p[attention_norm_gain], .statistics = {.inverse = saved.inv_rms}, .d_out = scratch.d_normed,
+                 .d_residual = d_out, .d_x = op.d_x.reshape(s.N, s.C), .d_gain = g[attention_norm_gain]});
 }
 
 }  // namespace trireme::llama

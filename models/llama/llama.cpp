@@ -12,12 +12,13 @@ Llama::Llama(const ModelConfig& config, int sequence, ProductOrder products)
     : config_(config), sequence_(sequence), products_(products), norm_(config.family, config.norm_eps) {}
 
 void Llama::forward(const EmbeddingForward& op) const {
-  embedding_forward({.tokens = op.batch.tokens, .token_table = op.parameters[token_table], .out = op.out.reshape(op.batch.token_count(), config_.width)});
+  embedding_forward({.tokens = op.batch.tokens, .token_table = op.parameters[token_table],
+                     .out = op.out.reshape(op.batch.token_count(), config_.width)});
 }
 
 void Llama::backward(const EmbeddingBackward& op) const {
-  embedding_backward({.tokens = op.batch.tokens, .d_out = op.d_out.reshape(op.batch.token_count(), config_.width), .d_token_table = op.gradients[token_table],
-                      .workspace = op.workspace});
+  embedding_backward({.tokens = op.batch.tokens, .d_out = op.d_out.reshape(op.batch.token_count(), config_.width),
+                      .d_token_table = op.gradients[token_table], .workspace = op.workspace});
 }
 
 void Llama::forward(int segment, const SegmentForward& op) const {

@@ -36,8 +36,8 @@ void mlp_backward(const SegmentBackward& op, const Shapes& s, const Norm& norm) 
 
   linear.backward_weight(scratch.d_gate_up, saved.normed, g[gate_up_weight], scratch.kernels);
   linear.backward_input(scratch.d_gate_up, p[gate_up_weight], scratch.d_normed, scratch.kernels);
-  norm.backward(x, p[mlp_norm_gain], {.inverse = saved.inv_rms}, scratch.d_normed, d_out, op.d_x.reshape(s.N, s.C),
-                g[mlp_norm_gain], {});
+  norm.backward({.x = x, .gain = p[mlp_norm_gain], .statistics = {.inverse = saved.inv_rms}, .d_out = scratch.d_normed,
+                 .d_residual = d_out, .d_x = op.d_x.reshape(s.N, s.C), .d_gain = g[mlp_norm_gain]});
 }
 
 }  // namespace trireme::llama

@@ -32,19 +32,7 @@ struct MlpSaved {
   Bytes bytes;
 };
 
-/// Scratch of attention's backward.
-struct AttentionScratch {
-  View d_mixed;   // [N,C]
-  View d_qkv;     // [N,(H+2K)D]
-  View d_normed;  // [N,C], over d_mixed: not alive together
-  View kernels;   // bytes
-
-  AttentionScratch(Carve carve, const Shapes& s, DType type, Bytes kernel_bytes)
-      : d_mixed(carve.take(type, s.N, s.C)), d_qkv(carve.take(type, s.N, s.qkv())), d_normed(d_mixed),
-        kernels(carve.take_bytes(kernel_bytes)), bytes(carve.used_bytes()) {}
-  Bytes bytes;
-};
-
+/// Scratch of the mlp's backward.
 struct MlpScratch {
   View d_activated;  // [N,F]
   View d_gate_up;    // [N,2F]

@@ -12,8 +12,6 @@ enum EmbeddingTensor { token_table };
 enum BlockTensor {
   attention_norm_gain, qkv_weight, attention_out_weight, mlp_norm_gain, gate_up_weight, down_weight
 };
-/// Tensors of the head; `vocabulary` only where it is not tied.
-enum HeadTensor { final_norm_gain, vocabulary };
 
 std::vector<UnitSpec> units(const ModelConfig& config, const MicrobatchShape& shape);
 

@@ -1,6 +1,7 @@
 #include "runtime/execute/executor.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "runtime/execute/lifetimes.h"

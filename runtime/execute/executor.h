@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "runtime/device/device.h"
@@ -24,7 +25,8 @@ namespace trireme {
 ///          in front.
 class Executor {
  public:
-  /// Binds every op to its handler and its events. Schedules, device and arena must outlive the executor.
+  /// Binds every op to its handler and its events. Schedules and arena must outlive the executor, and the executor whatever
+  /// it submitted: wait() first, or let the device go first.
   /// Errors: Error(bug) for an op without handler or a buffer without offset, before anything runs.
   /// `on_failure` runs at once on the stream whose op threw: it must wake what waits for other ranks.
   Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <functional>
+#include <utility>
 
 #include "runtime/base/tensor_view.h"
 #include "runtime/schedule/schedule.h"
@@ -41,7 +42,7 @@ class OpTable {
   const Handler& find(OpKind kind) const { return handlers_[static_cast<std::size_t>(kind)]; }
 
  private:
-  std::array<Handler, 32> handlers_;
+  std::array<Handler, op_kind_count> handlers_;
 };
 
 }  // namespace trireme

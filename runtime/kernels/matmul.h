@@ -20,8 +20,9 @@ struct Epilogue {
 /// blocking, no thread count and no instruction set. With `accumulate` a later call goes on where an earlier one stopped;
 /// its blocks are counted from its own first k. An odd K is padded by one zero.
 ///
-/// Shapes  a [M,K], or [K,M] when a_transposed; b [K,N], or [N,K] when b_transposed; out [M,N]. Any row stride.
-/// Types   a, b: bf16 or f32, the same; f32 only in chain order. out, bias, residual and the gelu views: bf16 or f32 each.
+/// Shapes  a [M,K], or [K,M] when a_transposed; b [K,N], or [N,K] when b_transposed; out [M,N]; none is 0. Any row stride.
+/// Types   a, b: bf16 or f32, the same; f32 only in chain order. out, bias, residual and gelu_backward_pre: bf16 or f32
+///         each; gelu_pre: as out.
 /// Memory  workspace: matmul_workspace_bytes(), 64-byte aligned. out may be residual; no other overlap.
 struct Matmul {
   ConstView a, b;

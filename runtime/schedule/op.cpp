@@ -46,7 +46,7 @@ const char* name(Group group) {
 }
 
 OpKind parse_op_kind(std::string_view text) {
-  for (int i = 0; i <= static_cast<int>(OpKind::receive); ++i)
+  for (int i = 0; i < op_kind_count; ++i)
     if (text == name(static_cast<OpKind>(i))) return static_cast<OpKind>(i);
   throw Error(ErrorKind::config, fmt::format("'{}' is not a kind of op; expected for example gather or forward", text));
 }

@@ -33,6 +33,7 @@ enum class OpKind : std::uint8_t {
   send,
   receive,
 };
+inline constexpr int op_kind_count = static_cast<int>(OpKind::receive) + 1;
 
 enum class StreamId : std::uint8_t { compute, comm };
 inline constexpr int stream_count = 2;

@@ -110,7 +110,7 @@ expect 2 'too long' "$trireme" plan "$(head -c 5000 /dev/zero | tr '\0' 'x')"
 three="mpirun --oversubscribe --bind-to none -n 3"
 expect 2 'configuration: config is required' $three "$trireme" train
 expect 2 'configuration: --sample' $three "$trireme" train run.toml --sample
-expect 2 '.--sample. needs|--sample with model.vocab' $two "$trireme" train run.toml '--data.train=["small.bin"]' --model.vocab=100 --sample x
+expect 2 'configuration: --sample with model.vocab = 100' $two "$trireme" train run.toml '--data.train=["small.bin"]' --model.vocab=100 --sample x
 expect 2 "configuration: .*foo" $three -x TRIREME_ISA=foo "$trireme" train run.toml
 expect 2 'configuration: rank 1: .*--sample' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml --sample
 

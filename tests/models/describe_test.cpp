@@ -84,7 +84,7 @@ TEST_CASE("describe: the vocabulary is padded to 128 rows that start as zero and
 TEST_CASE("describe: tensors do not depend on the microbatch, types or threads") {
   const ModelConfig model = any_config();
   const ModelSpec small = describe(model, {});
-  const ModelSpec large = describe(model, {.sequences = 4, .sequence = 24, .compute = DType::f32, .wire = DType::f32, .threads = 4});
+  const ModelSpec large = describe(model, {.sequences = 4, .sequence = 24, .compute = DType::f32, .threads = 4});
   REQUIRE(small.units.size() == large.units.size());
   for (std::size_t u = 0; u < small.units.size(); ++u) {
     REQUIRE(small.units[u].tensors.size() == large.units[u].tensors.size());

@@ -28,13 +28,6 @@ bool populate(std::byte* data, Bytes bytes) {
   return true;
 }
 
-// A memfd lies in no file system that could be small, as /dev/shm is in many containers.
-int make_file(Bytes bytes) {
-  const int file = memfd_create("trireme", MFD_CLOEXEC);
-  require_memory(file >= 0 && ftruncate(file, bytes) == 0, bytes);
-  return file;
-}
-
 }  // namespace
 
 // The destructor gives back what was taken before an error.
@@ -51,7 +44,9 @@ Arena::Arena(Bytes bytes, Pages pages) : Arena() {
   data_ = mapping_ + (align_up(address, huge_page_bytes) - address);
   const auto size = static_cast<std::size_t>(data_bytes);
   if (shared) {
-    file_ = make_file(data_bytes);
+    // A memfd lies in no file system that could be small, as /dev/shm is in many containers.
+    file_ = memfd_create("trireme", MFD_CLOEXEC);
+    require_memory(file_ >= 0 && ftruncate(file_, data_bytes) == 0, bytes);
     require_memory(mmap(data_, size, access, MAP_SHARED | MAP_FIXED, file_, 0) != MAP_FAILED, bytes);
   }
   madvise(data_, size, MADV_HUGEPAGE);  // a wish: without it all still works

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 namespace trireme {
@@ -13,6 +14,9 @@ float value_of(float x) { return x; }
 }  // namespace
 
 void argmax(const Argmax& k) {
+  cpu::check_matrix("argmax: logits", k.logits, k.logits.type, 1, k.logits.cols);
+  cpu::check_vector("argmax: index", k.index, DType::i32, 1);
+  ensure(k.vocabulary > 0 && k.vocabulary <= k.logits.cols, "argmax: {} of {} columns", k.vocabulary, k.logits.cols);
   cpu::with_type(k.logits.type, [&](auto type) {
     const auto* x = k.logits.as<decltype(type)>();
     Elems best = 0;

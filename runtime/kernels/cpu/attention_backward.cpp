@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <atomic>
-#include <initializer_list>
 
 #include "runtime/kernels/attention.h"
 #include "runtime/kernels/cpu/attention_key_tile.h"
@@ -112,9 +111,7 @@ void attention_backward(const AttentionBackward& k) {
   const AttentionShape shape = shape_of(k);
   const Bytes needed = attention_backward_workspace_bytes(shape, kernel_threads());
   ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
-  for (const ConstView& x : std::initializer_list<ConstView>{k.q, k.k, k.v, k.out, k.d_out, k.dq, k.dk, k.dv})
-    ensure(x.type == k.q.type, "attention reads and writes one type, not {} and {}", name(k.q.type), name(x.type));
-  ensure(k.log_sum_exp.type == DType::f32, "log_sum_exp is f32, not {}", name(k.log_sum_exp.type));
+  check_heads(shape, {k.q, k.out, k.d_out, k.dq}, {k.k, k.v, k.dk, k.dv}, k.log_sum_exp);
   with_type(k.q.type, [&](auto type) {
     Backward<decltype(type)>(k, shape, kernel_threads(), static_cast<std::byte*>(k.workspace.data)).run();
   });

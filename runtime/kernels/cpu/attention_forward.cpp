@@ -1,7 +1,6 @@
 #include "runtime/kernels/attention.h"
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "runtime/kernels/cpu/attention_query_tile.h"
 #include "runtime/kernels/cpu/threads.h"
@@ -89,9 +88,7 @@ void attention_forward(const AttentionForward& k) {
   const AttentionShape shape = shape_of(k);
   const Bytes needed = attention_forward_workspace_bytes(shape, kernel_threads());
   ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
-  for (const ConstView& x : std::initializer_list<ConstView>{k.q, k.k, k.v, k.out})
-    ensure(x.type == k.q.type, "attention reads and writes one type, not {} and {}", name(k.q.type), name(x.type));
-  ensure(k.log_sum_exp.type == DType::f32, "log_sum_exp is f32, not {}", name(k.log_sum_exp.type));
+  check_heads(shape, {k.q, k.out}, {k.k, k.v}, k.log_sum_exp);
   with_type(k.q.type, [&](auto type) {
     Forward<decltype(type)>(k, shape, kernel_threads(), static_cast<std::byte*>(k.workspace.data)).run();
   });

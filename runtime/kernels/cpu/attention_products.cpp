@@ -28,12 +28,6 @@ struct Tile {
     if constexpr (sizeof(T) == 2) return set(to_f32(x));
     else return set(x);
   }
-  HWY_INLINE F16 right(const std::uint32_t* pairs, bool high) const {
-    return map([&](int p) HWY_ATTR {
-      const auto u = hn::LoadU(U32(), pairs + p * static_cast<int>(hn::MaxLanes(F32())));
-      return hn::BitCast(F32(), high ? hn::And(u, hn::Set(U32(), 0xffff0000u)) : hn::ShiftLeft<16>(u));
-    });
-  }
 
   template <Elems vectors>
   HWY_INLINE void step(Elems row, Elems k, const Packed<T>* packed, F16 (&sum)[tile_height][vectors]) const {
@@ -44,7 +38,7 @@ struct Tile {
     }
     for (Elems v = 0; v < vectors; ++v) {
       if constexpr (sizeof(T) == 2) {
-        const F16 low = right(packed + v * lanes, false), high = right(packed + v * lanes, true);
+        const F16 low = low_halves(packed + v * lanes), high = high_halves(packed + v * lanes);
         for (Elems r = 0; r < tile_height; ++r) sum[r][v] = fma(first[r], low, fma(second[r], high, sum[r][v]));
       } else {
         const F16 x = load(packed + v * lanes);
@@ -61,7 +55,7 @@ struct Tile {
       for (Elems v = 0; v < vectors; ++v) even[r][v] = odd[r][v] = set(0);
     for (Elems k = first; k < first + pairs; ++k, packed += b.right_stride)
       for (Elems v = 0; v < vectors; ++v) {
-        const F16 low = right(packed + v * lanes, false), high = right(packed + v * lanes, true);
+        const F16 low = low_halves(packed + v * lanes), high = high_halves(packed + v * lanes);
         for (Elems r = 0; r < tile_height; ++r) {
           even[r][v] = fma(left(row + r, 2 * k), low, even[r][v]);
           odd[r][v] = fma(left(row + r, 2 * k + 1), high, odd[r][v]);

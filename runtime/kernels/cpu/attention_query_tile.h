@@ -13,7 +13,7 @@ namespace trireme::cpu {
 // for each block. It is a multiple of the queries, so that every query of a block that is computed sees some of its keys; and of
 // the blocks of the tiles order, as the queries are.
 inline constexpr Elems softmax_queries = 64, softmax_keys = 192;
-static_assert(softmax_keys % softmax_queries == 0 && softmax_keys % panel_cols == 0 && softmax_queries % tiles_block == 0);
+static_assert(softmax_keys % softmax_queries == 0 && softmax_queries == panel_cols && softmax_queries % tiles_block == 0);
 
 /// Keys and values of one sequence and key head, packed.
 template <typename T>
@@ -70,14 +70,11 @@ class QueryTile {
 
   void run_block(const Block& block, const PackedKeys<T>& packed, float scale) {
     const Elems depth = packed_depth<T>(shape_.head_dim);
-    for (Elems col = 0; col < block.keys; col += panel_cols) {
-      // Queries before the panel's first key see none of it.
-      const Elems first = std::max<Elems>(0, block.key + col - block.query);
-      products_.multiply({.rows = block.rows - first, .cols = panel_cols, .depth = shape_.head_dim,
-                          .left = queries_ + first * stride_, .left_stride = stride_,
-                          .right = packed.keys + (block.key + col) * depth, .right_stride = panel_cols,
-                          .out = scores_ + first * softmax_keys + col, .out_stride = softmax_keys});
-    }
+    // Tiles of queries are as long as panels of keys: every query sees some key of each panel.
+    for (Elems col = 0; col < block.keys; col += panel_cols)
+      products_.multiply({.rows = block.rows, .cols = panel_cols, .depth = shape_.head_dim, .left = queries_,
+                          .left_stride = stride_, .right = packed.keys + (block.key + col) * depth,
+                          .right_stride = panel_cols, .out = scores_ + col, .out_stride = softmax_keys});
     rows_.soften({.rows = block.rows, .first_valid = block.query - block.key + 1, .cols = block.keys, .scale = scale,
                   .scores = scores_, .p = p_, .stride = softmax_keys, .state = state_, .mixed = mixed_, .width = width_,
                   .is_first = block.key == 0, .group = products_.group});

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <initializer_list>
 
 #include "runtime/kernels/attention.h"
+#include "runtime/kernels/cpu/check_view.h"
 
 namespace trireme::cpu {
 
@@ -39,11 +41,26 @@ inline Elems threads_with_work(const AttentionShape& shape, int threads) {
   return std::min<Elems>(threads, static_cast<Elems>(shape.batch) * shape.kv_heads);
 }
 
-/// The shape of a call; works for forward and backward.
+/// The shape of a call, forward or backward. Errors: bug where it has no heads or tokens, or not whole ones.
 template <typename Attention>
 AttentionShape shape_of(const Attention& k) {
+  ensure(k.batch > 0 && k.kv_heads > 0 && k.heads > 0 && k.heads % k.kv_heads == 0,
+         "attention of {} sequences, {} heads and {} key heads", k.batch, k.heads, k.kv_heads);
+  ensure(k.q.rows > 0 && k.q.rows % k.batch == 0 && k.q.cols > 0 && k.q.cols % k.heads == 0,
+         "attention: q is [{},{}] of {} sequences and {} heads", k.q.rows, k.q.cols, k.batch, k.heads);
   return {.batch = k.batch, .heads = k.heads, .kv_heads = k.kv_heads, .tokens = k.q.rows / k.batch,
           .head_dim = k.q.cols / k.heads, .type = k.q.type};
+}
+
+/// Errors: bug for views that are not of the call's shape and type. `queries` have its heads, `keys` its key heads.
+inline void check_heads(const AttentionShape& shape, std::initializer_list<ConstView> queries,
+                        std::initializer_list<ConstView> keys, const ConstView& log_sum_exp) {
+  const Elems tokens = shape.batch * shape.tokens;
+  for (const ConstView& x : queries)
+    check_matrix("attention: a view of query heads", x, shape.type, tokens, shape.heads * shape.head_dim);
+  for (const ConstView& x : keys)
+    check_matrix("attention: a view of key heads", x, shape.type, tokens, shape.kv_heads * shape.head_dim);
+  check_vector("attention: log_sum_exp", log_sum_exp, DType::f32, static_cast<Elems>(shape.batch) * shape.heads * shape.tokens);
 }
 
 }  // namespace trireme::cpu

@@ -1,5 +1,5 @@
 #pragma once
-// What packing for AMX shares: functions for AVX-512, which the rest of the program may not use.
+// What packing shares: functions for AVX-512, which the rest of the program may not use.
 
 #include <immintrin.h>
 

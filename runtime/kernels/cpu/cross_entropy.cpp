@@ -53,7 +53,8 @@ template <typename T>
 float loss_of(const T* x, const RowSum& r) {
   float at_target = 0;
   store_tail(&at_target, load_tail(x + r.target, 1), 1);
-  // A not-finite logit must show in the loss: it reaches it through the maximum, the sum or the target.
+  // NaN and +inf must show in the loss: they reach the maximum or the sum. -inf is a token that cannot be: it shows as the
+  // target alone.
   if (!std::isfinite(r.total) || !std::isfinite(r.maximum)) return std::numeric_limits<float>::quiet_NaN();
   return static_cast<float>(r.weight * (natural_log(r.total) + (static_cast<double>(r.maximum) - at_target)));
 }

@@ -38,6 +38,18 @@ HWY_INLINE F16 load(const bf16* x) {
   });
 }
 
+/// Of sixteen pairs of bf16, the first and the second of each: the lower and the upper half of its bits.
+HWY_INLINE F16 low_halves(const std::uint32_t* pairs) {
+  return map([&](int p) HWY_ATTR {
+    return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::LoadU(U32(), pairs + p * part_lanes)));
+  });
+}
+HWY_INLINE F16 high_halves(const std::uint32_t* pairs) {
+  return map([&](int p) HWY_ATTR {
+    return hn::BitCast(F32(), hn::And(hn::LoadU(U32(), pairs + p * part_lanes), hn::Set(U32(), 0xffff0000u)));
+  });
+}
+
 /// The upper half of each element is what to_bf16() gives; the lower one may be anything.
 HWY_INLINE hn::Vec<U32> rounded_bits(hn::Vec<F32> x) {
   const U32 u32;

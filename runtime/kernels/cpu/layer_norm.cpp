@@ -144,7 +144,6 @@ void backward_all_columns(const LayerNormBackward& k) {
 }
 
 void backward(const LayerNormBackward& k) {
-  // Columns first: d_x may be d_residual, but x and d_out are still whole either way.
   with_type(k.x.type, [&](auto type) { backward_all_columns<decltype(type)>(k); });
   with_storage(k.x.type, [&](auto type) {
     using T = decltype(type);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/matmul_amx.h"
 #include "runtime/kernels/cpu/matmul_tile.h"
@@ -192,6 +193,18 @@ class Product {
   float* sums_;
 };
 
+void check_epilogue(const Matmul& k) {
+  const Epilogue& e = k.epilogue;
+  for (const ConstView& view : {ConstView(k.out), e.bias, e.residual, ConstView(e.gelu_pre), e.gelu_backward_pre})
+    ensure(view.empty() || view.type == DType::bf16 || view.type == DType::f32, "a product stores and reads bf16 or f32, not {}",
+           name(view.type));
+  if (!e.bias.empty()) check_vector("matmul: bias", e.bias, e.bias.type, k.out.cols);
+  for (const ConstView& view : {e.residual, e.gelu_backward_pre})
+    if (!view.empty()) check_matrix("matmul: residual or gelu_backward_pre", view, view.type, k.out.rows, k.out.cols);
+  if (!e.gelu_pre.empty()) check_matrix("matmul: gelu_pre", e.gelu_pre, k.out.type, k.out.rows, k.out.cols);
+  ensure(!e.accumulate || k.out.type == DType::f32, "a chain goes on only in f32");
+}
+
 void check_shapes(const Matmul& k) {
   const Elems m = k.a_transposed ? k.a.cols : k.a.rows, depth = k.a_transposed ? k.a.rows : k.a.cols;
   const Elems n = k.b_transposed ? k.b.rows : k.b.cols, depth_b = k.b_transposed ? k.b.cols : k.b.rows;
@@ -200,7 +213,7 @@ void check_shapes(const Matmul& k) {
   ensure(k.a.type == k.b.type, "product of {} and {}", name(k.a.type), name(k.b.type));
   ensure(k.order == ProductOrder::chain || k.a.type == DType::bf16, "the tiles order is one of bf16 products, not of {}",
          name(k.a.type));
-  ensure(!k.epilogue.accumulate || k.out.type == DType::f32, "a chain goes on only in f32");
+  ensure(m > 0 && n > 0 && depth > 0, "product of [{},{}] and [{},{}]: there is nothing to add", m, depth, depth, n);
   const Bytes needed = matmul_workspace_bytes(m, n, depth, k.a.type, kernel_threads(), k.order);
   ensure(k.workspace.bytes() >= needed, "a product needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
 }
@@ -209,6 +222,7 @@ void check_shapes(const Matmul& k) {
 
 void matmul(const Matmul& k) {
   check_shapes(k);
+  check_epilogue(k);
   if (k.order == ProductOrder::tiles && active_isa() == Isa::amx) return matmul_amx(k);
   with_type(k.a.type, [&](auto type) { Product<decltype(type)>(k).run(); });
 }

@@ -5,48 +5,23 @@
 
 #include <algorithm>
 
+#include "runtime/kernels/cpu/avx512_transpose.h"
 #include "runtime/kernels/cpu/matmul_tile.h"
-
-#define TRIREME_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq"), always_inline)) inline
-#define TRIREME_AVX512_ENTRY __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
 
 namespace trireme::cpu {
 namespace {
 
-// Pairs of one 16 x 16 block, and the elements of k that they hold.
-constexpr Elems block_pairs = 16, block_depth = 2 * block_pairs;
+// Elements of k that a block of 16 x 16 pairs holds.
+constexpr Elems block_depth = 32;
 
 // 16 rows of 16 pairs, transposed.
-TRIREME_AVX512 void transpose_16x16(const bf16* source, Elems row_step, std::uint32_t* packed, Elems width) {
-  __m512i r[16], t[16];
+TRIREME_AVX512 void transpose_whole(const bf16* source, Elems row_step, std::uint32_t* packed, Elems width) {
+  __m512i r[16];
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(source + i * row_step);
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-    r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-    r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0x88);
-    t[4 + i] = _mm512_shuffle_i32x4(r[i], r[4 + i], 0xdd);
-    t[8 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0x88);
-    t[12 + i] = _mm512_shuffle_i32x4(r[8 + i], r[12 + i], 0xdd);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    _mm512_storeu_si512(packed + i * width, _mm512_shuffle_i32x4(t[i], t[8 + i], 0x88));
-    _mm512_storeu_si512(packed + (4 + i) * width, _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0x88));
-    _mm512_storeu_si512(packed + (8 + i) * width, _mm512_shuffle_i32x4(t[i], t[8 + i], 0xdd));
-    _mm512_storeu_si512(packed + (12 + i) * width, _mm512_shuffle_i32x4(t[4 + i], t[12 + i], 0xdd));
-  }
+  transpose_16x16(r);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) _mm512_storeu_si512(packed + i * width, r[i]);
 }
 
 // 8 rows of 8 pairs, transposed.
@@ -81,16 +56,16 @@ struct Part {
 
 // The same of a block that is not whole: what is missing becomes zero.
 TRIREME_AVX512 void transpose_part(const bf16* source, Elems row_step, const Part& part, std::uint32_t* packed, Elems width) {
-  alignas(64) bf16 rows[16 * block_depth];
-  alignas(64) std::uint32_t pairs[16 * block_pairs];
   const __mmask32 there = static_cast<__mmask32>(~0ull >> (64 - part.depth));
-  for (Elems r = 0; r < 16; ++r)
-    _mm512_store_si512(rows + r * block_depth, r < part.rows ? _mm512_maskz_loadu_epi16(there, source + r * row_step)
-                                                             : _mm512_setzero_si512());
-  transpose_16x16(rows, block_depth, pairs, 16);
   const __mmask16 placed = static_cast<__mmask16>((1u << part.lanes) - 1);
-  for (Elems p = 0; p < ceil_div(part.depth, 2); ++p)
-    _mm512_mask_storeu_epi32(packed + p * width, placed, _mm512_load_si512(pairs + p * 16));
+  __m512i r[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i)
+    r[i] = i < part.rows ? _mm512_maskz_loadu_epi16(there, source + i * row_step) : _mm512_setzero_si512();
+  transpose_16x16(r);
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i)
+    if (2 * i < part.depth) _mm512_mask_storeu_epi32(packed + i * width, placed, r[i]);
 }
 
 // A panel whose rows are runs of k.
@@ -101,7 +76,7 @@ TRIREME_AVX512 void transpose_panel(const Panel<bf16>& p, Elems width, std::uint
     Elems k = 0;
     if (part.rows == 16)
       for (; k + block_depth <= p.depth; k += block_depth)
-        transpose_16x16(row + k, p.row_step, packed + k / 2 * width + r, width);
+        transpose_whole(row + k, p.row_step, packed + k / 2 * width + r, width);
     else if (part.rows == 8 && width == 8)
       for (; k + 16 <= p.depth; k += 16) transpose_8x8(row + k, p.row_step, packed + k / 2 * width);
     for (; k < p.depth; k += block_depth) {

@@ -21,19 +21,6 @@ namespace trireme::cpu::HWY_NAMESPACE {
 constexpr Elems rows_at_once = parts == 1 ? 8 : 2;
 constexpr Elems vectors = tile_cols / lanes;
 
-HWY_INLINE F16 low_halves(const std::uint32_t* pairs) {
-  return map([&](int p) HWY_ATTR {
-    const auto u = hn::LoadU(U32(), pairs + p * static_cast<int>(hn::MaxLanes(F32())));
-    return hn::BitCast(F32(), hn::ShiftLeft<16>(u));
-  });
-}
-HWY_INLINE F16 high_halves(const std::uint32_t* pairs) {
-  return map([&](int p) HWY_ATTR {
-    const auto u = hn::LoadU(U32(), pairs + p * static_cast<int>(hn::MaxLanes(F32())));
-    return hn::BitCast(F32(), hn::And(u, hn::Set(U32(), 0xffff0000u)));
-  });
-}
-
 template <typename Step>
 HWY_INLINE void multiply_rows(float* tile, bool load_tile, Step step) {
   F16 sum[rows_at_once][vectors];

@@ -24,19 +24,6 @@ struct Chains {
   F16 even[rows_at_once][vectors], odd[rows_at_once][vectors];
 };
 
-HWY_INLINE F16 low_halves(const std::uint32_t* pairs) {
-  return map([&](int p) HWY_ATTR {
-    const auto u = hn::LoadU(U32(), pairs + p * static_cast<int>(hn::MaxLanes(F32())));
-    return hn::BitCast(F32(), hn::ShiftLeft<16>(u));
-  });
-}
-HWY_INLINE F16 high_halves(const std::uint32_t* pairs) {
-  return map([&](int p) HWY_ATTR {
-    const auto u = hn::LoadU(U32(), pairs + p * static_cast<int>(hn::MaxLanes(F32())));
-    return hn::BitCast(F32(), hn::And(u, hn::Set(U32(), 0xffff0000u)));
-  });
-}
-
 HWY_INLINE void run_chains(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, Chains& chains) {
   for (Elems k = 0; k < pairs; ++k)
     for (Elems v = 0; v < vectors; ++v) {

@@ -1,8 +1,11 @@
 #include <catch2/catch.hpp>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <cstring>
+#include <filesystem>
 
 #include "runtime/base/error.h"
 #include "runtime/device/device.h"
@@ -30,6 +33,25 @@ TEST_CASE("device: an arena that the machine does not have is refused with its s
     CHECK_THAT(error.what(), Catch::Contains("1152921504606846976 bytes"));
   }
   CHECK_THROWS_AS(device->allocate(-1), Error);
+}
+
+TEST_CASE("device: shared pages whose file may not be that long are refused, and the file is closed", "[device]") {
+  const auto open_files = [] {
+    const std::filesystem::directory_iterator files("/proc/self/fd");
+    return std::distance(begin(files), end(files));
+  };
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  rlimit short_files = before;
+  short_files.rlim_cur = 1 * MiB;
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const auto device = make_cpu_device(1, 1, Pages::shared);
+  const auto files = open_files();
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &short_files) == 0);
+  CHECK_THROWS_AS(device->allocate(2 * MiB), Error);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  std::signal(SIGXFSZ, handler);
+  CHECK(open_files() == files);
 }
 
 TEST_CASE("device: the file of shared pages shows what is written to the arena", "[device]") {

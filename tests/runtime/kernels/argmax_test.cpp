@@ -44,4 +44,12 @@ TEST_CASE("argmax: infinities are numbers, NaN is none", "[kernels]") {
   }
 }
 
+TEST_CASE("argmax: views that do not fit are refused", "[kernels]") {
+  GuardedTensor logits(DType::f32, 1, 128), two_rows(DType::f32, 2, 128), index(DType::i32, 1), wide(DType::f32, 1);
+  CHECK_THROWS_AS(argmax({.logits = logits, .vocabulary = 129, .index = index}), Error);
+  CHECK_THROWS_AS(argmax({.logits = logits, .vocabulary = 0, .index = index}), Error);
+  CHECK_THROWS_AS(argmax({.logits = two_rows, .vocabulary = 100, .index = index}), Error);
+  CHECK_THROWS_AS(argmax({.logits = logits, .vocabulary = 100, .index = wide}), Error);
+}
+
 }  // namespace trireme

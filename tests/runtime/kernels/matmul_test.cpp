@@ -183,6 +183,24 @@ TEST_CASE("matmul: wrong shapes, types and a short workspace are refused", "[ker
   CHECK_THROWS_AS(c.run(out, {.accumulate = true}), Error);
   AlignedBytes workspace(1);
   CHECK_THROWS_AS(matmul({.a = c.a, .b = c.b, .out = out, .workspace = workspace.view()}), Error);
+  const View a = c.a, b = c.b;
+  CHECK_THROWS_AS(matmul({.a = a.cols_from(0, 0), .b = b.rows_from(0, 0), .out = out, .workspace = workspace.view()}), Error);
+}
+
+TEST_CASE("matmul: an epilogue whose views are of another shape or type is refused on any threads", "[kernels]") {
+  Case c(4, 5, 6, false, false, DType::f32);
+  GuardedTensor out(DType::f32, 4, 5), turned(DType::f32, 5, 4), row(DType::f32, 4), narrow(DType::bf16, 4, 5), integers(DType::i32, 4, 5);
+  for (int threads : {1, 2}) {
+    cpu::set_kernel_threads(threads);
+    CHECK_THROWS_AS(c.run(out, {.bias = row}), Error);
+    CHECK_THROWS_AS(c.run(out, {.residual = turned}), Error);
+    CHECK_THROWS_AS(c.run(out, {.residual = integers}), Error);
+    CHECK_THROWS_AS(c.run(out, {.gelu_pre = narrow}), Error);
+    CHECK_THROWS_AS(c.run(out, {.gelu_backward_pre = turned}), Error);
+    CHECK_THROWS_AS(c.run(integers), Error);
+    CHECK_NOTHROW(c.run(out, {.residual = narrow}));
+  }
+  cpu::set_kernel_threads(1);
 }
 
 }  // namespace trireme
