@@ -27,9 +27,9 @@ const Golden goldens[] = {
 // Transient bytes over their lower bound.
 double quality(const Golden& golden, int ranks, int rounds, Recompute policy, bool messages) {
   const ModelSpec model = describe(golden.model, {.sequences = golden.sequences, .sequence = golden.sequence});
-  RunPrograms run = build_run(model, {.mesh = {.data = ranks}, .microbatches = rounds * ranks, .prefetch = 1 + rounds % 2,
-                                      .recompute = policy, .nodes = {.node_of = {}, .ranks_per_node = messages ? 1 : 0}},
-                             {.validate = true});
+  StepSpec spec{.mesh = {.data = ranks}, .microbatches = rounds * ranks, .prefetch = 1 + rounds % 2, .recompute = policy};
+  spec.nodes.ranks_per_node = messages ? 1 : 0;
+  RunPrograms run = build_run(model, spec, {.validate = true});
   const ArenaPlan plan = plan_run(run, INT64_MAX).device;
   return static_cast<double>(plan.peak_bytes - plan.states_bytes) /
          static_cast<double>(plan.lower_bound_bytes - plan.states_bytes);

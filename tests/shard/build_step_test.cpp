@@ -7,6 +7,7 @@
 #include "runtime/schedule/check.h"
 #include "runtime/schedule/text.h"
 #include "shard/flat_layout.h"
+#include "tests/runtime/random_cases.h"
 #include "tests/shard/random_spec.h"
 
 using namespace trireme;
@@ -34,7 +35,7 @@ Bytes persistent_bytes(const Schedule& schedule) {
 }  // namespace
 
 TEST_CASE("build_run: every program of a thousand random specs passes check, alone, in sequence and over ranks") {
-  for (std::uint32_t seed = 0; seed < 1000; ++seed) {
+  for (std::uint32_t seed = 0; seed < random_cases(1000); ++seed) {
     CAPTURE(seed);
     RandomSpec random(seed);
     const ModelSpec model = random.model(5);
@@ -44,8 +45,8 @@ TEST_CASE("build_run: every program of a thousand random specs passes check, alo
 }
 
 TEST_CASE("plan_run: planned programs pass check by bytes, and the transient peak is near its lower bound") {
-  int within_3_percent = 0;
-  constexpr int specs = 1000;
+  std::uint32_t within_3_percent = 0;
+  constexpr std::uint32_t specs = random_cases(1000);
   for (std::uint32_t seed = 0; seed < specs; ++seed) {
     CAPTURE(seed);
     RandomSpec random(seed + 5000);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 #include <utility>
 
 #include "runtime/base/error.h"
@@ -22,24 +23,34 @@ CpuDevice::CpuDevice(int streams, int threads, Pages pages) : pages_(pages) {
   require(streams > 0 && threads > 0, ErrorKind::config, "a device needs streams and threads, got {} and {}", streams,
           threads);
   for (int s = 0; s < streams; ++s) workers_.push_back(std::make_unique<Worker>());
-  for (int s = 0; s < streams; ++s) {
-    Worker& self = worker(s);
-    self.thread = std::thread([this, &self, kernel_threads = s == 0 ? threads : 1] {
-      set_float_mode();
-      set_kernel_threads(kernel_threads);
-      prctl(PR_SET_TIMERSLACK, 1000UL);  // ns; the usual 50 us are longer than the first pause
-      work(self);
-    });
+  try {
+    for (int s = 0; s < streams; ++s) start(worker(s), s == 0 ? threads : 1);
+  } catch (const std::system_error& error) {
+    stop();
+    throw Error(ErrorKind::device, fmt::format("no thread for a stream: {}; raise ulimit -u or the cgroup's pids.max", error.what()));
   }
 }
 
-CpuDevice::~CpuDevice() {
+CpuDevice::~CpuDevice() { stop(); }
+
+void CpuDevice::start(Worker& self, int threads) {
+  self.thread = std::thread([this, &self, threads] {
+    set_float_mode();
+    set_kernel_threads(threads);
+    prctl(PR_SET_TIMERSLACK, 1000UL);  // ns; the usual 50 us are longer than the first pause
+    work(self);
+  });
+}
+
+// Threads that were never started have nothing to end.
+void CpuDevice::stop() {
   {
     const Lock lock(mutex_);
     stopping_ = true;
     wake_all();
   }
-  for (const std::unique_ptr<Worker>& ended : workers_) ended->thread.join();
+  for (const std::unique_ptr<Worker>& ended : workers_)
+    if (ended->thread.joinable()) ended->thread.join();
 }
 
 std::byte* CpuDevice::allocate(Bytes bytes) { return arenas_.emplace_back(bytes, pages_).data(); }

@@ -74,6 +74,8 @@ class CpuDevice final : public Device {
   };
 
   Worker& worker(Stream stream) { return *workers_.at(static_cast<std::size_t>(stream)); }
+  void start(Worker& self, int threads);
+  void stop();
   void give(Stream stream, Entry entry);
   void work(Worker& self);
   void run(Lock& lock, Task task);
