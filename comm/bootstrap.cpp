@@ -67,6 +67,10 @@ class MpiDeadline {
   MpiDeadline(const MpiDeadline&) = delete;
 };
 
+// Over one TCP connection Open MPI sends long messages or receives them, not both at once: half of what a link carries.
+// As a default alone: `mpirun --mca btl_tcp_links N` stands in the environment already.
+void prefer_two_connections() { setenv("OMPI_MCA_btl_tcp_links", "2", 0); }
+
 [[noreturn]] void stop_all(int code) {
   MPI_Abort(MPI_COMM_WORLD, code);
   _exit(code);
@@ -138,6 +142,7 @@ void MpiRun::World::close() {
 
 MpiRun::MpiRun(int* argc, char*** argv, const MpiStart& start) : world_(std::make_unique<World>()) {
   const MpiDeadline deadline("the start of MPI", start.deadline_s, start.launched_rank);
+  prefer_two_connections();
   int provided = MPI_THREAD_SINGLE;
   mpi_check(MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   require(provided >= MPI_THREAD_SERIALIZED, ErrorKind::comm,
