@@ -14,6 +14,7 @@
 #include "runtime/kernels/adamw.h"
 #include "runtime/kernels/bias.h"
 #include "runtime/kernels/cast.h"
+#include "runtime/kernels/copy.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cross_entropy.h"
 #include "runtime/kernels/embedding.h"
@@ -148,6 +149,7 @@ std::vector<Case> slice_cases(Operands& o) {
       {"memcpy", 8 * n, [=, &o] {
          std::memcpy(run_of(o.scratch, f32).data, run_of(o.m, f32).data, static_cast<std::size_t>(slice) * 4);
        }},
+      {"copy_bytes", 8 * n, [=, &o] { copy_bytes(run_of(o.scratch, f32).data, run_of(o.m, f32).data, slice * 4); }},
       {"cast f32 to bf16", 6 * n, [=, &o] { cast({.in = run_of(o.master, f32), .out = run_of(o.exported, b16)}); }},
       {"cast bf16 to f32", 6 * n, [=, &o] { cast({.in = run_of(o.piece, b16), .out = run_of(o.scratch, f32)}); }},
       {"ordered_add of 2", 12 * n, [=, &o] { ordered_add({.accumulator = run_of(o.scratch, f32), .pieces = o.pieces}); }},
