@@ -77,7 +77,7 @@ std::string doctor_report(const DoctorRanks& ranks) {
   report += disk_line(".", GiB, "logs need space");
   const char* wait = std::getenv("OMP_WAIT_POLICY");
   report += line(wait != nullptr, fmt::format("OMP_WAIT_POLICY: {}", wait ? wait : "not set"),
-                 "set it to passive where threads share cores, and GOMP_SPINCOUNT=300000 where a rank has several threads");
+                 "set it to passive where threads share cores, and GOMP_SPINCOUNT=1000000 where a rank has several threads");
   return report;
 }
 

@@ -30,7 +30,7 @@ def give_up(message):
 
 
 # Threads of a rank sleep where they wait long, but not between two kernels: waking one takes 0.1 ms of a virtual CPU.
-WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "300000"}
+WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000000"}
 
 
 def environment(**more):
