@@ -8,6 +8,7 @@
 #include "runtime/schedule/text.h"
 #include "shard/flat_layout.h"
 #include "tests/runtime/random_cases.h"
+#include "tests/runtime/schedule/persistent_bytes.h"
 #include "tests/shard/random_spec.h"
 
 using namespace trireme;
@@ -22,14 +23,6 @@ std::vector<RunPrograms> all_classes(const ModelSpec& model, StepSpec spec) {
     runs.push_back(build_run(model, spec, {.validate = true, .sample = true}, &model));
   }
   return runs;
-}
-
-// What the plan puts at the bottom of the arena: no part of the transient peak.
-Bytes persistent_bytes(const Schedule& schedule) {
-  Bytes sum = 0;
-  for (const Buffer& buffer : schedule.buffers)
-    if (buffer.lifetime == Lifetime::persistent) sum += align_up(buffer.bytes(), 256);
-  return sum;
 }
 
 }  // namespace
@@ -55,7 +48,7 @@ TEST_CASE("plan_run: planned programs pass check by bytes, and the transient pea
     RunPrograms run = build_run(model, spec, {.validate = true, .sample = true}, &model);
     const MemoryPlan plan = plan_run(run, INT64_MAX);
     REQUIRE_NOTHROW(check_run({run}));
-    const Bytes base = persistent_bytes(*run.find("step"));
+    const Bytes base = test::persistent_bytes(*run.find("step"));
     const double transient = static_cast<double>(plan.device.peak_bytes - base);
     const double bound = static_cast<double>(plan.device.lower_bound_bytes - base);
     CHECK(transient <= bound * 1.10 + 65536);

@@ -9,6 +9,7 @@
 #include "runtime/base/error.h"
 #include "runtime/schedule/happens_before.h"
 #include "tests/runtime/random_cases.h"
+#include "tests/runtime/schedule/persistent_bytes.h"
 #include "tests/runtime/schedule/step_like_schedule.h"
 
 namespace trireme {
@@ -118,13 +119,6 @@ Schedule random_program(std::uint32_t seed) {
 
 double ratio(Bytes part, Bytes whole) { return static_cast<double>(part) / static_cast<double>(whole); }
 
-Bytes persistent_bytes(const Schedule& schedule) {
-  Bytes sum = 0;
-  for (const Buffer& buffer : schedule.buffers)
-    if (buffer.lifetime == Lifetime::persistent) sum += align_up(buffer.bytes(), 256);
-  return sum;
-}
-
 // compute: a -> b -> c -> d, each op reads the buffer of the op before it.
 Schedule chain() {
   ScheduleBuilder builder("chain");
@@ -181,7 +175,7 @@ TEST_CASE("plan_memory: the transient peak is within 3% of its bound in 99% of a
     CAPTURE(seed);
     const std::vector<Schedule> schedules = step_and_enter(test::random_shape(seed, 12, 6));
     const ArenaPlan arena = plan(schedules).device;
-    const Bytes base = persistent_bytes(schedules.back());
+    const Bytes base = test::persistent_bytes(schedules.back());
     const Bytes peak = arena.peak_bytes - base, bound = arena.lower_bound_bytes - base;
     REQUIRE(peak >= bound);
     REQUIRE(static_cast<double>(peak) <= 1.10 * static_cast<double>(bound) + 65536);
