@@ -52,7 +52,14 @@ for ((moment = 0; moment < moments; ++moment)); do
   # From the first step on into later ones and validations between them.
   sleep "$((RANDOM % 3)).$(printf %03d $((RANDOM % 1000)))"
   mpirun_pid=$(pgrep -P "$launcher" | head -1)
-  mapfile -t pids < <(pgrep -P "$mpirun_pid" -x trireme)
+  mapfile -t pids < <(pgrep -P "${mpirun_pid:-0}" -x trireme)
+  if [ ${#pids[@]} != "$ranks" ]; then
+    failures=$((failures + 1))
+    wait "$launcher"
+    echo "FAILED: ${#pids[@]} of $ranks ranks run before anything was done to them, share=$share; exit code $?"
+    tail -12 out | sed 's/^/    /'
+    continue
+  fi
   victim=$((RANDOM % ranks))
   rank=$(tr '\0' '\n' < "/proc/${pids[$victim]}/environ" | sed -n 's/^OMPI_COMM_WORLD_RANK=//p')
   started=$(now_ms)
