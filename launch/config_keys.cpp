@@ -24,6 +24,8 @@ const std::vector<ConfigKey>& table() {
       {"model", "tied", true, FIELD(model.tied)},
       {"model", "norm_eps", true, FIELD(model.norm_eps), not_negative},
       {"model", "rope_theta", true, FIELD(model.rope_theta), not_negative},
+      {"model", "rope_scaling", true, FIELD(model.rope_scaling)},
+      {"model", "qkv_bias", true, FIELD(model.qkv_bias)},
       {"data", "train", true, FIELD(data.train)},
       {"data", "valid", true, FIELD(data.valid)},
       {"data", "tokenizer", true, FIELD(data.tokenizer), 0, {"byte"}},
@@ -66,8 +68,8 @@ const std::vector<ConfigKey>& table() {
 
 /// Keys of the design that this version has not.
 constexpr std::pair<const char*, const char*> later[] = {
-    {"model.hf", "reading Hugging Face folders"},      {"model.rope_scaling", "scaled RoPE"},
-    {"data.cache", "cached tokenization"},             {"data.documents", "document masks"},
+    {"model.hf", "reading Hugging Face folders"},      {"data.cache", "cached tokenization"},
+    {"data.documents", "document masks"},
     {"train.sum_group", "grouped gradient sums"},      {"train.audit", "the audit"},
     {"train.bad_step", "skipping bad steps"},          {"parallel.zero", "ZeRO stages other than 3"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},

@@ -33,4 +33,8 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
 /// Small models for tests: any family, odd sizes, several blocks.
 TrainerSettings tiny_settings(Family family, DType compute, DType wire);
 
+/// A scaling of RoPE that keeps, bends and divides frequencies of tiny models.
+inline constexpr RopeScaling tiny_rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4,
+                                                  .original_context = 32};
+
 }  // namespace trireme::test

@@ -85,8 +85,8 @@ void Probe::add_parts(std::size_t u) {
     Elems first = begin;
     for (const auto& [name, count] : rows) {
       const Elems elems = is_bias ? count : count * tensor.cols;
-      // A bias of k adds the same to all scores of a query: softmax takes it away.
-      parts_.push_back({tensor.name + name, u, first, elems, is_bias && name[1] == 'k'});
+      // A bias of k that is not rotated adds the same to all scores of a query: softmax takes it away.
+      parts_.push_back({tensor.name + name, u, first, elems, is_bias && name[1] == 'k' && config.family == Family::gpt2});
       first += elems;
     }
   }
@@ -161,19 +161,26 @@ void check_zero(const Probe& probe, const Part& part) {
   check_slope(probe, part, random_direction(gradient.size(), 0), 0.05, 0);
 }
 
-}  // namespace
-
-TEST_CASE("the gradient of every tensor, and of every part of one, is that of the loss") {
-  const Family family = GENERATE(Family::gpt2, Family::llama);
-  const bool tied = GENERATE(true, false);
+TrainerSettings one_layer(Family family, bool tied) {
   TrainerSettings settings = tiny_settings(family, DType::f32, DType::f32);
   settings.model.layers = 1;
   settings.model.tied = tied;
   settings.global_batch = 2 * settings.micro_batch;
+  return settings;
+}
+
+TrainerSettings biased_and_scaled() {
+  TrainerSettings settings = one_layer(Family::llama, false);
+  settings.model.qkv_bias = true;
+  settings.model.rope_scaling = tiny_rope_scaling;
+  return settings;
+}
+
+void check_all(const TrainerSettings& settings) {
   const Probe probe(settings);
   std::uint32_t seed = 0;
   for (const Part& part : probe.parts()) {
-    CAPTURE(family == Family::gpt2, tied, part.name);
+    CAPTURE(name(settings.model.family), settings.model.tied, settings.model.qkv_bias, part.name);
     if (part.is_zero) {
       check_zero(probe, part);
       continue;
@@ -188,3 +195,13 @@ TEST_CASE("the gradient of every tensor, and of every part of one, is that of th
     check_slope(probe, part, random_direction(gradient.size(), ++seed), std::min(0.002 * root / norm, 0.01 * root), norm / root);
   }
 }
+
+}  // namespace
+
+TEST_CASE("the gradient of every tensor, and of every part of one, is that of the loss") {
+  const Family family = GENERATE(Family::gpt2, Family::llama);
+  const bool tied = GENERATE(true, false);
+  check_all(one_layer(family, tied));
+}
+
+TEST_CASE("the gradient of every tensor is that of the loss with a qkv bias and scaled RoPE") { check_all(biased_and_scaled()); }
