@@ -41,7 +41,7 @@ class Order {
   }
 
   void step_values(int batches) {
-    Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums}};
+    Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums, run_.tokens}};
     for (int round = 0; round < batches; ++round) {
       batches_.push_back(writer_.add(fmt::format("batch.{}", round), Role::data, DType::i32, model_.batch_elems));
       if (spec_.takes_part(round)) op.writes.push_back(batches_.back());
@@ -49,16 +49,15 @@ class Order {
     writer_.add(std::move(op));
   }
 
-  /// Embedding, then all segments of all blocks. Leaves in x_ the input of every segment and of the head.
-  void forward(int round, const std::vector<int>& to) {
+  void forward_embedding(int round, const std::vector<int>& to) {
     round_ = round;
     x_.clear();
-    for (std::size_t u = 0; u + 1 < model_.units.size(); ++u) {
-      const Gathered full = gather(u, to);
-      saved_.resize(model_.units.size());
-      saved_[u].clear();
-      for (std::size_t s = 0; s < model_.units[u].segments.size(); ++s) forward_segment(u, s, full);
-    }
+    saved_.resize(model_.units.size());
+    forward_unit(0, to);
+  }
+  /// All segments of all blocks. Leaves in x_ the input of every segment and of the head.
+  void forward_blocks(const std::vector<int>& to) {
+    for (std::size_t u = 1; u + 1 < model_.units.size(); ++u) forward_unit(u, to);
   }
 
   void head(HeadOutput output, const std::vector<int>& to);
@@ -66,6 +65,7 @@ class Order {
   void reduce_all(Accumulators& accumulators);
   Accumulators add_accumulators();
   void finish_step(const Accumulators& accumulators);
+  void sum_tokens() { writer_.add(collective(OpKind::all_reduce, {run_.tokens}, {run_.tokens}, sizeof(TokenCount))); }
   void all_reduce() {
     writer_.add(collective(OpKind::all_reduce, {run_.sums}, {run_.sums}, sizeof(StepSums)));
   }
@@ -112,6 +112,11 @@ class Order {
 
   Gathered gather(std::size_t u, const std::vector<int>& to);
   BufferId gather_range(std::size_t owner, FlatRange range, std::string name, const std::vector<int>& to);
+  void forward_unit(std::size_t u, const std::vector<int>& to) {
+    const Gathered full = gather(u, to);
+    saved_[u].clear();
+    for (std::size_t s = 0; s < unit(u).segments.size(); ++s) forward_segment(u, s, full);
+  }
   void forward_segment(std::size_t u, std::size_t s, const Gathered& full);
   void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, Accumulators& sums);
   BufferId add_gradient(std::size_t owner, Elems elems, std::string_view tag);
@@ -181,8 +186,12 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
   const bool choose = output == HeadOutput::choice;
   const SegmentSpec& segment = unit(u).segments[choose ? 1 : 0];
   Op op = compute(output == HeadOutput::gradient ? OpKind::forward_backward : OpKind::forward, u, choose ? 1 : 0);
-  op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(round_)], run_.constants, run_.values};
-  if (!choose) op.reads.push_back(run_.sums);
+  op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(round_)], run_.constants};
+  switch (output) {
+    case HeadOutput::gradient: op.reads.insert(op.reads.end(), {run_.tokens, run_.sums}); break;
+    case HeadOutput::loss: op.reads.push_back(run_.sums); break;
+    case HeadOutput::choice: op.reads.push_back(run_.values); break;
+  }
   if (full.tied) op.reads.push_back(*full.tied);
   if (output == HeadOutput::gradient) {
     const bool chain = model_.head_chain && spec_.wire != DType::f32;
@@ -327,7 +336,10 @@ Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
   Accumulators sums = order.add_accumulators();
   for (int round = 0; round < spec.rounds(); ++round) {
     const std::vector<int> to = order.ranks_in(round);
-    order.forward(round, to);
+    order.forward_embedding(round, to);
+    // Behind the first compute, so that it hides behind forward: the first head needs it.
+    if (round == 0) order.sum_tokens();
+    order.forward_blocks(to);
     order.head(HeadOutput::gradient, to);
     order.backward(to, sums);
   }
@@ -338,7 +350,8 @@ Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
 Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
   Order order("validate", model, spec);
   order.step_values(1);
-  order.forward(0, order.all_ranks());
+  order.forward_embedding(0, order.all_ranks());
+  order.forward_blocks(order.all_ranks());
   order.head(HeadOutput::loss, order.all_ranks());
   order.all_reduce();
   return order.take();
@@ -347,7 +360,8 @@ Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
 Schedule order_sample(const ModelSpec& model, const StepSpec& spec) {
   Order order("sample", model, spec);
   order.step_values(1);
-  order.forward(0, order.all_ranks());
+  order.forward_embedding(0, order.all_ranks());
+  order.forward_blocks(order.all_ranks());
   order.head(HeadOutput::choice, order.all_ranks());
   return order.take();
 }

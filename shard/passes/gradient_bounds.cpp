@@ -37,7 +37,7 @@ class GradientBoundsPass {
         if (started >= 2) op.reads.push_back(groups_[started - 2].freed);
         ++started;
       }
-      const bool is_last_sum = op.kind == OpKind::all_reduce;
+      const bool is_last_sum = op.kind == OpKind::all_reduce && op.writes[0] == verdict_sums_;
       writer_.add(std::move(op));
       if (is_last_sum) {
         if (reduced > 0) emit(groups_[reduced - 1].releases);
@@ -59,6 +59,7 @@ class GradientBoundsPass {
       }
       in_reduces = op.kind == OpKind::reduce;
       if (op.kind == OpKind::update) find_slice(op);
+      if (op.kind == OpKind::verdict) verdict_sums_ = op.reads[0];
     }
     for (std::size_t n = 0; n + 2 < groups_.size(); ++n) {
       groups_[n].freed = writer_.add_token(fmt::format("freed.{}", n));
@@ -92,6 +93,7 @@ class GradientBoundsPass {
   std::vector<GradientGroup> groups_;
   std::unordered_map<BufferId, std::size_t> group_of_;  // by gradient
   std::vector<Op> slice_releases_;
+  BufferId verdict_sums_ = -1;  // what the last all_reduce sums; others come earlier
   ScheduleWriter writer_;
 };
 

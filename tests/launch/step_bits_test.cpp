@@ -19,6 +19,7 @@ constexpr int steps = 3;
 struct NamedModel {
   const char* name;
   TrainerSettings settings;
+  BatchSource edit_batch = {};
 };
 
 // A fourteenth of them with products in the tiles order.
@@ -41,12 +42,15 @@ std::vector<NamedModel> models() {
   list.push_back({"Llama qkv bias, scaled RoPE, untied", list.back().settings});
   list.back().settings.model.qkv_bias = true;
   list.back().settings.model.rope_scaling = tiny_rope_scaling;
+  list.push_back({"GPT-2 bf16, ignored targets", tiny_settings(Family::gpt2, DType::bf16, DType::bf16), ignore_some_targets});
+  list.push_back({"Llama f32, ignored targets", tiny_settings(Family::llama, DType::f32, DType::f32), ignore_some_targets});
   return list;
 }
 
-void check_layout(const TrainerSettings& settings, const Layout& layout, const LocalResult& expected, int checked_seed = -1) {
+void check_layout(const TrainerSettings& settings, const Layout& layout, const LocalResult& expected, int checked_seed = -1,
+                  const BatchSource& edit_batch = {}) {
   CAPTURE(layout.ranks, layout.threads, layout.prefetch, name(layout.recompute), cpu::name(layout.isa), checked_seed);
-  const LocalResult got = train_laid_out(settings, layout, steps, checked_seed);
+  const LocalResult got = train_laid_out(settings, layout, steps, checked_seed, edit_batch);
   CHECK(got.weights == expected.weights);
   CHECK(got.state == expected.state);
   CHECK(got.steps.back().loss == expected.steps.back().loss);
@@ -56,11 +60,11 @@ void check_layout(const TrainerSettings& settings, const Layout& layout, const L
 // Every row whose number leaves `share` behind when divided by `all`.
 void check_share(const NamedModel& model, std::size_t share, std::size_t all) {
   CAPTURE(model.name);
-  const LocalResult expected = train_locally(model.settings, {}, steps);
+  const LocalResult expected = train_locally(model.settings, {.edit_batch = model.edit_batch}, steps);
   // Better than chance after a few steps: the targets follow the tokens.
   REQUIRE(expected.steps.back().loss < std::log(static_cast<double>(model.settings.model.vocab)));
   const std::vector<Layout> rows = covering_layouts();
-  for (std::size_t i = share; i < rows.size(); i += all) check_layout(model.settings, rows[i], expected);
+  for (std::size_t i = share; i < rows.size(); i += all) check_layout(model.settings, rows[i], expected, -1, model.edit_batch);
 }
 
 constexpr std::size_t columns = 6;

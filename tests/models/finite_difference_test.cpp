@@ -35,7 +35,8 @@ struct Evaluation {
 
 class Probe {
  public:
-  explicit Probe(const TrainerSettings& settings) : settings_(settings), model_(describe(settings.model, {})) {
+  explicit Probe(const TrainerSettings& settings, BatchSource edit_batch)
+      : settings_(settings), edit_batch_(std::move(edit_batch)), model_(describe(settings.model, {})) {
     for (std::size_t u = 0; u < model_.units.size(); ++u) add_parts(u);
     at_ = evaluate({}, {});
   }
@@ -64,6 +65,7 @@ class Probe {
   }
 
   const TrainerSettings settings_;
+  const BatchSource edit_batch_;
   const ModelSpec model_;
   std::vector<Part> parts_;
   Evaluation at_;
@@ -119,7 +121,7 @@ Evaluation Probe::evaluate(const Part& part, const Vector& shift) const {
       square_sum(context);
     });
   };
-  evaluation.loss = train_locally(settings_, {.edit_table = edit}, 1).steps[0].loss;
+  evaluation.loss = train_locally(settings_, {.edit_table = edit, .edit_batch = edit_batch_}, 1).steps[0].loss;
   return evaluation;
 }
 
@@ -176,8 +178,8 @@ TrainerSettings biased_and_scaled() {
   return settings;
 }
 
-void check_all(const TrainerSettings& settings) {
-  const Probe probe(settings);
+void check_all(const TrainerSettings& settings, const BatchSource& edit_batch = {}) {
+  const Probe probe(settings, edit_batch);
   std::uint32_t seed = 0;
   for (const Part& part : probe.parts()) {
     CAPTURE(name(settings.model.family), settings.model.tied, settings.model.qkv_bias, part.name);
@@ -202,6 +204,10 @@ TEST_CASE("the gradient of every tensor, and of every part of one, is that of th
   const Family family = GENERATE(Family::gpt2, Family::llama);
   const bool tied = GENERATE(true, false);
   check_all(one_layer(family, tied));
+}
+
+TEST_CASE("the gradient of every tensor is that of the loss where targets are ignored") {
+  check_all(one_layer(GENERATE(Family::gpt2, Family::llama), true), ignore_some_targets);
 }
 
 TEST_CASE("the gradient of every tensor is that of the loss with a qkv bias and scaled RoPE") { check_all(biased_and_scaled()); }
