@@ -14,6 +14,8 @@ namespace trireme {
 struct DataConfig {
   std::vector<std::string> train, valid;
   std::string tokenizer = "byte", order = "shuffled";
+  bool documents = false;
+  int end_of_document = -1;  // the token that ends one; -1: none
 };
 
 struct TrainConfig {

@@ -7,7 +7,7 @@
 namespace trireme {
 namespace {
 
-constexpr double positive = 1, not_negative = 0;
+constexpr double positive = 1, not_negative = 0, no_token = -1;
 
 #define FIELD(member) [](Config& c) -> ConfigField { return &c.member; }
 
@@ -30,6 +30,8 @@ const std::vector<ConfigKey>& table() {
       {"data", "valid", true, FIELD(data.valid)},
       {"data", "tokenizer", true, FIELD(data.tokenizer), 0, {"byte"}},
       {"data", "order", true, FIELD(data.order), 0, {"shuffled", "sequential"}},
+      {"data", "documents", true, FIELD(data.documents)},
+      {"data", "end_of_document", true, FIELD(data.end_of_document), no_token},
       {"train", "steps", true, FIELD(train.steps), not_negative},
       {"train", "global_batch", true, FIELD(train.global_batch), positive},
       {"train", "micro_batch", true, FIELD(train.micro_batch), positive},
@@ -69,7 +71,6 @@ const std::vector<ConfigKey>& table() {
 /// Keys of the design that this version has not.
 constexpr std::pair<const char*, const char*> later[] = {
     {"model.hf", "reading Hugging Face folders"},      {"data.cache", "cached tokenization"},
-    {"data.documents", "document masks"},
     {"train.sum_group", "grouped gradient sums"},      {"train.audit", "the audit"},
     {"train.bad_step", "skipping bad steps"},          {"parallel.zero", "ZeRO stages other than 3"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},

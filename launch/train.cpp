@@ -69,9 +69,11 @@ Inputs read_inputs(const TrainOptions& options) {
   require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
           "--sample with model.vocab = {}: its text is read as bytes, which needs at least 256; leave --sample out",
           config.model.vocab);
-  TokenStream train(config.data.train, config.train.sequence, config.model.vocab);
+  std::optional<int> end_of_document;
+  if (config.data.documents) end_of_document = config.data.end_of_document;
+  TokenStream train(config.data.train, config.train.sequence, config.model.vocab, end_of_document);
   std::optional<TokenStream> valid;
-  if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab);
+  if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab, end_of_document);
   return {std::move(config), std::move(train), std::move(valid)};
 }
 

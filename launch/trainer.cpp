@@ -109,8 +109,7 @@ void Trainer::step_values(const OpContext& context) {
   for (std::size_t i = 3; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
     const Batch batch(context.view(op.writes[i]));
     const int round = static_cast<int>(i) - 3;
-    for (Elems n = 0; n < batch.token_count(); ++n)
-      batch.positions.as<std::int32_t>()[n] = static_cast<std::int32_t>(n % settings_.sequence);
+    std::fill_n(batch.document_starts.as<std::int32_t>(), batch.token_count(), 0);  // for sources without documents
     if (context.schedule.name == "step") {
       train_(next_values_.step, programs_.spec.microbatch(round), batch);
     } else if (context.schedule.name == "validate") {
@@ -123,6 +122,9 @@ void Trainer::step_values(const OpContext& context) {
         batch.weights.as<float>()[n] = 0;
       }
     }
+    for (Elems n = 0; n < batch.token_count(); ++n)
+      batch.positions.as<std::int32_t>()[n] =
+          static_cast<std::int32_t>(n % settings_.sequence) - batch.document_starts.as<std::int32_t>()[n];
     tokens.valid_tokens += batch.valid_tokens();
   }
 }

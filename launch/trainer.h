@@ -52,7 +52,7 @@ struct PlannedPrograms {
 /// Checked programs of one rank of every class. Errors: Error(bug) from check_run().
 std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes);
 
-/// Fills the planned buffers of one microbatch: of step `step` and number `microbatch` in it.
+/// Fills the planned buffers of one microbatch, but for positions; document starts are 0 before: of step `step` and number `microbatch` in it.
 using BatchSource = std::function<void(std::int64_t step, int microbatch, Batch batch)>;
 
 /// What a step did, equal on all ranks.

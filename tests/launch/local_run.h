@@ -34,6 +34,9 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
 /// Some targets of a training batch do not count, by value or by weight; of some microbatches none does.
 void ignore_some_targets(std::int64_t step, int microbatch, Batch batch);
 
+/// Cuts the sequences of a training batch of tiny_settings() into documents, some of one token, some whole.
+void cut_into_documents(std::int64_t step, int microbatch, Batch batch);
+
 /// Small models for tests: any family, odd sizes, several blocks.
 TrainerSettings tiny_settings(Family family, DType compute, DType wire);
 
