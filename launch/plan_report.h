@@ -16,6 +16,7 @@ struct RankPlan {
   ArenaPlan arena;
   std::string peak_op;        // in words
   Remainder remainder;  // what the arena does not hold
+  Bytes load_bytes = 0;  // live in schedule load; 0 without one
 
   Bytes bytes() const { return arena.peak_bytes + remainder.total(); }
 };

@@ -39,6 +39,7 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.prefetch = config.parallel.prefetch;
   settings.recompute = parse_recompute(config.memory.recompute);
   settings.nodes.ranks_per_node = config.memory.share ? ranks_on_node : 1;
+  settings.load = !config.model_folder.empty();
   settings.validate = !config.data.valid.empty();
   settings.sample = true;  // always, so that the plan is the same with and without --sample
   if (config.memory.device != "auto") settings.device_memory = parse_bytes(config.memory.device);

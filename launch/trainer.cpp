@@ -7,6 +7,7 @@
 #include "comm/comm_ops.h"
 #include "launch/process_memory.h"
 #include "models/describe.h"
+#include "models/hf/load_ops.h"
 #include "models/model_ops.h"
 #include "shard/state_hash.h"
 
@@ -29,7 +30,9 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
                    .prefetch = settings.prefetch, .recompute = settings.recompute, .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
-  programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
+  programs.run = build_run(programs.model, programs.spec,
+                           {.validate = settings.validate, .sample = settings.sample,
+                            .load_staging_bytes = settings.load ? hf::load_staging_bytes : 0},
                            &programs.sample_model);
   return programs;
 }
@@ -68,6 +71,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   register_optim_ops(table_, settings.optimizer, units, layouts_);
   register_model_ops(table_, make_model(settings.model, settings.sequence, settings.products), units, layouts_,
                      settings.seed);
+  if (settings.folder) hf::register_load_ops(table_, settings.folder, layouts_);
   table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
   if (edit_table) edit_table(table_);
   std::vector<const Schedule*> schedules;
@@ -76,7 +80,8 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);
-  run("init");
+  run(settings.load ? "load" : "init");
+  device_->populate(arena_);
 }
 
 Trainer::~Trainer() {
@@ -194,6 +199,10 @@ std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<
       hash_blocks(layouts_[u], programs_.spec.rank, View(slice, DType::f32, layouts_[u].slice_elems), hashes.back());
     }
   return hashes;
+}
+
+View Trainer::master(std::size_t unit) {
+  return {&record<std::byte>(fmt::format("master{}", unit)), DType::f32, layouts_[unit].slice_elems};
 }
 
 std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() { return hash_buffers({"master"}); }

@@ -11,6 +11,7 @@
 
 #include "comm/communicator.h"
 #include "models/batch.h"
+#include "models/hf/model_folder.h"
 #include "models/model_config.h"
 #include "optim/optim_ops.h"
 #include "runtime/device/device.h"
@@ -34,6 +35,8 @@ struct TrainerSettings {
   Recompute recompute = Recompute::none;
   NodeLayout nodes;               // which ranks read each other's memory
   bool validate = false, sample = false;
+  bool load = false;              // the first weights come from a model folder
+  std::shared_ptr<const hf::ModelFolder> folder;  // that one; plans need none
   Bytes device_memory = INT64_MAX;
 };
 
@@ -64,7 +67,7 @@ struct StepReport {
 
 class Trainer {
  public:
-  /// Builds and plans, unless `planned` is given, checks and allocates, then runs `init`.
+  /// Builds and plans, unless `planned` is given, checks and allocates, runs `init` or `load`, and only then takes the rest of the memory.
   /// Errors: Error(plan) when it does not fit, Error(device), Error(bug).
   Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
           std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
@@ -91,6 +94,9 @@ class Trainer {
   /// xxh3 of each block of the masters, and of the optimizer's states, by unit and buffer: for combine_hashes().
   std::vector<std::vector<std::uint64_t>> hash_weights();
   std::vector<std::vector<std::uint64_t>> hash_states();
+  /// This rank's slice of a unit's masters, f32; call after finish().
+  View master(std::size_t unit);
+  const std::vector<FlatLayout>& layouts() const { return layouts_; }
 
   const RunPrograms& programs() const { return programs_.run; }
   const RankPrograms& rank_programs() const { return programs_; }

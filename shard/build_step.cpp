@@ -46,7 +46,8 @@ const Schedule* RunPrograms::find(std::string_view name) const {
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model) {
   RunPrograms run;
-  run.schedules.push_back(finish(order_init(model, spec), spec, false));
+  const Bytes staging_bytes = programs.load_staging_bytes;
+  run.schedules.push_back(finish(staging_bytes > 0 ? order_load(model, spec, staging_bytes) : order_init(model, spec), spec, false));
   Schedule step = bound_gradients(
       prefetch(recompute(order_step(model, spec), model, spec.recompute), spec.prefetch, true));
   Schedule enter = enter_of(step);
@@ -87,7 +88,7 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
 
 void check_run(const std::vector<RunPrograms>& classes) {
   for (const RunPrograms& run : classes) {
-    const Schedule* init = run.find("init");
+    const Schedule* init = run.find("init") ? run.find("init") : run.find("load");
     const Schedule* step = run.find("step");
     const Schedule* enter = run.find("enter");
     const auto check_after = [&](std::vector<const Schedule*> sequence) {

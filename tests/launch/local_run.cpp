@@ -86,6 +86,7 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       weights[static_cast<std::size_t>(rank)] = trainer.hash_weights();
       state[static_cast<std::size_t>(rank)] = trainer.hash_states();
       trainer.close();
+      if (layout.at_end) layout.at_end(trainer, communicator);
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
