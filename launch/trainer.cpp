@@ -80,8 +80,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);
-  run(settings.load ? "load" : "init");
-  device_->populate(arena_);
+  submit(settings.load ? "load" : "init");
 }
 
 Trainer::~Trainer() {
@@ -95,7 +94,17 @@ std::size_t Trainer::index_of(std::string_view schedule) const {
   return static_cast<std::size_t>(found - list.begin());
 }
 
+void Trainer::take_all_memory() {
+  if (!has_all_memory_) device_->populate(arena_);
+  has_all_memory_ = true;
+}
+
 void Trainer::run(std::string_view schedule) {
+  take_all_memory();
+  submit(schedule);
+}
+
+void Trainer::submit(std::string_view schedule) {
   running_ = true;
   const bool enters = schedule == "step" && last_ != "step" && programs_.run.find("enter");
   if (enters) executor_->run(index_of("enter"));
