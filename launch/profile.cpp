@@ -95,6 +95,7 @@ double op_flops(const ModelSpec& model, const Op& op) {
     case OpKind::release:
     case OpKind::reduce:
     case OpKind::round:
+    case OpKind::accumulate:
     case OpKind::add_uses:
     case OpKind::square_sum:
     case OpKind::all_reduce:

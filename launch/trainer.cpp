@@ -27,6 +27,7 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
   programs.model = describe(settings.model, shape_of(settings, settings.micro_batch));
   programs.sample_model = describe(settings.model, shape_of(settings, 1));
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
+                   .sum_group = settings.sum_group,
                    .prefetch = settings.prefetch, .recompute = settings.recompute, .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
   programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
@@ -106,11 +107,11 @@ void Trainer::step_values(const OpContext& context) {
   context.record<StepSums>(op.writes[1]) = StepSums();
   for (std::size_t i = 2; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
     const Batch batch(context.view(op.writes[i]));
-    const int round = static_cast<int>(i) - 2;
+    const int turn = static_cast<int>(i) - 2;
     for (Elems n = 0; n < batch.token_count(); ++n)
       batch.positions.as<std::int32_t>()[n] = static_cast<std::int32_t>(n % settings_.sequence);
     if (context.schedule.name == "step") {
-      train_(next_values_.step, programs_.spec.microbatch(round), batch);
+      train_(next_values_.step, programs_.spec.microbatch(turn), batch);
     } else if (context.schedule.name == "validate") {
       validation_(next_values_.step, first_validation_ + context.schedule.rank, batch);
     } else {

@@ -30,6 +30,8 @@ struct TrainerSettings {
   OptimizerSettings optimizer;
   std::uint64_t seed = 1;
 
+  int sum_group = 1;  // microbatches whose sum is rounded
+
   int threads = 1, prefetch = 1;
   Recompute recompute = Recompute::none;
   NodeLayout nodes;               // which ranks read each other's memory

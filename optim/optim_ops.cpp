@@ -21,6 +21,7 @@ class OptimOps {
       : settings_(settings), units_(std::move(units)), layouts_(std::move(layouts)) {}
 
   void square_sum_of(const OpContext& context) const;
+  void accumulate(const OpContext& context) const;
   void add_uses(const OpContext& context) const;
   void verdict(const OpContext& context) const;
   void update(const OpContext& context) const;
@@ -51,6 +52,21 @@ void OptimOps::add_uses(const OpContext& context) const {
   const ConstView other = context.view(op.reads[1]);
   ordered_add({.accumulator = accumulator.cols_from(own.begin - rank * own.slice_elems, own.elems),
                .pieces = {&other, 1}, .store_first = false});
+}
+
+void OptimOps::accumulate(const OpContext& context) const {
+  const Op& op = context.op();
+  const View sum = context.view(op.writes[0]);
+  if (sum.empty()) return;
+  ConstView value = context.view(op.reads[0]);
+  const bool rounds = op.writes.size() > 1 && context.buffer(op.writes[1]).role == Role::workspace;
+  if (rounds) {
+    const View rounded = context.view(op.writes[1]);
+    cast({.in = value, .out = rounded});
+    value = rounded;
+  }
+  const bool adds = std::find(op.reads.begin(), op.reads.end(), op.writes[0]) != op.reads.end();
+  ordered_add({.accumulator = sum, .pieces = {&value, 1}, .store_first = !adds});
 }
 
 void OptimOps::verdict(const OpContext& context) const {
@@ -100,6 +116,7 @@ void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::
   table.set(OpKind::round, [](const OpContext& context) {
     cast({.in = context.view(context.op().reads[0]), .out = context.view(context.op().writes[0])});
   });
+  table.set(OpKind::accumulate, [ops](const OpContext& context) { ops->accumulate(context); });
   table.set(OpKind::add_uses, [ops](const OpContext& context) { ops->add_uses(context); });
   table.set(OpKind::square_sum, [ops](const OpContext& context) { ops->square_sum_of(context); });
   table.set(OpKind::verdict, [ops](const OpContext& context) { ops->verdict(context); });

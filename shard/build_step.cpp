@@ -29,6 +29,28 @@ void fail_on(const std::optional<Problem>& problem, int rank) {
                                             problem->message));
 }
 
+// How many microbatches a rank has in a step.
+int own_turns(const StepSpec& spec) {
+  int turns = 0;
+  while (turns < spec.turns() && spec.takes_part(turns)) ++turns;
+  return turns;
+}
+
+// Of each kind of reduce, from how many ranks of other nodes it receives and whether this rank adds to it: those of a full
+// round and of the last one, and where groups of microbatches span ranks those of all rounds.
+std::vector<int> reduces(const StepSpec& spec) {
+  std::vector<int> kinds;
+  const bool alike = spec.sum_group == 1 || spec.takes_whole_groups();
+  for (int round = 0; round < spec.rounds(); ++round) {
+    if (alike && round != 0 && round + 1 != spec.rounds()) continue;
+    for (const std::vector<Contribution>& from : spec.contributions(round)) {
+      const bool adds = from.front().rank <= spec.rank && spec.rank <= from.back().rank;
+      kinds.insert(kinds.end(), {spec.remote(from), adds});
+    }
+  }
+  return kinds;
+}
+
 std::vector<const Schedule*> pointers(const RunPrograms& run) {
   std::vector<const Schedule*> list;
   for (const Schedule& schedule : run.schedules) list.push_back(&schedule);
@@ -69,13 +91,11 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
   std::optional<FlatRange> tied;
   if (const auto t = model.units.back().tied)
     tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
-  std::map<std::tuple<bool, Elems, int, int>, RankClass> classes;
+  std::map<std::tuple<int, Elems, std::vector<int>>, RankClass> classes;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
     StepSpec own = spec;
     own.rank = rank;
-    const int last = own.rounds() - 1;
-    const std::tuple key(own.takes_part(last), tied ? tied->owned_by(rank).elems : 0, own.remote_contributors(0),
-                         own.remote_contributors(last));
+    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces(own));
     RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
     ++found.count;
   }

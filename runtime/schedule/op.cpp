@@ -18,6 +18,7 @@ const char* name(OpKind kind) {
     case OpKind::backward: return "backward";
     case OpKind::forward_backward: return "forward_backward";
     case OpKind::round: return "round";
+    case OpKind::accumulate: return "accumulate";
     case OpKind::add_uses: return "add_uses";
     case OpKind::square_sum: return "square_sum";
     case OpKind::all_reduce: return "all_reduce";
@@ -41,6 +42,7 @@ const char* name(Group group) {
   switch (group) {
     case Group::self: return "self";
     case Group::data: return "data";
+    case Group::node: return "node";
   }
   return "unknown";
 }
@@ -58,9 +60,9 @@ StreamId parse_stream(std::string_view text) {
 }
 
 Group parse_group(std::string_view text) {
-  for (Group group : {Group::self, Group::data})
+  for (Group group : {Group::self, Group::data, Group::node})
     if (text == name(group)) return group;
-  throw Error(ErrorKind::config, fmt::format("'{}' is not a group; expected self or data", text));
+  throw Error(ErrorKind::config, fmt::format("'{}' is not a group; expected self, data or node", text));
 }
 
 bool is_collective(OpKind kind) {
@@ -76,6 +78,7 @@ bool is_collective(OpKind kind) {
     case OpKind::backward:
     case OpKind::forward_backward:
     case OpKind::round:
+    case OpKind::accumulate:
     case OpKind::add_uses:
     case OpKind::square_sum:
     case OpKind::verdict:

@@ -21,11 +21,24 @@ struct Gathered {
   std::optional<BufferId> tied;
 };
 
-/// The gradient accumulators of a run: one slice per use of a tensor.
+/// Where a gradient is added up: this rank's slice, and with groups of microbatches the sum of the group under way (of the
+/// whole gradient where the rank takes whole groups, else of the slice).
+struct Accumulator {
+  BufferId sum = 0;
+  std::optional<BufferId> group;
+};
+
+/// The gradient accumulators of a run: one per use of a tensor.
 struct Accumulators {
-  std::vector<BufferId> unit;
-  BufferId tied = 0;
-  bool holds_a_sum = false;  // later rounds add
+  std::vector<Accumulator> unit;
+  Accumulator tied;
+};
+
+/// A gradient of this turn, as one op left it.
+struct Gradient {
+  std::size_t owner = 0;  // unit
+  FlatRange range;        // of the owner's flat buffer
+  BufferId buffer = 0;    // in the wire type
 };
 
 enum class HeadOutput { gradient, loss, choice };
@@ -42,16 +55,16 @@ class Order {
 
   void step_values(int batches) {
     Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums}};
-    for (int round = 0; round < batches; ++round) {
-      batches_.push_back(writer_.add(fmt::format("batch.{}", round), Role::data, DType::i32, model_.batch_elems));
-      if (spec_.takes_part(round)) op.writes.push_back(batches_.back());
+    for (int turn = 0; turn < batches; ++turn) {
+      batches_.push_back(writer_.add(fmt::format("batch.{}", turn), Role::data, DType::i32, model_.batch_elems));
+      if (spec_.takes_part(turn)) op.writes.push_back(batches_.back());
     }
     writer_.add(std::move(op));
   }
 
   /// Embedding, then all segments of all blocks. Leaves in x_ the input of every segment and of the head.
-  void forward(int round, const std::vector<int>& to) {
-    round_ = round;
+  void forward(int turn, const std::vector<int>& to) {
+    turn_ = turn;
     x_.clear();
     for (std::size_t u = 0; u + 1 < model_.units.size(); ++u) {
       const Gathered full = gather(u, to);
@@ -62,8 +75,7 @@ class Order {
   }
 
   void head(HeadOutput output, const std::vector<int>& to);
-  void backward(const std::vector<int>& to, Accumulators& sums);
-  void reduce_all(Accumulators& accumulators);
+  void backward(const std::vector<int>& to, const Accumulators& sums);
   Accumulators add_accumulators();
   void finish_step(const Accumulators& accumulators);
   void all_reduce() {
@@ -75,12 +87,6 @@ class Order {
   }
   void init();
 
-  std::vector<int> ranks_in(int round) const {
-    const int first = round * spec_.ranks();
-    std::vector<int> ranks(static_cast<std::size_t>(std::min(spec_.ranks(), spec_.microbatches - first)));
-    std::iota(ranks.begin(), ranks.end(), 0);
-    return ranks;
-  }
   std::vector<int> all_ranks() const {
     std::vector<int> ranks(static_cast<std::size_t>(spec_.ranks()));
     std::iota(ranks.begin(), ranks.end(), 0);
@@ -103,7 +109,7 @@ class Order {
   }
   Op compute(OpKind kind, std::size_t u, std::size_t s) const {
     return Op{.kind = kind, .unit = static_cast<int>(u), .segment = static_cast<int>(s),
-              .microbatch = spec_.microbatch(round_)};
+              .microbatch = spec_.microbatch(turn_)};
   }
   Op collective(OpKind kind, std::vector<BufferId> reads, std::vector<BufferId> writes, Bytes bytes) {
     return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .reads = std::move(reads),
@@ -113,10 +119,15 @@ class Order {
   Gathered gather(std::size_t u, const std::vector<int>& to);
   BufferId gather_range(std::size_t owner, FlatRange range, std::string name, const std::vector<int>& to);
   void forward_segment(std::size_t u, std::size_t s, const Gathered& full);
-  void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, Accumulators& sums);
+  void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, const Accumulators& sums);
   BufferId add_gradient(std::size_t owner, Elems elems, std::string_view tag);
-  void reduce(std::size_t owner, FlatRange range, BufferId gradient, BufferId accumulator, const Accumulators& sums);
-  void round(std::size_t owner, FlatRange range, BufferId chain, BufferId gradient);
+  Accumulator add_accumulator(std::string name, const FlatRange& range);
+  void add_up(const Gradient& gradient, const Accumulator& to);
+  void add_to_group(const Gradient& gradient, BufferId group);
+  void reduce(const Gradient& gradient, const Accumulator& to);
+  void reduce_into(const Gradient& gradient, const std::vector<Contribution>& from, BufferId sum, bool adds);
+  void end_group(const Gradient& gradient, int last_microbatch, const Accumulator& to);
+  void round(const Gradient& gradient, BufferId chain);
 
   const ModelSpec& model_;
   const StepSpec& spec_;
@@ -124,7 +135,7 @@ class Order {
   RunBuffers run_;
   std::int32_t from_all_ = 0, to_all_ = 0;  // lists of all ranks
   std::vector<BufferId> batches_;
-  int round_ = 0, use_ = 0;
+  int turn_ = 0, use_ = 0;
   std::vector<BufferId> x_;                    // outputs of the segments so far, in order
   std::vector<std::vector<BufferId>> saved_;   // [unit][segment]
   BufferId d_head_ = 0;                        // gradient of the head's input
@@ -153,14 +164,14 @@ Gathered Order::gather(std::size_t u, const std::vector<int>& to) {
 
 void Order::forward_segment(std::size_t u, std::size_t s, const Gathered& full) {
   const SegmentSpec& segment = unit(u).segments[s];
-  const BufferId batch = batches_[static_cast<std::size_t>(round_)];
+  const BufferId batch = batches_[static_cast<std::size_t>(turn_)];
   Op op = compute(OpKind::forward, u, s);
-  const BufferId out = activations(fmt::format("x{}.{}.{}", u, s, round_));
+  const BufferId out = activations(fmt::format("x{}.{}.{}", u, s, turn_));
   if (unit(u).kind == UnitKind::embedding) {
     op.reads = {full.own, batch};
     op.writes = {out};
   } else {
-    const BufferId saved = writer_.add(fmt::format("saved{}.{}.{}", u, s, round_), Role::activations, DType::byte,
+    const BufferId saved = writer_.add(fmt::format("saved{}.{}.{}", u, s, turn_), Role::activations, DType::byte,
                                        segment.saved_bytes);
     saved_[u].push_back(saved);
     op.reads = {full.own, x_.back(), batch, run_.constants};
@@ -172,7 +183,9 @@ void Order::forward_segment(std::size_t u, std::size_t s, const Gathered& full) 
 }
 
 BufferId Order::add_gradient(std::size_t owner, Elems elems, std::string_view tag) {
-  return writer_.add(fmt::format("{}{}.{}", tag, owner, round_), Role::gradients, spec_.wire, elems, true);
+  // What is added to a group's sum first is read by no peer.
+  return writer_.add(fmt::format("{}{}.{}", tag, owner, turn_), Role::gradients, spec_.wire, elems,
+                     !spec_.takes_whole_groups());
 }
 
 void Order::head(HeadOutput output, const std::vector<int>& to) {
@@ -181,17 +194,17 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
   const bool choose = output == HeadOutput::choice;
   const SegmentSpec& segment = unit(u).segments[choose ? 1 : 0];
   Op op = compute(output == HeadOutput::gradient ? OpKind::forward_backward : OpKind::forward, u, choose ? 1 : 0);
-  op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(round_)], run_.constants, run_.values};
+  op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(turn_)], run_.constants, run_.values};
   if (!choose) op.reads.push_back(run_.sums);
   if (full.tied) op.reads.push_back(*full.tied);
   if (output == HeadOutput::gradient) {
     const bool chain = model_.head_chain && spec_.wire != DType::f32;
     const FlatRange whole = run_.layouts[u].whole();
     const auto gradient = [&](Elems elems, std::string_view tag) {
-      return chain ? writer_.add(fmt::format("chain.{}{}.{}", tag, u, round_), Role::gradients, DType::f32, elems)
+      return chain ? writer_.add(fmt::format("chain.{}{}.{}", tag, u, turn_), Role::gradients, DType::f32, elems)
                    : add_gradient(u, elems, tag);
     };
-    d_head_ = activations(fmt::format("dx{}.{}", u, round_));
+    d_head_ = activations(fmt::format("dx{}.{}", u, turn_));
     const BufferId own = gradient(whole.elems, "grad");
     std::optional<BufferId> tied;
     if (full.tied) tied = gradient(tied_range().elems, "grad.tied");
@@ -202,10 +215,10 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
     tied_gradient_ = tied;
     if (chain) {
       head_gradient_ = add_gradient(u, whole.elems, "grad");
-      round(u, whole, own, head_gradient_);
+      round({u, whole, head_gradient_}, own);
       if (tied) {
         tied_gradient_ = add_gradient(u, tied_range().elems, "grad.tied");
-        round(u, tied_range(), *tied, *tied_gradient_);
+        round({u, tied_range(), *tied_gradient_}, *tied);
       }
     }
     return;
@@ -216,90 +229,144 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
   writer_.add(std::move(op));
 }
 
-void Order::round(std::size_t owner, FlatRange range, BufferId chain, BufferId gradient) {
-  Op op = compute(OpKind::round, owner, 0);
+void Order::round(const Gradient& gradient, BufferId chain) {
+  Op op = compute(OpKind::round, gradient.owner, 0);
   op.segment.reset();
-  op.range = range;
+  op.range = gradient.range;
   op.reads = {chain};
-  op.writes = {gradient};
+  op.writes = {gradient.buffer};
   writer_.add(std::move(op));
 }
 
-void Order::reduce(std::size_t owner, FlatRange range, BufferId gradient, BufferId accumulator,
-                   const Accumulators& sums) {
-  std::vector<Contribution> from;
-  for (int rank : ranks_in(round_)) from.push_back({rank, round_ * spec_.ranks() + rank});
-  Op op = collective(OpKind::reduce, {gradient}, {accumulator}, range.elems * size_bytes(spec_.wire));
-  op.unit = static_cast<int>(owner);
+// The gradient of one microbatch: to the owners of its slices, or first into the sum of its group.
+void Order::add_up(const Gradient& gradient, const Accumulator& to) {
+  if (!spec_.takes_whole_groups()) return reduce(gradient, to);
+  add_to_group(gradient, *to.group);
+  if ((turn_ + 1) % spec_.sum_group != 0) return;
+  const int first_turn = turn_ + 1 - spec_.sum_group;
+  Gradient sum = gradient;
+  sum.buffer = writer_.add(fmt::format("sum.{}", writer_.schedule().ops.size()), Role::gradients, spec_.wire,
+                           gradient.range.elems, true);
+  round(sum, *to.group);
+  // There where this rank has any microbatch of the group.
+  writer_.schedule().ops.back().microbatch = spec_.microbatch(first_turn);
+  reduce(sum, to);
+}
+
+void Order::add_to_group(const Gradient& gradient, BufferId group) {
+  Op op = compute(OpKind::accumulate, gradient.owner, 0);
+  op.segment.reset();
+  op.range = gradient.range;
+  op.reads = {gradient.buffer};
+  if (turn_ % spec_.sum_group != 0) op.reads.push_back(group);
+  op.writes = {group};
+  writer_.add(std::move(op));
+}
+
+void Order::reduce(const Gradient& gradient, const Accumulator& to) {
+  const bool spans_ranks = spec_.sum_group > 1 && !spec_.takes_whole_groups();
+  for (const std::vector<Contribution>& from : spec_.contributions(turn_ / spec_.turns_a_round())) {
+    const int first = *from.front().microbatch, last = *from.back().microbatch;
+    if (!spans_ranks) {
+      reduce_into(gradient, from, to.sum, first > 0);
+      continue;
+    }
+    reduce_into(gradient, from, *to.group, first % spec_.sum_group != 0);
+    if ((last + 1) % spec_.sum_group == 0 || last + 1 == spec_.microbatches) end_group(gradient, last, to);
+  }
+}
+
+void Order::reduce_into(const Gradient& gradient, const std::vector<Contribution>& from, BufferId sum, bool adds) {
+  const FlatRange& range = gradient.range;
+  Op op = collective(OpKind::reduce, {gradient.buffer}, {sum}, range.elems * size_bytes(spec_.wire));
+  op.unit = static_cast<int>(gradient.owner);
   op.microbatch = from.front().microbatch;
   op.range = range;
   op.from = writer_.from_list(from);
-  if (sums.holds_a_sum) op.reads.push_back(accumulator);
-  const Elems staging = spec_.remote_contributors(round_) * range.owned_by(spec_.rank).elems;
+  if (adds) op.reads.push_back(sum);
+  const Elems staging = spec_.remote(from) * range.owned_by(spec_.rank).elems;
   if (staging > 0)
     op.writes.push_back(writer_.add(fmt::format("staging.{}", writer_.schedule().ops.size()), Role::communication,
                                     spec_.wire, staging));
   writer_.add(std::move(op));
 }
 
+// On the comm stream, between the reduces of two groups: compute need not come there in between.
+void Order::end_group(const Gradient& gradient, int last_microbatch, const Accumulator& to) {
+  const int first = last_microbatch / spec_.sum_group * spec_.sum_group;
+  Op op{.kind = OpKind::accumulate, .stream = StreamId::comm, .unit = static_cast<int>(gradient.owner),
+        .microbatch = first, .reads = {*to.group}, .writes = {to.sum}, .range = gradient.range};
+  if (first > 0) op.reads.push_back(to.sum);
+  if (const Elems own = gradient.range.owned_by(spec_.rank).elems; spec_.wire != DType::f32 && own > 0)
+    op.writes.push_back(writer_.add(fmt::format("ws.{}", writer_.schedule().ops.size()), Role::workspace, spec_.wire, own));
+  writer_.add(std::move(op));
+}
+
+Accumulator Order::add_accumulator(std::string name, const FlatRange& range) {
+  const Elems own = range.owned_by(spec_.rank).elems;
+  Accumulator accumulator;
+  accumulator.sum = writer_.add("acc" + name, Role::gradients, DType::f32, own);
+  if (spec_.sum_group > 1)
+    accumulator.group = writer_.add("group" + name, Role::gradients, DType::f32,
+                                    spec_.takes_whole_groups() ? range.elems : own);
+  return accumulator;
+}
+
 Accumulators Order::add_accumulators() {
   Accumulators sums;
   for (std::size_t u = 0; u < model_.units.size(); ++u)
-    sums.unit.push_back(
-        writer_.add(fmt::format("acc{}", u), Role::gradients, DType::f32, run_.layouts[u].slice_elems));
-  if (unit(head_unit()).tied)
-    sums.tied = writer_.add("acc.tied", Role::gradients, DType::f32, tied_range().owned_by(spec_.rank).elems);
+    sums.unit.push_back(add_accumulator(std::to_string(u), run_.layouts[u].whole()));
+  if (unit(head_unit()).tied) sums.tied = add_accumulator(".tied", tied_range());
   return sums;
 }
 
-void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, Accumulators& sums) {
+void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, const Accumulators& sums) {
   const Gathered full = gather(u, to);
-  const BufferId batch = batches_[static_cast<std::size_t>(round_)];
+  const BufferId batch = batches_[static_cast<std::size_t>(turn_)];
   const BufferId gradient = add_gradient(u, run_.layouts[u].full_elems(), "grad");
   for (std::size_t s = unit(u).segments.size(); s-- > 0;) {
     x_.pop_back();
-    const BufferId d_x = activations(fmt::format("dx{}.{}.{}", u, s, round_));
+    const BufferId d_x = activations(fmt::format("dx{}.{}.{}", u, s, turn_));
     Op op = compute(OpKind::backward, u, s);
     op.reads = {full.own, d_out, x_.back(), saved_[u][s], batch, run_.constants};
     op.writes = {d_x, gradient, workspace(unit(u).segments[s].backward_workspace_bytes)};
     writer_.add(std::move(op));
     d_out = d_x;
   }
-  reduce(u, run_.layouts[u].whole(), gradient, sums.unit[u], sums);
+  add_up({u, run_.layouts[u].whole(), gradient}, sums.unit[u]);
 }
 
-void Order::backward(const std::vector<int>& to, Accumulators& sums) {
+void Order::backward(const std::vector<int>& to, const Accumulators& sums) {
   const std::size_t last = head_unit();
-  reduce(last, run_.layouts[last].whole(), head_gradient_, sums.unit[last], sums);
+  add_up({last, run_.layouts[last].whole(), head_gradient_}, sums.unit[last]);
   if (tied_gradient_)
-    reduce(static_cast<std::size_t>(unit(last).tied->unit), tied_range(), *tied_gradient_, sums.tied, sums);
+    add_up({static_cast<std::size_t>(unit(last).tied->unit), tied_range(), *tied_gradient_}, sums.tied);
   BufferId d_out = d_head_;
   for (std::size_t u = last - 1; u > 0; --u) backward_unit(u, d_out, to, sums);
 
   // The embedding's backward reads no parameters: no gather.
   const BufferId gradient = add_gradient(0, run_.layouts[0].full_elems(), "grad");
   Op op = compute(OpKind::backward, 0, 0);
-  op.reads = {d_out, batches_[static_cast<std::size_t>(round_)]};
+  op.reads = {d_out, batches_[static_cast<std::size_t>(turn_)]};
   op.writes = {gradient, workspace(unit(0).segments[0].backward_workspace_bytes)};
   writer_.add(std::move(op));
-  reduce(0, run_.layouts[0].whole(), gradient, sums.unit[0], sums);
-  sums.holds_a_sum = true;
+  add_up({0, run_.layouts[0].whole(), gradient}, sums.unit[0]);
 }
 
 void Order::finish_step(const Accumulators& sums) {
   // In the order in which the reduces end: the others' squares are summed while the last reduce, of unit 0, is under way.
   for (std::size_t u = model_.units.size(); u-- > 0;) {
     if (const auto tied = unit(head_unit()).tied; tied && u == static_cast<std::size_t>(tied->unit))
-      writer_.add(Op{.kind = OpKind::add_uses, .unit = tied->unit, .reads = {sums.unit[u], sums.tied},
-                     .writes = {sums.unit[u]}, .range = tied_range()});
-    writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u), .reads = {sums.unit[u], run_.sums},
+      writer_.add(Op{.kind = OpKind::add_uses, .unit = tied->unit, .reads = {sums.unit[u].sum, sums.tied.sum},
+                     .writes = {sums.unit[u].sum}, .range = tied_range()});
+    writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u), .reads = {sums.unit[u].sum, run_.sums},
                    .writes = {run_.sums}, .range = run_.layouts[u].whole()});
   }
   all_reduce();
   verdict();
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
     const StateBuffers& state = run_.units[u];
-    Op op{.kind = OpKind::update, .unit = static_cast<int>(u), .reads = {sums.unit[u], run_.verdict, state.master},
+    Op op{.kind = OpKind::update, .unit = static_cast<int>(u), .reads = {sums.unit[u].sum, run_.verdict, state.master},
           .writes = {state.master}, .range = run_.layouts[u].whole()};
     op.reads.insert(op.reads.end(), state.states.begin(), state.states.end());
     op.writes.insert(op.writes.end(), state.states.begin(), state.states.end());
@@ -323,11 +390,11 @@ void Order::init() {
 
 Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
   Order order("step", model, spec);
-  order.step_values(spec.rounds());
-  Accumulators sums = order.add_accumulators();
-  for (int round = 0; round < spec.rounds(); ++round) {
-    const std::vector<int> to = order.ranks_in(round);
-    order.forward(round, to);
+  order.step_values(spec.turns());
+  const Accumulators sums = order.add_accumulators();
+  for (int turn = 0; turn < spec.turns(); ++turn) {
+    const std::vector<int> to = spec.ranks_in(turn);
+    order.forward(turn, to);
     order.head(HeadOutput::gradient, to);
     order.backward(to, sums);
   }

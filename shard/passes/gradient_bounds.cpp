@@ -10,6 +10,11 @@
 namespace trireme {
 namespace {
 
+// A reduce, or the end of a group of microbatches between two of them.
+bool stands_among_reduces(const Op& op) {
+  return op.kind == OpKind::reduce || (op.kind == OpKind::accumulate && op.stream == StreamId::comm);
+}
+
 /// Gradients that become whole together.
 struct GradientGroup {
   std::vector<Op> releases;
@@ -27,7 +32,7 @@ class GradientBoundsPass {
     std::size_t started = 0, reduced = 0;  // groups whose first write, whose reduces have been placed
     bool in_reduces = false;
     for (Op& op : ops_) {
-      const bool is_reduce = op.kind == OpKind::reduce;
+      const bool is_reduce = stands_among_reduces(op);
       if (is_reduce && !in_reduces) {
         if (reduced > 0) emit(groups_[reduced - 1].releases);
         ++reduced;
@@ -54,10 +59,10 @@ class GradientBoundsPass {
       if (op.kind == OpKind::reduce) {
         if (!in_reduces) groups_.emplace_back();
         const BufferId gradient = op.reads[0];
-        group_of_[gradient] = groups_.size() - 1;
-        groups_.back().releases.push_back(release(op, gradient));
+        if (group_of_.emplace(gradient, groups_.size() - 1).second)
+          groups_.back().releases.push_back(release(op, gradient));
       }
-      in_reduces = op.kind == OpKind::reduce;
+      in_reduces = stands_among_reduces(op);
       if (op.kind == OpKind::update) find_slice(op);
     }
     for (std::size_t n = 0; n + 2 < groups_.size(); ++n) {

@@ -63,6 +63,7 @@ class RandomSpec {
     spec.mesh.data = static_cast<int>(between(1, max_ranks));
     spec.rank = static_cast<int>(between(0, spec.mesh.data - 1));
     spec.microbatches = static_cast<int>(between(1, max_microbatches));
+    spec.sum_group = coin() ? 1 : static_cast<int>(between(2, 5));
     spec.prefetch = static_cast<int>(between(0, 4));
     spec.recompute = static_cast<Recompute>(between(0, 3));
     spec.nodes = nodes(spec.mesh.data);
