@@ -1,6 +1,7 @@
 #pragma once
 // The whole of communication on one page: what the ranks of a group do together.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,12 +12,20 @@
 
 namespace trireme {
 
-/// Slices of a unit's flat buffer, from all ranks, into one full buffer.
+/// Slices of a unit's flat buffer, from the ranks that hold them, into one full buffer.
 struct Gather {
-  ConstView slice;           // [range.slice_elems] this rank's exported slice of the flat buffer
-  FlatRange range;           // the part of the flat buffer that is gathered
-  View full;                 // [range.elems]; empty on a rank that is not in `to`
-  std::span<const int> to;   // ranks that receive, ascending
+  ConstView slice;            // [range.slice_elems] this rank's exported slice of the flat buffer
+  FlatRange range;            // the part of the flat buffer that is gathered
+  View full;                  // [range.elems]; empty on a rank that is not in `to`
+  std::span<const int> to;    // ranks that receive, ascending
+  std::span<const int> from;  // from[i] holds slice i; this rank is among them; empty: rank i holds slice i
+
+  int slices(int group_size) const { return from.empty() ? group_size : static_cast<int>(from.size()); }
+  int holder(int slice_number) const { return from.empty() ? slice_number : from[static_cast<std::size_t>(slice_number)]; }
+  /// The number of the slice that `rank` holds.
+  int slice_of(int rank) const {
+    return from.empty() ? rank : static_cast<int>(std::find(from.begin(), from.end(), rank) - from.begin());
+  }
 };
 
 /// The ordered reduce-scatter: contributions to a range of a unit's gradient, added in the order of `from` in f32.

@@ -28,6 +28,7 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
   programs.sample_model = describe(settings.model, shape_of(settings, 1));
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
                    .sum_group = settings.sum_group,
+                   .zero = settings.zero, .node_ranks = settings.node_ranks,
                    .prefetch = settings.prefetch, .recompute = settings.recompute, .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
   programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
@@ -187,6 +188,8 @@ std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<
   for (std::size_t u = 0; u < layouts_.size(); ++u)
     for (const std::string& prefix : prefixes) {
       std::byte* slice = &record<std::byte>(fmt::format("{}{}", prefix, u));
+      // Where this rank holds all, it speaks for its slice.
+      if (settings_.zero == 0) slice += programs_.spec.rank * layouts_[u].slice_elems * size_bytes(DType::f32);
       hashes.emplace_back();
       hash_blocks(layouts_[u], programs_.spec.rank, View(slice, DType::f32, layouts_[u].slice_elems), hashes.back());
     }

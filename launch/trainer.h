@@ -32,7 +32,8 @@ struct TrainerSettings {
 
   int sum_group = 1;  // microbatches whose sum is rounded
 
-  int threads = 1, prefetch = 1;
+  int threads = 1, zero = 3, prefetch = 1;
+  int node_ranks = 0;  // ranks of a node that hold a copy of the parameters between them; 0: no copies
   Recompute recompute = Recompute::none;
   NodeLayout nodes;               // which ranks read each other's memory
   bool validate = false, sample = false;

@@ -66,8 +66,10 @@ class ModelOps {
   View vocabulary(const UnitTensors& head, View tied) const {
     if (!head.unit->tied) return head[static_cast<int>(head.unit->tensors.size()) - 1];
     const TiedTensor& t = *head.unit->tied;
-    const TensorSpec& spec = units_[static_cast<std::size_t>(t.unit)].tensors[static_cast<std::size_t>(t.tensor)];
-    return tied.empty() ? View() : tied.reshape(spec.rows, spec.cols);
+    const auto owner = static_cast<std::size_t>(t.unit);
+    const TensorSpec& spec = units_[owner].tensors[static_cast<std::size_t>(t.tensor)];
+    if (tied.empty() || tied.elems() == spec.elems()) return tied.empty() ? View() : tied.reshape(spec.rows, spec.cols);
+    return UnitTensors{&units_[owner], &layouts_[owner], tied}[t.tensor];  // the owner's parameters, whole
   }
   void head(const OpContext& context) const;
   void fill(const TensorSpec& spec, const TensorPart& part, View out) const;
@@ -99,10 +101,11 @@ void ModelOps::init(const OpContext& context) const {
   }
   const View master = out.next();
   const auto u = static_cast<std::size_t>(*op.unit);
-  for (const TensorPart& part : owned_parts(layouts_[u], context.schedule.rank))
+  for (const TensorPart& part : held_parts(layouts_[u], op.range, context.schedule.rank))
     fill(units_[u].tensors[static_cast<std::size_t>(part.tensor)], part, master);
   for (BufferId b : op.writes)
-    if (context.buffer(b).exported && context.address(b) != master.data) cast({.in = master, .out = context.view(b)});
+    if (context.buffer(b).role == Role::parameters && context.address(b) != master.data)
+      cast({.in = master, .out = context.view(b)});
 }
 
 void ModelOps::forward(const OpContext& context) const {

@@ -28,7 +28,7 @@ class OptimOps {
 
  private:
   std::vector<TensorPart> parts(const OpContext& context) const {
-    return owned_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.schedule.rank);
+    return held_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.op().range, context.schedule.rank);
   }
   OptimizerSettings settings_;
   std::vector<UnitSpec> units_;

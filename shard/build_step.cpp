@@ -12,15 +12,29 @@
 #include "shard/passes/compute_order.h"
 #include "shard/passes/derive_events.h"
 #include "shard/passes/gradient_bounds.h"
+#include "shard/passes/node_shard.h"
 #include "shard/passes/prefetch.h"
 #include "shard/passes/recompute.h"
 #include "shard/passes/strip_absent.h"
+#include "shard/passes/zero_stage.h"
 
 namespace trireme {
 namespace {
 
 Schedule finish(Schedule schedule, const StepSpec& spec, bool fenced) {
   return derive_events(add_boundary(strip_absent(std::move(schedule), spec), fenced));
+}
+
+// What each rank holds, and what it gathers.
+Schedule lay_out(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
+  if (spec.zero < 3) return zero_stage(std::move(schedule), model, spec);
+  return spec.node_ranks > 0 ? node_shard(std::move(schedule), model, spec) : schedule;
+}
+
+Schedule finish_forward(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
+  schedule = prefetch(lay_out(std::move(schedule), model, spec), spec.prefetch, false);
+  // Only stage 3 carries gathers, whose bytes are free here.
+  return finish(std::move(schedule), spec, spec.zero == 3);
 }
 
 void fail_on(const std::optional<Problem>& problem, int rank) {
@@ -51,6 +65,19 @@ std::vector<int> reduces(const StepSpec& spec) {
   return kinds;
 }
 
+// With node-local gathering: the place in the node, and how many ranks of the node have a microbatch in the turns of the
+// last round.
+std::vector<int> node_of(const StepSpec& spec) {
+  if (spec.node_ranks == 0) return {};
+  std::vector<int> node = {spec.rank % spec.node_ranks};
+  const int first = spec.rank - node[0];
+  for (int turn = spec.turns() - spec.turns_a_round(); turn < spec.turns(); ++turn) {
+    const int present = static_cast<int>(spec.ranks_in(turn).size());
+    node.push_back(std::clamp(present - first, 0, spec.node_ranks));
+  }
+  return node;
+}
+
 std::vector<const Schedule*> pointers(const RunPrograms& run) {
   std::vector<const Schedule*> list;
   for (const Schedule& schedule : run.schedules) list.push_back(&schedule);
@@ -68,19 +95,20 @@ const Schedule* RunPrograms::find(std::string_view name) const {
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model) {
   RunPrograms run;
-  run.schedules.push_back(finish(order_init(model, spec), spec, false));
-  Schedule step = bound_gradients(
-      prefetch(recompute(order_step(model, spec), model, spec.recompute), spec.prefetch, true));
+  run.schedules.push_back(finish(lay_out(order_init(model, spec), model, spec), spec, false));
+  Schedule step = lay_out(order_step(model, spec), model, spec);
+  step = prefetch(recompute(std::move(step), model, spec.recompute), spec.prefetch, true);
+  step = bound_gradients(std::move(step), spec.zero >= 2);
   Schedule enter = enter_of(step);
   if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));
   run.schedules.push_back(finish(std::move(step), spec, false));
   StepSpec one_round = spec;
   one_round.microbatches = spec.ranks();
   if (programs.validate)
-    run.schedules.push_back(finish(prefetch(order_validate(model, one_round), spec.prefetch, false), one_round, true));
+    run.schedules.push_back(finish_forward(order_validate(model, one_round), model, one_round));
   if (programs.sample) {
     ensure(sample_model != nullptr, "a sample needs the model at one sequence");
-    run.schedules.push_back(finish(prefetch(order_sample(*sample_model, one_round), spec.prefetch, false), one_round, true));
+    run.schedules.push_back(finish_forward(order_sample(*sample_model, one_round), *sample_model, one_round));
   }
   return run;
 }
@@ -91,11 +119,11 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
   std::optional<FlatRange> tied;
   if (const auto t = model.units.back().tied)
     tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
-  std::map<std::tuple<int, Elems, std::vector<int>>, RankClass> classes;
+  std::map<std::tuple<int, Elems, std::vector<int>, std::vector<int>>, RankClass> classes;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
     StepSpec own = spec;
     own.rank = rank;
-    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces(own));
+    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces(own), node_of(own));
     RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
     ++found.count;
   }
@@ -124,7 +152,7 @@ void check_run(const std::vector<RunPrograms>& classes) {
         check_after({step, other, other});
       }
   }
-  for (const char* name : {"enter", "step", "validate", "sample"}) {
+  for (const char* name : {"init", "enter", "step", "validate", "sample"}) {
     std::vector<const Schedule*> ranks;
     for (const RunPrograms& run : classes)
       if (const Schedule* schedule = run.find(name)) ranks.push_back(schedule);

@@ -40,4 +40,8 @@ struct TensorPart {
 /// What rank `rank` owns of the tensors, padding left out, in layout order. `first` is a multiple of 1,024.
 std::vector<TensorPart> owned_parts(const FlatLayout& layout, int rank);
 
+/// The same for what rank `rank` holds of `range`: its slice, or everything where the range is one slice (`in_slice` then
+/// counts from the start of the flat buffer).
+std::vector<TensorPart> held_parts(const FlatLayout& layout, const FlatRange& range, int rank);
+
 }  // namespace trireme

@@ -43,6 +43,11 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
   return run;
 }
 
+RunBuffers run_buffers(const ModelSpec& model, const StepSpec& spec) {
+  ScheduleWriter writer(empty_schedule("", spec));
+  return add_run_buffers(writer, model, spec);
+}
+
 Schedule empty_schedule(std::string name, const StepSpec& spec) {
   Schedule schedule;
   schedule.name = std::move(name);

@@ -28,6 +28,9 @@ struct RunBuffers {
 /// Adds them to an empty schedule, in an order that depends on nothing else.
 RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const StepSpec& spec);
 
+/// Their ids and layouts, as every schedule of the run has them.
+RunBuffers run_buffers(const ModelSpec& model, const StepSpec& spec);
+
 /// An empty schedule of this rank.
 Schedule empty_schedule(std::string name, const StepSpec& spec);
 

@@ -1,6 +1,7 @@
 #include "shard/step_spec.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "runtime/base/error.h"
 
@@ -20,6 +21,18 @@ Recompute parse_recompute(std::string_view text) {
   for (Recompute policy : {Recompute::none, Recompute::attention, Recompute::mlp, Recompute::block})
     if (text == name(policy)) return policy;
   throw Error(ErrorKind::config, fmt::format("memory.recompute = '{}'; use none, attention, mlp or block", text));
+}
+
+std::vector<int> StepSpec::all_ranks() const {
+  std::vector<int> list(static_cast<std::size_t>(ranks()));
+  std::iota(list.begin(), list.end(), 0);
+  return list;
+}
+
+std::vector<Contribution> StepSpec::exporters() const {
+  std::vector<Contribution> list;
+  for (int r : all_ranks()) list.push_back({r, {}});
+  return list;
 }
 
 std::vector<int> StepSpec::ranks_in(int turn) const {

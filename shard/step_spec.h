@@ -31,6 +31,8 @@ struct StepSpec {
   int rank = 0;
   int microbatches = 1;   // of the global batch
   int sum_group = 1;      // so many consecutive microbatches are summed, and the sum rounded, before they are added up
+  int zero = 3;           // ZeRO stage
+  int node_ranks = 0;     // stage 3 with a copy of the parameters on every so many ranks in a row; 0: without
   int prefetch = 1;       // uses that a gather may run ahead of compute; 0: blocking order
   Recompute recompute = Recompute::none;
   NodeLayout nodes;       // a reduce receives contributions of other nodes into staging
@@ -39,6 +41,9 @@ struct StepSpec {
   std::vector<OptimizerState> states = {{"m", DType::f32}, {"v", DType::f32}};
 
   int ranks() const { return mesh.data; }
+  std::vector<int> all_ranks() const;
+  /// All ranks, as those whose export is read.
+  std::vector<Contribution> exporters() const;
 
   int groups() const { return static_cast<int>(ceil_div(microbatches, sum_group)); }
   /// Whether each rank takes whole groups, rank g mod ranks group g, and sums them itself. Where there are fewer groups

@@ -205,13 +205,13 @@ void LocalCommunicator::gather(const Gather& gather) {
   const FlatRange& range = gather.range;
   const Bytes width = size_bytes(gather.slice.type);
   const std::int64_t n = arrive({"gather", range, range.elems * width, gather.slice.data});
-  for (int peer = 0; peer < size() && !gather.full.empty(); ++peer) {
-    const FlatRange part = range.owned_by(peer);
+  for (int i = 0; i < gather.slices(size()) && !gather.full.empty(); ++i) {
+    const FlatRange part = range.owned_by(i);
     if (part.elems == 0) continue;
-    const Reading slice(*this, peer, n);
+    const Reading slice(*this, gather.holder(i), n);
     pause();
     std::memcpy(static_cast<std::byte*>(gather.full.data) + (part.begin - range.begin) * width,
-                slice.memory() + (part.begin - peer * range.slice_elems) * width,
+                slice.memory() + (part.begin - i * range.slice_elems) * width,
                 static_cast<std::size_t>(part.elems * width));
   }
   leave(n);

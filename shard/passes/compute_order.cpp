@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -47,11 +46,8 @@ class Order {
  public:
   Order(std::string name, const ModelSpec& model, const StepSpec& spec)
       : model_(model), spec_(spec), writer_(empty_schedule(std::move(name), spec)),
-        run_(add_run_buffers(writer_, model, spec)), to_all_(writer_.to_list(all_ranks())) {
-    std::vector<Contribution> from;
-    for (int rank : all_ranks()) from.push_back({rank, {}});
-    from_all_ = writer_.from_list(from);
-  }
+        run_(add_run_buffers(writer_, model, spec)), from_all_(writer_.from_list(spec.exporters())),
+        to_all_(writer_.to_list(spec.all_ranks())) {}
 
   void step_values(int batches) {
     Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums}};
@@ -87,11 +83,6 @@ class Order {
   }
   void init();
 
-  std::vector<int> all_ranks() const {
-    std::vector<int> ranks(static_cast<std::size_t>(spec_.ranks()));
-    std::iota(ranks.begin(), ranks.end(), 0);
-    return ranks;
-  }
   Schedule take() { return writer_.take(); }
 
  private:
@@ -405,8 +396,8 @@ Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
 Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
   Order order("validate", model, spec);
   order.step_values(1);
-  order.forward(0, order.all_ranks());
-  order.head(HeadOutput::loss, order.all_ranks());
+  order.forward(0, spec.all_ranks());
+  order.head(HeadOutput::loss, spec.all_ranks());
   order.all_reduce();
   return order.take();
 }
@@ -414,8 +405,8 @@ Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
 Schedule order_sample(const ModelSpec& model, const StepSpec& spec) {
   Order order("sample", model, spec);
   order.step_values(1);
-  order.forward(0, order.all_ranks());
-  order.head(HeadOutput::choice, order.all_ranks());
+  order.forward(0, spec.all_ranks());
+  order.head(HeadOutput::choice, spec.all_ranks());
   return order.take();
 }
 

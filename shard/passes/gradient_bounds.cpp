@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -23,8 +24,8 @@ struct GradientGroup {
 
 class GradientBoundsPass {
  public:
-  explicit GradientBoundsPass(Schedule schedule)
-      : ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
+  GradientBoundsPass(Schedule schedule, bool bounded)
+      : bounded_(bounded), ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
     find_groups();
   }
 
@@ -38,7 +39,7 @@ class GradientBoundsPass {
         ++reduced;
       }
       in_reduces = is_reduce;
-      if (!is_reduce && starts_group(op, started)) {
+      if (bounded_ && !is_reduce && starts_group(op, started)) {
         if (started >= 2) op.reads.push_back(groups_[started - 2].freed);
         ++started;
       }
@@ -59,22 +60,32 @@ class GradientBoundsPass {
       if (op.kind == OpKind::reduce) {
         if (!in_reduces) groups_.emplace_back();
         const BufferId gradient = op.reads[0];
-        if (group_of_.emplace(gradient, groups_.size() - 1).second)
-          groups_.back().releases.push_back(release(op, gradient));
+        const auto [known, is_new] = group_of_.try_emplace(gradient, groups_.size() - 1);
+        if (is_new || known->second != groups_.size() - 1) groups_.back().releases.push_back(release(op, gradient));
+        known->second = groups_.size() - 1;
       }
       in_reduces = stands_among_reduces(op);
-      if (op.kind == OpKind::update) find_slice(op);
+      if (op.kind == OpKind::update || op.kind == OpKind::gather) find_slices(op);
     }
-    for (std::size_t n = 0; n + 2 < groups_.size(); ++n) {
+    for (std::size_t n = 0; bounded_ && n + 2 < groups_.size(); ++n) {
       groups_[n].freed = writer_.add_token(fmt::format("freed.{}", n));
       groups_[n].releases.back().writes.push_back(groups_[n].freed);
     }
   }
 
-  void find_slice(const Op& update) {
-    for (BufferId id : update.writes)
-      if (writer_.schedule().buffers[static_cast<std::size_t>(id)].exported)
-        slice_releases_.push_back(release(update, id));
+  // Parameters for peers that this op makes anew: its own slice of a unit, or the slice of a node.
+  void find_slices(const Op& maker) {
+    for (BufferId id : maker.writes) {
+      if (!writer_.schedule().buffers[static_cast<std::size_t>(id)].exported || is_released(id)) continue;
+      slice_releases_.push_back(release(maker, id));
+      if (maker.kind == OpKind::gather) slice_releases_.back().group = Group::node;
+    }
+  }
+
+  bool is_released(BufferId id) const {
+    const auto releases = [&](const Op& op) { return op.kind == OpKind::release && op.reads[0] == id; };
+    return std::any_of(ops_.begin(), ops_.end(), releases) ||
+           std::any_of(slice_releases_.begin(), slice_releases_.end(), releases);
   }
 
   static Op release(const Op& of, BufferId exported) {
@@ -93,6 +104,7 @@ class GradientBoundsPass {
     releases.clear();
   }
 
+  bool bounded_;
   std::vector<Op> ops_;
   std::vector<GradientGroup> groups_;
   std::unordered_map<BufferId, std::size_t> group_of_;  // by gradient
@@ -102,6 +114,8 @@ class GradientBoundsPass {
 
 }  // namespace
 
-Schedule bound_gradients(Schedule schedule) { return GradientBoundsPass(std::move(schedule)).run(); }
+Schedule bound_gradients(Schedule schedule, bool bounded) {
+  return GradientBoundsPass(std::move(schedule), bounded).run();
+}
 
 }  // namespace trireme
