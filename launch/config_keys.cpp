@@ -43,8 +43,12 @@ const std::vector<ConfigKey>& table() {
       {"train", "weight_decay", true, FIELD(train.weight_decay), not_negative},
       {"train", "clip", true, FIELD(train.clip), not_negative},
       {"train", "seed", true, FIELD(train.seed), not_negative},
+      {"train", "sum_group", true, FIELD(train.sum_group), positive},
       // Not part of the trajectory, but every rank must take part in a validation.
       {"train", "valid_every", true, FIELD(train.valid_every), not_negative},
+      {"parallel", "zero", true, FIELD(parallel.zero), not_negative},
+      {"parallel", "node_shard", true, FIELD(parallel.node_shard)},
+      {"parallel", "ranks_per_node", true, FIELD(parallel.ranks_per_node), not_negative},
       {"parallel", "prefetch", true, FIELD(parallel.prefetch), not_negative},
       {"parallel", "deadline_s", true, FIELD(parallel.deadline_s), 0.001},
       {"memory", "device", false, FIELD(memory.device)},
@@ -68,10 +72,8 @@ const std::vector<ConfigKey>& table() {
 constexpr std::pair<const char*, const char*> later[] = {
     {"model.hf", "reading Hugging Face folders"},      {"model.rope_scaling", "scaled RoPE"},
     {"data.cache", "cached tokenization"},             {"data.documents", "document masks"},
-    {"train.sum_group", "grouped gradient sums"},      {"train.audit", "the audit"},
-    {"train.bad_step", "skipping bad steps"},          {"parallel.zero", "ZeRO stages other than 3"},
+    {"train.audit", "the audit"},                      {"train.bad_step", "skipping bad steps"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},
-    {"parallel.node_shard", "node-local gathering"},   {"parallel.ranks_per_node", "node-local gathering"},
     {"precision.moments", "other types of moments"},   {"precision.master", "other types of masters"},
     {"checkpoint", "checkpoints"},
 };

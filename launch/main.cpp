@@ -41,6 +41,9 @@ TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
   check_plannable(config, command.ranks);
+  require(!config.parallel.node_shard || command.ranks % command.ranks_on_node() == 0, ErrorKind::config,
+          "parallel.node_shard on {} ranks with --ranks-per-node {}: nodes must be equal; use a divisor of the number of ranks",
+          command.ranks, command.ranks_on_node());
   return trainer_settings(config, command.ranks_on_node());
 }
 
@@ -112,12 +115,6 @@ int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& 
   return 0;
 }
 
-// For tests: messages between ranks of one machine, as if it were several.
-int ranks_per_node_of_test() {
-  const char* text = std::getenv("TRIREME_RANKS_PER_NODE");
-  return text ? std::atoi(text) : 0;
-}
-
 /// An error from before MPI. Under mpirun it is told as those of `train` are, by the same first calls: once, also where
 /// some ranks have it and others went on.
 int end_with(int argc, char** argv, const Error& error) {
@@ -163,7 +160,6 @@ int run_command(int argc, char** argv) {
   }
   for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
 
-  command.train.ranks_per_node = ranks_per_node_of_test();
   if (app.got_subcommand("train"))
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
   if (app.got_subcommand("doctor")) return run_on_all_ranks(argc, argv, doctor);

@@ -81,8 +81,13 @@ std::string collective_lines(const Schedule& schedule) {
   for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
     const Op& op = schedule.ops[static_cast<std::size_t>(id)];
     if (!is_collective(op.kind)) continue;
-    lines += fmt::format("{} {} unit {} range {}+{}/{} bytes {} from", schedule.name, name(op.kind), op.unit.value_or(-1),
-                         op.range.begin, op.range.elems, op.range.slice_elems, op.bytes);
+    lines += fmt::format("{} {} group {} unit {} range {}+{}/{} bytes {}", schedule.name, name(op.kind), name(op.group),
+                         op.unit.value_or(-1), op.range.begin, op.range.elems, op.range.slice_elems, op.bytes);
+    if (op.group == Group::node) {  // other ranks on every node
+      lines += fmt::format(" from {} ranks\n", schedule.from_lists[static_cast<std::size_t>(*op.from)].size());
+      continue;
+    }
+    lines += " from";
     for (const Contribution& c : schedule.from_lists[static_cast<std::size_t>(*op.from)])
       lines += fmt::format(" {}:{}", c.rank, c.microbatch.value_or(-1));
     lines += fmt::format(" to {}\n", fmt::join(schedule.to_lists[static_cast<std::size_t>(*op.to)], ","));
@@ -101,6 +106,7 @@ class Training {
   bool profiles() const { return speaks() && inputs_.config.log.profile; }
   std::unique_ptr<StepLog> open_log() const;
   void say_start() const;
+  void check_equal_nodes();
   void check_programs();
   void check_memory();
   std::unique_ptr<Device> make_device() const;
@@ -135,6 +141,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
   for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
+  if (inputs_.config.parallel.node_shard && inputs_.config.parallel.ranks_per_node == 0) check_equal_nodes();
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
   log_ = on_all_ranks(communicator_, [&] { return open_log(); });
   check_programs();
@@ -171,6 +178,20 @@ std::unique_ptr<Device> Training::make_device() const {
 std::string Training::change_for(Bytes bytes_a_rank) const {
   const std::string change = fitting_change(settings_, mpi_.size(), bytes_a_rank - remainder_bytes_);
   return change.empty() ? "use more nodes, or a smaller model" : change;
+}
+
+// Node-local gathering: as many ranks on each node, in a row.
+void Training::check_equal_nodes() {
+  const int size = mpi_.node_size(), first = mpi_.node_first_rank();
+  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} ranks, the first is {}", size, first));
+  std::optional<Error> error;
+  for (int rank = 0; rank < mpi_.size(); ++rank)
+    if (const std::string expected = fmt::format("{} ranks, the first is {}", size, rank / size * size);
+        !error && all[static_cast<std::size_t>(rank)] != expected)
+      error = Error(ErrorKind::config,
+                    fmt::format("parallel.node_shard needs as many ranks on each node, in a row (mpirun --map-by slot): the node "
+                                "of rank {} has {}, not {}", rank, all[static_cast<std::size_t>(rank)], expected));
+  agree_on_success(communicator_, error ? &*error : nullptr);
 }
 
 // Every rank proves the programs of all classes of ranks together, and that its own are what the others run.
@@ -366,7 +387,7 @@ void train(MpiRun& mpi, const TrainOptions& options) {
   deadline_s = inputs.config.parallel.deadline_s;
   const std::unique_ptr<Communicator> communicator =
       mpi.make_communicator({.deadline_s = deadline_s, .share = inputs.config.memory.share,
-                             .ranks_per_node = options.ranks_per_node});
+                             .ranks_per_node = inputs.config.parallel.ranks_per_node});
   Training(mpi, options, std::move(inputs), *communicator).run();
 }
 
