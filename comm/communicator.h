@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "comm/traffic.h"
 #include "comm/wait_log.h"
 #include "runtime/base/tensor_view.h"
 #include "runtime/schedule/op.h"
@@ -89,6 +90,8 @@ class Communicator {
   /// The oldest intervals, since the last call, in which the stream waited for ranks that had not come yet; how many.
   /// From any thread. Messages do not tell, so waits for ranks of other nodes are not among them.
   virtual std::size_t take_waits(std::span<WaitInterval> into) = 0;
+  /// What this rank has taken from others so far. Call while the stream is idle.
+  virtual Traffic traffic() const = 0;
   /// Ends every wait of every rank of the group, from any thread.
   virtual void abort() = 0;
 };

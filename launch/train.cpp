@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <type_traits>
 
 #include "comm/agreement.h"
 #include "comm/status_observer.h"
@@ -118,6 +119,7 @@ class Training {
   void write_trace();
   void say_profile();
   void say_memory();
+  void say_wire();
   void continue_sample();
 
   MpiRun& mpi_;
@@ -343,6 +345,17 @@ void Training::say_memory() {
   if (speaks()) say(print_memory(ranks));
 }
 
+void Training::say_wire() {
+  const RankWire own = trainer_->wire();
+  std::vector<RankWire> ranks;
+  trainer_->on_comm_stream([&](Communicator& communicator) {
+    static_assert(std::is_trivially_copyable_v<RankWire>);
+    for (const std::string& bytes : all_gather(communicator, std::string(reinterpret_cast<const char*>(&own), sizeof own)))
+      std::memcpy(&ranks.emplace_back(), bytes.data(), sizeof own);
+  });
+  if (speaks()) say(print_wire(ranks));
+}
+
 void Training::continue_sample() {
   if (options_.sample.empty()) return;
   std::vector<int> tokens;
@@ -370,6 +383,7 @@ void Training::run() {
   const std::uint64_t weights = hash(trainer_->hash_weights()), state = hash(trainer_->hash_states());
   if (speaks()) say(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
   say_memory();
+  say_wire();
   trainer_->close();
 }
 

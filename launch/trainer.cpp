@@ -73,7 +73,11 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
   if (edit_table) edit_table(table_);
   std::vector<const Schedule*> schedules;
-  for (const Schedule& schedule : programs_.run.schedules) schedules.push_back(&schedule);
+  for (const Schedule& schedule : programs_.run.schedules) {
+    schedules.push_back(&schedule);
+    const PlannedTraffic traffic = planned_traffic(schedule, programs_.spec.nodes);
+    planned_.push_back({.in_place = traffic.node(), .messages = traffic.elsewhere()});
+  }
   executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers,
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
@@ -92,11 +96,24 @@ std::size_t Trainer::index_of(std::string_view schedule) const {
   return static_cast<std::size_t>(found - list.begin());
 }
 
+void Trainer::submit(std::string_view schedule) {
+  const std::size_t index = index_of(schedule);
+  executor_->run(index);
+  planned_total_ += planned_[index];
+}
+
+RankWire Trainer::wire() {
+  RankWire wire{.step = planned_traffic(*programs_.run.find("step"), programs_.spec.nodes), .planned = planned_total_,
+                .measured = {}};
+  on_comm_stream([&](Communicator& communicator) { wire.measured = communicator.traffic(); });
+  return wire;
+}
+
 void Trainer::run(std::string_view schedule) {
   running_ = true;
   const bool enters = schedule == "step" && last_ != "step" && programs_.run.find("enter");
-  if (enters) executor_->run(index_of("enter"));
-  executor_->run(index_of(schedule));
+  if (enters) submit("enter");
+  submit(schedule);
   last_ = schedule;
   executor_->wait_compute();
 }

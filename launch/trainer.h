@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "launch/wire_report.h"
 #include "models/batch.h"
 #include "models/model_config.h"
 #include "optim/optim_ops.h"
@@ -94,12 +95,16 @@ class Trainer {
   std::vector<std::vector<std::uint64_t>> hash_weights();
   std::vector<std::vector<std::uint64_t>> hash_states();
 
+  /// What this rank takes from others: planned for a step, and for all schedules that ran, and what it took. Waits.
+  RankWire wire();
+
   const RunPrograms& programs() const { return programs_.run; }
   const RankPrograms& rank_programs() const { return programs_; }
   Timeline timeline(std::string_view schedule);
 
  private:
   void run(std::string_view schedule);
+  void submit(std::string_view schedule);
   std::size_t index_of(std::string_view schedule) const;
   std::vector<std::vector<std::uint64_t>> hash_buffers(const std::vector<std::string>& prefixes);
   void step_values(const OpContext& context);
@@ -119,6 +124,8 @@ class Trainer {
   int first_validation_ = 0;
   std::vector<int> sample_tokens_;
   std::string last_;                // the schedule that ran last
+  std::vector<Traffic> planned_;    // by schedule
+  Traffic planned_total_;           // of what ran
   std::vector<WaitInterval> waits_;       // of the comm stream for peers, since stalls() was asked last
   std::vector<Timeline::Span> late_;      // the same on the executor's clock
   bool running_ = false;            // ops may still be under way

@@ -82,6 +82,10 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       }
       weights[static_cast<std::size_t>(rank)] = trainer.hash_weights();
       state[static_cast<std::size_t>(rank)] = trainer.hash_states();
+      // Ranks as threads read everything in place.
+      const RankWire wire = trainer.wire();
+      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages, "took {} bytes, planned {} and {}",
+             wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
       trainer.close();
     } catch (...) {
       const std::lock_guard lock(mutex);
