@@ -12,6 +12,7 @@
 
 #include "launch/config_keys.h"
 #include "launch/config_limits.h"
+#include "launch/rope_scaling_table.h"
 #include "launch/token_file.h"
 #include "runtime/base/error.h"
 #include "runtime/kernels/cpu/isa.h"
@@ -85,6 +86,7 @@ class Setter {
       }
     refuse(where_, fmt::format("model.family = {}; use \"gpt2\" or \"llama\"", shown(value_)));
   }
+  void operator()(RopeScaling* field) const { *field = read_rope_scaling(value_, where_ + ": " + key_.full_name()); }
 
  private:
   double number() const {
@@ -244,8 +246,12 @@ void check_used(const Config& config) {
   const TrainConfig &t = config.train, &d = defaults.train;
   check(t.schedule == "wsd" || t.decay_steps == d.decay_steps, "train.decay_steps", "unless train.schedule = \"wsd\"");
   check(t.schedule != "constant" || t.min_lr == d.min_lr, "train.min_lr", "with train.schedule = \"constant\"");
-  check(config.model.family != Family::gpt2 || config.model.rope_theta == defaults.model.rope_theta, "model.rope_theta",
-        "with model.family = \"gpt2\", which has learned positions");
+  const ModelConfig &m = config.model, &n = defaults.model;
+  const bool is_gpt2 = m.family == Family::gpt2;
+  const char* const learned = "with model.family = \"gpt2\", which has learned positions";
+  check(!is_gpt2 || m.rope_theta == n.rope_theta, "model.rope_theta", learned);
+  check(!is_gpt2 || m.rope_scaling == n.rope_scaling, "model.rope_scaling", learned);
+  check(!is_gpt2 || m.qkv_bias == n.qkv_bias, "model.qkv_bias", "with model.family = \"gpt2\", which always has it");
 }
 
 std::string quoted(const std::string& text) {
@@ -260,6 +266,7 @@ std::string print_value(const ConfigField& field) {
         using T = std::remove_cv_t<std::remove_pointer_t<decltype(value)>>;
         if constexpr (std::is_same_v<T, std::string>) return quoted(*value);
         else if constexpr (std::is_same_v<T, Family>) return quoted(name(*value));
+        else if constexpr (std::is_same_v<T, RopeScaling>) return print_rope_scaling(*value);
         else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           std::vector<std::string> items;
           for (const std::string& item : *value) items.push_back(quoted(item));

@@ -24,6 +24,8 @@ const std::vector<ConfigKey>& table() {
       {"model", "tied", true, FIELD(model.tied)},
       {"model", "norm_eps", true, FIELD(model.norm_eps), not_negative},
       {"model", "rope_theta", true, FIELD(model.rope_theta), not_negative},
+      {"model", "rope_scaling", true, FIELD(model.rope_scaling)},
+      {"model", "qkv_bias", true, FIELD(model.qkv_bias)},
       {"data", "train", true, FIELD(data.train)},
       {"data", "valid", true, FIELD(data.valid)},
       {"data", "tokenizer", true, FIELD(data.tokenizer), 0, {"byte"}},
@@ -70,9 +72,9 @@ const std::vector<ConfigKey>& table() {
 
 /// Keys of the design that this version has not.
 constexpr std::pair<const char*, const char*> later[] = {
-    {"model.hf", "reading Hugging Face folders"},      {"model.rope_scaling", "scaled RoPE"},
-    {"data.cache", "cached tokenization"},             {"data.documents", "document masks"},
-    {"train.audit", "the audit"},                      {"train.bad_step", "skipping bad steps"},
+    {"model.hf", "reading Hugging Face folders"},      {"data.cache", "cached tokenization"},
+    {"data.documents", "document masks"},              {"train.audit", "the audit"},
+    {"train.bad_step", "skipping bad steps"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},
     {"precision.moments", "other types of moments"},   {"precision.master", "other types of masters"},
     {"checkpoint", "checkpoints"},

@@ -10,7 +10,7 @@ namespace trireme {
 
 /// Where a key's value lies in a Config.
 using ConfigField =
-    std::variant<int*, double*, float*, bool*, std::string*, std::vector<std::string>*, Family*>;
+    std::variant<int*, double*, float*, bool*, std::string*, std::vector<std::string>*, Family*, RopeScaling*>;
 
 struct ConfigKey {
   const char* section;

@@ -24,7 +24,7 @@ TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, in
     const TokenFile::Summary summary = file.summarize();
     require(summary.largest < vocabulary, ErrorKind::data, "{}: token {} is outside model.vocab = {}", path, summary.largest,
             vocabulary);
-    summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}\n", path, file.tokens(), summary.hash);
+    summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}", path, file.tokens(), summary.hash) + add_mask(file) + "\n";
   }
   start_.push_back(tokens);
   sequences_ = (tokens - 1) / sequence;
@@ -32,20 +32,37 @@ TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, in
           "data or a smaller train.sequence", tokens, fmt::join(paths, ", "), sequence);
 }
 
-void TokenStream::read_range(std::int64_t first, std::span<std::int32_t> out) const {
+// Only token files have masks. Returns what the summary says of it.
+std::string TokenStream::add_mask(const TokenFile& file) {
+  masks_.push_back(names_token_file(file.path()) ? TargetMask::beside(file.path(), file.tokens()) : std::nullopt);
+  if (!masks_.back()) return {};
+  const TargetMask::Summary mask = masks_.back()->summarize();
+  return fmt::format(", mask: {} count, xxh3 {:016x}", mask.counted, mask.hash);
+}
+
+// Calls use(file, its first token, that piece of `tokens`) for tokens [first, first + tokens.size()) of the stream.
+template <typename Use>
+void TokenStream::for_each_file(std::int64_t first, std::span<std::int32_t> tokens, Use use) const {
   auto file = static_cast<std::size_t>(std::upper_bound(start_.begin(), start_.end(), first) - start_.begin()) - 1;
-  while (!out.empty()) {
-    const auto count = static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(out.size()), start_[file + 1] - first));
-    files_[file].read(first - start_[file], out.first(count));
-    out = out.subspan(count);
+  while (!tokens.empty()) {
+    const auto count = static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(tokens.size()), start_[file + 1] - first));
+    use(file, first - start_[file], tokens.first(count));
+    tokens = tokens.subspan(count);
     first = start_[++file];
   }
+}
+
+void TokenStream::read_range(std::int64_t first, std::span<std::int32_t> out) const {
+  for_each_file(first, out, [&](std::size_t file, std::int64_t at, std::span<std::int32_t> piece) { files_[file].read(at, piece); });
 }
 
 void TokenStream::read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const {
   read_range(index * sequence_, tokens);
   std::copy(tokens.begin() + 1, tokens.end(), targets.begin());
   read_range((index + 1) * sequence_, targets.last(1));
+  for_each_file(index * sequence_ + 1, targets, [&](std::size_t file, std::int64_t at, std::span<std::int32_t> piece) {
+    if (masks_[file]) masks_[file]->apply(at, piece);
+  });
 }
 
 Permutation::Permutation(std::uint64_t seed, std::int64_t epoch, std::int64_t size)

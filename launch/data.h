@@ -3,31 +3,38 @@
 
 #include <cstdint>
 #include <span>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "launch/target_mask.h"
 #include "launch/token_file.h"
 #include "models/batch.h"
 
 namespace trireme {
 
-/// Files as one stream of tokens, cut into sequences: sequence i is tokens [i T, i T + T], targets shifted by one.
+/// Files as one stream of tokens, cut into sequences: sequence i is tokens [i T, i T + T], targets shifted by one;
+/// those that the mask beside a token file leaves out are ignored_target.
 class TokenStream {
  public:
-  /// Errors: Error(data) for no files, damaged ones, tokens of `vocabulary` or more, fewer tokens than one sequence.
+  /// Errors: Error(data) for no files, damaged ones, masks that do not fit, tokens of `vocabulary` or more, fewer tokens than one sequence.
   TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary);
 
   /// Sequences of one epoch: (tokens - 1) / T.
   std::int64_t sequences() const { return sequences_; }
   /// Tokens and targets of one sequence, T each.
   void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const;
-  /// One line per file: path, tokens, hash. Equal on ranks that see the same data.
+  /// One line per file: path, tokens, hash, mask. Equal on ranks that see the same data.
   const std::string& summary() const { return summary_; }
 
  private:
+  std::string add_mask(const TokenFile& file);
+  template <typename Use>
+  void for_each_file(std::int64_t first, std::span<std::int32_t> tokens, Use use) const;
   void read_range(std::int64_t first, std::span<std::int32_t> out) const;
 
   std::vector<TokenFile> files_;
+  std::vector<std::optional<TargetMask>> masks_;  // of each file
   std::vector<std::int64_t> start_;  // of each file in the stream
   std::int64_t sequence_ = 0, sequences_ = 0;
   std::string summary_;

@@ -1,7 +1,6 @@
 #include "launch/token_file.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -19,26 +18,6 @@ namespace trireme {
 namespace {
 
 constexpr Bytes buffer_bytes = 256 * KiB;
-
-// Reads exactly `bytes`, or says how the file fell short.
-void read_exactly(int descriptor, const std::string& path, Bytes offset, void* out, Bytes bytes) {
-  auto* at = static_cast<char*>(out);
-  while (bytes > 0) {
-    const ssize_t got = ::pread(descriptor, at, static_cast<std::size_t>(bytes), offset);
-    if (got < 0 && errno == EINTR) continue;
-    require(got >= 0, ErrorKind::data, "{}: cannot read: {}", path, std::strerror(errno));
-    require(got > 0, ErrorKind::data, "{}: ends at byte {}, {} bytes early; was it changed during the run?", path, offset,
-            bytes);
-    at += got, offset += got, bytes -= got;
-  }
-}
-
-Bytes size_of(int descriptor, const std::string& path) {
-  struct stat status {};
-  require(::fstat(descriptor, &status) == 0, ErrorKind::data, "{}: {}", path, std::strerror(errno));
-  require(S_ISREG(status.st_mode), ErrorKind::data, "{}: not a file; name text or .bin files", path);
-  return status.st_size;
-}
 
 template <typename Raw>
 void widen(const void* raw, std::span<std::int32_t> out) {
@@ -93,46 +72,28 @@ class NewFile {
 
 bool names_token_file(const std::string& path) { return std::filesystem::path(path).extension() == ".bin"; }
 
-TokenFile::TokenFile(const std::string& path) : path_(path) {
-  // Without O_NONBLOCK a FIFO would wait for its writer before it could be refused.
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  require(descriptor_ >= 0, ErrorKind::data, "{}: {}; give the path of a file that this user may read", path, std::strerror(errno));
-  try {
-    const Bytes size = size_of(descriptor_, path);
-    require(size > 0, ErrorKind::data, "{}: the file is empty", path);
-    tokens_ = size;
-    if (!names_token_file(path)) return;
-    require(size >= token_file_header_bytes, ErrorKind::data, "{}: {} bytes are too few for the header of a token file ({})",
-            path, size, token_file_header_bytes);
-    std::array<std::int32_t, 256> header{};
-    read_exactly(descriptor_, path, 0, header.data(), token_file_header_bytes);
-    require(header[0] == token_file_magic, ErrorKind::data, "{}: starts with {}, not with {}: no token file; text needs "
-            "another name than .bin", path, header[0], token_file_magic);
-    require(header[1] == 1 || header[1] == 2, ErrorKind::data, "{}: version {} is neither 1 (uint16) nor 2 (uint32)", path,
-            header[1]);
-    width_ = header[1] == 1 ? 2 : 4;
-    start_ = token_file_header_bytes;
-    tokens_ = static_cast<std::uint32_t>(header[2]);
-    require(size == start_ + tokens_ * width_, ErrorKind::data, "{}: the header promises {} tokens ({} bytes), the file has {} "
-            "bytes; it is damaged, write it again", path, tokens_, start_ + tokens_ * width_, size);
-  } catch (...) {
-    ::close(descriptor_);
-    throw;
-  }
+TokenFile::TokenFile(const std::string& path) : file_(path), tokens_(file_.size_bytes()) {
+  const Bytes size = file_.size_bytes();
+  require(size > 0, ErrorKind::data, "{}: the file is empty", path);
+  if (!names_token_file(path)) return;
+  require(size >= token_file_header_bytes, ErrorKind::data, "{}: {} bytes are too few for the header of a token file ({})", path,
+          size, token_file_header_bytes);
+  std::array<std::int32_t, 256> header{};
+  file_.read(0, header.data(), token_file_header_bytes);
+  require(header[0] == token_file_magic, ErrorKind::data, "{}: starts with {}, not with {}: no token file; text needs another "
+          "name than .bin", path, header[0], token_file_magic);
+  require(header[1] == 1 || header[1] == 2, ErrorKind::data, "{}: version {} is neither 1 (uint16) nor 2 (uint32)", path, header[1]);
+  width_ = header[1] == 1 ? 2 : 4;
+  start_ = token_file_header_bytes;
+  tokens_ = static_cast<std::uint32_t>(header[2]);
+  require(size == start_ + tokens_ * width_, ErrorKind::data, "{}: the header promises {} tokens ({} bytes), the file has {} bytes; "
+          "it is damaged, write it again", path, tokens_, start_ + tokens_ * width_, size);
 }
-
-TokenFile::~TokenFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-}
-
-TokenFile::TokenFile(TokenFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), width_(other.width_),
-      start_(other.start_), tokens_(other.tokens_) {}
 
 void TokenFile::read(std::int64_t first, std::span<std::int32_t> out) const {
   // Raw tokens are never wider than int32: they are read into the end of `out` and widened towards its start.
   auto* raw = reinterpret_cast<char*>(out.data()) + static_cast<Bytes>(out.size()) * (4 - width_);
-  read_exactly(descriptor_, path_, start_ + first * width_, raw, static_cast<Bytes>(out.size()) * width_);
+  file_.read(start_ + first * width_, raw, static_cast<Bytes>(out.size()) * width_);
   widen(width_, raw, out);
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/base/units.h"
+#include "launch/input_file.h"
 
 namespace trireme {
 
@@ -25,12 +25,9 @@ class TokenFile {
   /// Errors: Error(data) with path, what is wrong and what to do: missing, unreadable, empty, damaged header, a length that
   /// is not the header's.
   explicit TokenFile(const std::string& path);
-  ~TokenFile();
-  TokenFile(TokenFile&& other) noexcept;
-  TokenFile(const TokenFile&) = delete;
 
   std::int64_t tokens() const { return tokens_; }
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return file_.path(); }
   /// Tokens [first, first + out.size()). Errors: Error(data) when the file got shorter.
   void read(std::int64_t first, std::span<std::int32_t> out) const;
 
@@ -42,8 +39,7 @@ class TokenFile {
   Summary summarize() const;
 
  private:
-  std::string path_;
-  int descriptor_ = -1;
+  InputFile file_;
   Bytes width_ = 1, start_ = 0;  // of a token; of the first one
   std::int64_t tokens_ = 0;
 };

@@ -113,6 +113,7 @@ class Training {
   std::unique_ptr<Device> make_device() const;
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
+  [[noreturn]] void stop_together(ErrorKind kind, const std::string& message);
   void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
   std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
@@ -247,12 +248,19 @@ void Training::step(std::int64_t step) {
   const double step_ms = ms_since(start);
   if (log_) log_step(step, report, step_ms);
   if (report.applied) return;
-  // The same on all ranks. Peers may still be sent what step carried: no memory goes before all have it.
+  if (report.valid_tokens == 0)
+    stop_together(ErrorKind::data, fmt::format("step {}: no token of its global batch counts as a target; look at the mask files, "
+                                               "or use a larger train.global_batch", step));
+  stop_together(ErrorKind::numeric,
+                fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
+                            report.loss, report.gradient_norm));
+}
+
+// What all ranks know alike. Peers may still be sent what step carried: no memory goes before all have it.
+void Training::stop_together(ErrorKind kind, const std::string& message) {
   trainer_->finish();
   trainer_->close();
-  throw AgreedError(ErrorKind::numeric,
-                    fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
-                                report.loss, report.gradient_norm));
+  throw AgreedError(kind, message);
 }
 
 void Training::log_step(std::int64_t step, const StepReport& report, double step_ms) {
@@ -274,6 +282,8 @@ void Training::validate(std::int64_t step) {
   std::int64_t valid_tokens = 0;
   for (std::int64_t first = 0; first < microbatches; first += mpi_.size())
     trainer_->validate_round(static_cast<int>(first), loss, valid_tokens);
+  if (valid_tokens == 0)
+    stop_together(ErrorKind::data, "no token of data.valid counts as a target; look at its mask files, or leave data.valid out");
   if (log_) log_->validation(step, loss.value() / static_cast<double>(valid_tokens));
 }
 

@@ -123,9 +123,11 @@ void Trainer::step_values(const OpContext& context) {
   const Op& op = context.op();
   context.record<StepValues>(op.writes[0]) = next_values_;
   context.record<StepSums>(op.writes[1]) = StepSums();
-  for (std::size_t i = 2; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
+  TokenCount& tokens = context.record<TokenCount>(op.writes[2]);
+  tokens = TokenCount();
+  for (std::size_t i = 3; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
     const Batch batch(context.view(op.writes[i]));
-    const int turn = static_cast<int>(i) - 2;
+    const int turn = static_cast<int>(i) - 3;
     for (Elems n = 0; n < batch.token_count(); ++n)
       batch.positions.as<std::int32_t>()[n] = static_cast<std::int32_t>(n % settings_.sequence);
     if (context.schedule.name == "step") {
@@ -140,16 +142,16 @@ void Trainer::step_values(const OpContext& context) {
         batch.weights.as<float>()[n] = 0;
       }
     }
+    tokens.valid_tokens += batch.valid_tokens();
   }
 }
 
 StepReport Trainer::step(std::int64_t step, double learning_rate) {
-  next_values_ = {.step = step, .learning_rate = learning_rate,
-                  .loss_scale = 1.0 / (static_cast<double>(settings_.global_batch) * settings_.sequence)};
+  next_values_ = {.step = step, .learning_rate = learning_rate};
   run("step");
   const Verdict& verdict = record<Verdict>("verdict");
   return {.loss = verdict.loss, .gradient_norm = verdict.gradient_norm, .learning_rate = learning_rate,
-          .applied = verdict.go != 0};
+          .valid_tokens = record<TokenCount>("tokens").valid_tokens, .applied = verdict.go != 0};
 }
 
 void Trainer::validate_round(int first, ExactSum& loss, std::int64_t& valid_tokens) {

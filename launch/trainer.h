@@ -62,6 +62,7 @@ using BatchSource = std::function<void(std::int64_t step, int microbatch, Batch 
 /// What a step did, equal on all ranks.
 struct StepReport {
   double loss = 0, gradient_norm = 0, learning_rate = 0;
+  std::int64_t valid_tokens = 0;  // targets that count in the global batch
   bool applied = false;
 };
 

@@ -1,10 +1,12 @@
 #pragma once
 
 #include "runtime/base/tensor_view.h"
+#include "runtime/kernels/cross_entropy.h"
 
 namespace trireme {
 
-/// One microbatch: tokens, targets, positions i32 [N], weights f32 [N] (0: the target does not count), in one buffer.
+/// One microbatch: tokens, targets, positions i32 [N], weights f32 [N] (1, or 0), in one buffer.
+/// A target counts in the loss by target_counts(): not where it is below 0 or weighs 0.
 struct Batch {
   View tokens, targets, positions, weights;
 
@@ -18,6 +20,12 @@ struct Batch {
     weights = View(field(3).data, DType::f32, n);
   }
   Elems token_count() const { return tokens.elems(); }
+  /// Targets that count.
+  std::int64_t valid_tokens() const {
+    std::int64_t count = 0;
+    for (Elems n = 0; n < token_count(); ++n) count += target_counts(targets.as<std::int32_t>()[n], weights.as<float>()[n]);
+    return count;
+  }
 };
 
 }  // namespace trireme

@@ -75,6 +75,7 @@ void run_head(const Head& op, const Shapes& s, const Norm& norm) {
   HeadScratch scratch = cut<HeadScratch>(op.workspace, s, type);
   const bool backward = !op.d_x.empty();
   const ConstView gain = op.parameters[0];
+  const float scale = op.valid_tokens > 0 ? static_cast<float>(1.0 / static_cast<double>(op.valid_tokens)) : 0;
   const Linear linear{s.products};
   norm.forward(x, gain, bias_of(op.parameters, norm), scratch.normed, scratch.statistics);
   for (Elems first = 0; first < s.N; first += head_chunk_tokens) {
@@ -84,15 +85,14 @@ void run_head(const Head& op, const Shapes& s, const Norm& norm) {
     linear.forward(normed, op.vocabulary, logits, scratch.kernels);
     cross_entropy({.logits = logits, .vocabulary = s.V, .targets = op.batch.targets.cols_from(first, n),
                    .weights = op.batch.weights.cols_from(first, n), .losses = scratch.losses.cols_from(first, n),
-                   .scale = static_cast<float>(op.loss_scale), .backward = backward});
+                   .scale = scale, .backward = backward});
     if (!backward) continue;
     linear.backward_input(logits, op.vocabulary, scratch.d_normed.rows_from(first, n), scratch.kernels);
     // One chain over all tokens: later chunks go on where the one before stopped.
     linear.backward_weight(logits, normed, op.d_vocabulary, scratch.kernels, {.accumulate = first > 0});
   }
   block_sum({.x = scratch.losses, .sum = &op.sums->loss});
-  const float* const weights = op.batch.weights.as<float>();
-  op.sums->valid_tokens += std::count_if(weights, weights + s.N, [](float weight) { return weight != 0; });
+  op.sums->valid_tokens += op.batch.valid_tokens();
   if (backward)
     norm.backward({.x = x, .gain = gain, .statistics = scratch.statistics, .d_out = scratch.d_normed,
                    .d_x = op.d_x.reshape(s.N, s.C), .d_gain = op.gradients[0],

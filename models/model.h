@@ -62,7 +62,7 @@ struct Head {
   View vocabulary;             // [Vp,C]: the head's own tensor, or the tied one
   ConstView x;                 // [N,C]
   Batch batch;
-  double loss_scale = 0;       // 1 / valid tokens of the global batch
+  std::int64_t valid_tokens = 0;  // of the global batch; needed with d_x
   StepSums* sums = nullptr;
   View d_x;                    // empty: loss only
   UnitTensors gradients;

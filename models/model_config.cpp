@@ -15,10 +15,24 @@ const char* name(Family family) {
   return "llama";
 }
 
+namespace {
+
+void check(bool holds, const std::string& message) {
+  if (!holds) throw Error(ErrorKind::config, message);
+}
+
+void validate(const RopeScaling& s) {
+  check(s.factor >= 1, fmt::format("model.rope_scaling: factor = {}: it must be at least 1, as it divides frequencies", s.factor));
+  check(s.low_freq_factor > 0 && s.low_freq_factor < s.high_freq_factor,
+        fmt::format("model.rope_scaling: low_freq_factor = {}, high_freq_factor = {}: the first must be above 0 and below the "
+                    "second", s.low_freq_factor, s.high_freq_factor));
+  check(s.original_context >= 1, fmt::format("model.rope_scaling: original_max_position_embeddings = {}: it must be at least 1",
+                                             s.original_context));
+}
+
+}  // namespace
+
 void validate(const ModelConfig& c) {
-  const auto check = [](bool holds, const std::string& message) {
-    if (!holds) throw Error(ErrorKind::config, message);
-  };
   const std::pair<const char*, int> sizes[] = {{"layers", c.layers}, {"width", c.width}, {"heads", c.heads},
                                                {"kv_heads", c.kv_heads}, {"ffn", c.ffn}, {"vocab", c.vocab},
                                                {"context", c.context}};
@@ -38,6 +52,7 @@ void validate(const ModelConfig& c) {
       check(c.width / c.heads % 2 == 0, fmt::format("model.width / model.heads = {}: RoPE needs an even head size",
                                                     c.width / c.heads));
       check(c.rope_theta >= 1, fmt::format("model.rope_theta = {}: it must be at least 1", c.rope_theta));
+      validate(c.rope_scaling);
       return;
   }
 }

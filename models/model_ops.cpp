@@ -163,22 +163,23 @@ void ModelOps::head(const OpContext& context) const {
   const View x = in.next();
   const Batch batch(in.next());
   in.next();  // constants
-  const StepValues& values = in.next_record<StepValues>();
   if (*context.op().segment == 1) {
+    const StepValues& values = in.next_record<StepValues>();
     const View choice = out.next();
     model_->choose({.parameters = parameters, .vocabulary = vocabulary(parameters, in.next_if_any()), .x = x,
                     .position = values.position, .choice = choice, .workspace = out.next()});
     return;
   }
+  const bool backward = context.op().kind == OpKind::forward_backward;
+  const std::int64_t valid_tokens = backward ? in.next_record<TokenCount>().valid_tokens : 0;
   in.next();  // sums, which are written, too
   const View table = vocabulary(parameters, in.next_if_any());
-  const bool backward = context.op().kind == OpKind::forward_backward;
   const View d_x = backward ? out.next() : View();
   const UnitTensors gradients = tensors(context, backward ? out.next() : View());
   StepSums& sums = out.next_record<StepSums>();
   const View workspace = out.next();
   const View d_table = backward ? vocabulary(gradients, out.next_if_any()) : View();
-  model_->head({.parameters = parameters, .vocabulary = table, .x = x, .batch = batch, .loss_scale = values.loss_scale,
+  model_->head({.parameters = parameters, .vocabulary = table, .x = x, .batch = batch, .valid_tokens = valid_tokens,
                 .sums = &sums, .d_x = d_x, .gradients = gradients, .d_vocabulary = d_table, .workspace = workspace});
 }
 

@@ -37,6 +37,7 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
   run.constants = record("constants", DType::byte, model.constants_bytes);
   run.counters = record("counters", DType::byte, sizeof(StepCounters));
   run.values = record("values", DType::byte, sizeof(StepValues));
+  run.tokens = record("tokens", DType::byte, sizeof(TokenCount));
   run.sums = record("sums", DType::byte, sizeof(StepSums));
   run.verdict = record("verdict", DType::byte, sizeof(Verdict));
   run.choice = record("choice", DType::i32, 1);

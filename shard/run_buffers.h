@@ -21,7 +21,7 @@ struct StateBuffers {
 struct RunBuffers {
   std::vector<FlatLayout> layouts;  // per unit
   std::vector<StateBuffers> units;
-  BufferId constants = 0, counters = 0, values = 0, sums = 0, verdict = 0;  // the structs of step_records.h
+  BufferId constants = 0, counters = 0, values = 0, tokens = 0, sums = 0, verdict = 0;  // the structs of step_records.h
   BufferId choice = 0;  // i32, one token
 };
 

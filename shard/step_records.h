@@ -11,8 +11,12 @@ namespace trireme {
 struct StepValues {
   std::int64_t step = 0;           // counted from 0
   double learning_rate = 0;
-  double loss_scale = 0;           // 1 / valid tokens of the global batch
   std::int64_t position = 0;       // token whose successor a sample chooses
+};
+
+/// Targets that count in a step: of this rank's microbatches from step_values on, of the global batch once they are summed.
+struct TokenCount {
+  std::int64_t valid_tokens = 0;
 };
 
 /// Sums over all microbatches and ranks; integers only, so an all-reduce of them is exact.

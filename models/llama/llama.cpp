@@ -48,7 +48,8 @@ RotaryTables::RotaryTables(ConstView constants, const Shapes& s) {
 void Llama::fill_constants(View constants) const {
   const Shapes s = shapes(sequence_);
   const RotaryTables tables(constants, s);
-  rope_table({.cosines = tables.cosines, .sines = tables.sines, .head_dim = s.D, .theta = config_.rope_theta});
+  rope_table({.cosines = tables.cosines, .sines = tables.sines, .head_dim = s.D, .theta = config_.rope_theta,
+              .scaling = config_.rope_scaling});
 }
 
 }  // namespace trireme::llama

@@ -42,14 +42,16 @@ SegmentSpec mlp(const Shapes& s, const MicrobatchShape& shape) {
           .backward_flops = 2 * flops};
 }
 
-UnitSpec block(Elems layer, const Shapes& s, const MicrobatchShape& shape) {
+UnitSpec block(Elems layer, const ModelConfig& config, const Shapes& s, const MicrobatchShape& shape) {
   const std::string p = "blocks." + std::to_string(layer) + ".";
-  return {.name = "block" + std::to_string(layer), .kind = UnitKind::block,
+  UnitSpec unit{.name = "block" + std::to_string(layer), .kind = UnitKind::block,
           .tensors = {vector(p + "attention.norm.weight", s.C, 1), matrix(p + "attention.qkv.weight", s.qkv(), s.C),
                       matrix(p + "attention.out.weight", s.C, s.C, out_deviation(s)),
                       vector(p + "mlp.norm.weight", s.C, 1), matrix(p + "mlp.gate_up.weight", 2 * s.F, s.C),
                       matrix(p + "mlp.down.weight", s.C, s.F, out_deviation(s))},
           .segments = {attention(s, shape), mlp(s, shape)}};
+  if (config.qkv_bias) unit.tensors.insert(unit.tensors.begin() + 2, vector(p + "attention.qkv.bias", s.qkv(), 0));
+  return unit;
 }
 
 UnitSpec head(const ModelConfig& config, const Shapes& s, const MicrobatchShape& shape) {
@@ -65,7 +67,7 @@ UnitSpec head(const ModelConfig& config, const Shapes& s, const MicrobatchShape&
 std::vector<UnitSpec> units(const ModelConfig& config, const MicrobatchShape& shape) {
   const Shapes s = make_shapes(config, shape.sequences, shape.sequence, shape.products);
   std::vector<UnitSpec> list = {embedding(s)};
-  for (Elems layer = 0; layer < s.L; ++layer) list.push_back(block(layer, s, shape));
+  for (Elems layer = 0; layer < s.L; ++layer) list.push_back(block(layer, config, s, shape));
   list.push_back(head(config, s, shape));
   return list;
 }

@@ -8,9 +8,15 @@ namespace trireme::llama {
 
 /// Tensors of the embedding unit.
 enum EmbeddingTensor { token_table };
-/// Tensors of a block, in layout order. qkv holds the rows of q, k, v; gate_up those of gate, up.
-enum BlockTensor {
-  attention_norm_gain, qkv_weight, attention_out_weight, mlp_norm_gain, gate_up_weight, down_weight
+/// Numbers of a block's tensors, in layout order. qkv holds the rows of q, k, v; gate_up those of gate, up. Only models with
+/// a qkv bias have that tensor.
+struct BlockTensors {
+  bool has_qkv_bias;
+  int attention_norm_gain = 0, qkv_weight = 1, qkv_bias = 2;
+  int attention_out_weight = has_qkv_bias ? 3 : 2, mlp_norm_gain = attention_out_weight + 1;
+  int gate_up_weight = mlp_norm_gain + 1, down_weight = gate_up_weight + 1;
+
+  explicit BlockTensors(const UnitSpec& block) : has_qkv_bias(block.tensors.size() == 7) {}
 };
 
 std::vector<UnitSpec> units(const ModelConfig& config, const MicrobatchShape& shape);

@@ -26,6 +26,8 @@ void rope(const Rope& k);
 struct RopeScaling {
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
   double original_context = 8192;  // tokens
+
+  bool operator==(const RopeScaling&) const = default;
 };
 
 /// The tables of positions 0 .. T-1: our own arithmetic in double, rounded to f32, so equal on every machine.

@@ -50,7 +50,7 @@ class Order {
         to_all_(writer_.to_list(spec.all_ranks())) {}
 
   void step_values(int batches) {
-    Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums}};
+    Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums, run_.tokens}};
     for (int turn = 0; turn < batches; ++turn) {
       batches_.push_back(writer_.add(fmt::format("batch.{}", turn), Role::data, DType::i32, model_.batch_elems));
       if (spec_.takes_part(turn)) op.writes.push_back(batches_.back());
@@ -58,22 +58,22 @@ class Order {
     writer_.add(std::move(op));
   }
 
-  /// Embedding, then all segments of all blocks. Leaves in x_ the input of every segment and of the head.
-  void forward(int turn, const std::vector<int>& to) {
+  void forward_embedding(int turn, const std::vector<int>& to) {
     turn_ = turn;
     x_.clear();
-    for (std::size_t u = 0; u + 1 < model_.units.size(); ++u) {
-      const Gathered full = gather(u, to);
-      saved_.resize(model_.units.size());
-      saved_[u].clear();
-      for (std::size_t s = 0; s < model_.units[u].segments.size(); ++s) forward_segment(u, s, full);
-    }
+    saved_.resize(model_.units.size());
+    forward_unit(0, to);
+  }
+  /// All segments of all blocks. Leaves in x_ the input of every segment and of the head.
+  void forward_blocks(const std::vector<int>& to) {
+    for (std::size_t u = 1; u + 1 < model_.units.size(); ++u) forward_unit(u, to);
   }
 
   void head(HeadOutput output, const std::vector<int>& to);
   void backward(const std::vector<int>& to, const Accumulators& sums);
   Accumulators add_accumulators();
   void finish_step(const Accumulators& accumulators);
+  void sum_tokens() { writer_.add(collective(OpKind::all_reduce, {run_.tokens}, {run_.tokens}, sizeof(TokenCount))); }
   void all_reduce() {
     writer_.add(collective(OpKind::all_reduce, {run_.sums}, {run_.sums}, sizeof(StepSums)));
   }
@@ -109,6 +109,11 @@ class Order {
 
   Gathered gather(std::size_t u, const std::vector<int>& to);
   BufferId gather_range(std::size_t owner, FlatRange range, std::string name, const std::vector<int>& to);
+  void forward_unit(std::size_t u, const std::vector<int>& to) {
+    const Gathered full = gather(u, to);
+    saved_[u].clear();
+    for (std::size_t s = 0; s < unit(u).segments.size(); ++s) forward_segment(u, s, full);
+  }
   void forward_segment(std::size_t u, std::size_t s, const Gathered& full);
   void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, const Accumulators& sums);
   BufferId add_gradient(std::size_t owner, Elems elems, std::string_view tag);
@@ -185,8 +190,12 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
   const bool choose = output == HeadOutput::choice;
   const SegmentSpec& segment = unit(u).segments[choose ? 1 : 0];
   Op op = compute(output == HeadOutput::gradient ? OpKind::forward_backward : OpKind::forward, u, choose ? 1 : 0);
-  op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(turn_)], run_.constants, run_.values};
-  if (!choose) op.reads.push_back(run_.sums);
+  op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(turn_)], run_.constants};
+  switch (output) {
+    case HeadOutput::gradient: op.reads.insert(op.reads.end(), {run_.tokens, run_.sums}); break;
+    case HeadOutput::loss: op.reads.push_back(run_.sums); break;
+    case HeadOutput::choice: op.reads.push_back(run_.values); break;
+  }
   if (full.tied) op.reads.push_back(*full.tied);
   if (output == HeadOutput::gradient) {
     const bool chain = model_.head_chain && spec_.wire != DType::f32;
@@ -385,7 +394,10 @@ Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
   const Accumulators sums = order.add_accumulators();
   for (int turn = 0; turn < spec.turns(); ++turn) {
     const std::vector<int> to = spec.ranks_in(turn);
-    order.forward(turn, to);
+    order.forward_embedding(turn, to);
+    // Behind the first compute, so that it hides behind forward: the first head needs it.
+    if (turn == 0) order.sum_tokens();
+    order.forward_blocks(to);
     order.head(HeadOutput::gradient, to);
     order.backward(to, sums);
   }
@@ -396,7 +408,8 @@ Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
 Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
   Order order("validate", model, spec);
   order.step_values(1);
-  order.forward(0, spec.all_ranks());
+  order.forward_embedding(0, spec.all_ranks());
+  order.forward_blocks(spec.all_ranks());
   order.head(HeadOutput::loss, spec.all_ranks());
   order.all_reduce();
   return order.take();
@@ -405,7 +418,8 @@ Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
 Schedule order_sample(const ModelSpec& model, const StepSpec& spec) {
   Order order("sample", model, spec);
   order.step_values(1);
-  order.forward(0, spec.all_ranks());
+  order.forward_embedding(0, spec.all_ranks());
+  order.forward_blocks(spec.all_ranks());
   order.head(HeadOutput::choice, spec.all_ranks());
   return order.take();
 }

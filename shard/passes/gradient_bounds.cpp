@@ -43,7 +43,7 @@ class GradientBoundsPass {
         if (started >= 2) op.reads.push_back(groups_[started - 2].freed);
         ++started;
       }
-      const bool is_last_sum = op.kind == OpKind::all_reduce;
+      const bool is_last_sum = op.kind == OpKind::all_reduce && op.writes[0] == verdict_sums_;
       writer_.add(std::move(op));
       if (is_last_sum) {
         if (reduced > 0) emit(groups_[reduced - 1].releases);
@@ -66,6 +66,7 @@ class GradientBoundsPass {
       }
       in_reduces = stands_among_reduces(op);
       if (op.kind == OpKind::update || op.kind == OpKind::gather) find_slices(op);
+      if (op.kind == OpKind::verdict) verdict_sums_ = op.reads[0];
     }
     for (std::size_t n = 0; bounded_ && n + 2 < groups_.size(); ++n) {
       groups_[n].freed = writer_.add_token(fmt::format("freed.{}", n));
@@ -109,6 +110,7 @@ class GradientBoundsPass {
   std::vector<GradientGroup> groups_;
   std::unordered_map<BufferId, std::size_t> group_of_;  // by gradient
   std::vector<Op> slice_releases_;
+  BufferId verdict_sums_ = -1;  // what the last all_reduce sums; others come earlier
   ScheduleWriter writer_;
 };
 

@@ -73,6 +73,16 @@ expect 4 'gone.txt' $two "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 4 'empty' $two "$trireme" train run.toml '--data.train=["empty.txt"]'
 expect 4 'too few' $two "$trireme" train run.toml '--data.train=["short.txt"]'
 expect 4 'header' $two "$trireme" train run.toml '--data.train=["damaged.bin"]'
+# Masks beside token files.
+"$trireme" tokenize text.txt -o masked.bin > /dev/null && head -c 5000 /dev/zero > masked.mask
+for ranks in 1 3; do
+  expect 4 'data: step 0: no token of its global batch counts' mpirun --oversubscribe --bind-to none -n $ranks "$trireme" train run.toml '--data.train=["masked.bin"]'
+done
+expect 4 'data: no token of data.valid counts' $two "$trireme" train run.toml '--data.valid=["masked.bin"]'
+printf 'x' > masked.mask
+expect 4 'masked.mask: 1 bytes for the 5000 tokens' $two "$trireme" train run.toml '--data.train=["masked.bin"]'
+tr '\0' '2' < /dev/zero | head -c 5000 > masked.mask
+expect 4 'masked.mask: byte 0 is 50' $two "$trireme" train run.toml '--data.train=["masked.bin"]'
 for ranks in 1 2 3; do
   expect 6 'step [0-9]+: loss .*is not finite' mpirun --oversubscribe --bind-to none -n $ranks "$trireme" train run.toml --train.lr=1e30 --train.steps=8
 done

@@ -36,9 +36,11 @@ micro_batch = 2
 /// A file that goes when the test goes.
 class TextFile {
  public:
-  explicit TextFile(const std::string& text) { std::ofstream(path) << text; }
+  explicit TextFile(const std::string& text, const std::string& name = "config_test.toml") : path(name) {
+    std::ofstream(path) << text;
+  }
   ~TextFile() { std::remove(path.c_str()); }
-  const std::string path = "config_test.toml";
+  const std::string path;
 };
 
 std::string message_of(const std::string& text, const std::vector<std::string>& overrides) {
@@ -83,6 +85,31 @@ TEST_CASE("print_config: loading what was printed gives the same configuration")
   CHECK(print_config(load_config(file.path, {})) == printed);
 }
 
+TEST_CASE("load_config: rope_scaling is a table with Hugging Face's names, and printed as one") {
+  const std::string scaling = "{ rope_type = \"llama3\", factor = 8.0, low_freq_factor = 1.0, high_freq_factor = 4.5, "
+                              "original_max_position_embeddings = 4096 }";
+  const RopeScaling expected = {.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4.5, .original_context = 4096};
+  const TextFile file(good_text);
+  CHECK(load_config(file.path, {}).model.rope_scaling == RopeScaling());
+  CHECK(load_config(file.path, {"--model.rope_scaling={}"}).model.rope_scaling == RopeScaling());
+  const Config config = load_config(file.path, {"--model.rope_scaling=" + scaling});
+  CHECK(config.model.rope_scaling == expected);
+  CHECK(agreed_text(config) != agreed_text(load_config(file.path, {})));
+  std::ofstream(file.path) << print_config(config);
+  CHECK(load_config(file.path, {}).model.rope_scaling == expected);
+  const TextFile section(std::string(good_text) + "[model.rope_scaling]\nrope_type = \"llama3\"\nfactor = 8\nlow_freq_factor = 1\n"
+                         "high_freq_factor = 4.5\noriginal_max_position_embeddings = 4096\n", "config_test_section.toml");
+  CHECK(load_config(section.path, {}).model.rope_scaling == expected);
+}
+
+TEST_CASE("load_config: qkv_bias is off unless asked for, and ranks must agree on it") {
+  const TextFile file(good_text);
+  const Config plain = load_config(file.path, {}), biased = load_config(file.path, {"--model.qkv_bias"});
+  CHECK_FALSE(plain.model.qkv_bias);
+  CHECK(biased.model.qkv_bias);
+  CHECK(agreed_text(plain) != agreed_text(biased));
+}
+
 TEST_CASE("load_config: auto products are resolved by what the CPU has, and ranks must agree on them") {
   const TextFile file(good_text);
   const char* const best = cpu::detect_isa() == cpu::Isa::amx ? "tiles" : "chain";
@@ -101,7 +128,7 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
     std::vector<std::string> overrides;
     std::vector<std::string> named;  // in the message
   };
-  const std::vector<Mistake> mistakes = {
+  std::vector<Mistake> mistakes = {
       {{"--train.stepz=3"}, {"train.stepz", "did you mean train.steps"}},
       {{"--trian.steps=3"}, {"did you mean train.steps"}},
       {{"--train.steps=many"}, {"train.steps", "many", "whole number"}},
@@ -161,6 +188,33 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--train.schedule=constant", "--train.min_lr=1e-5"}, {"train.min_lr", "does nothing"}},
       {{"--model.family=gpt2", "--model.kv_heads=4", "--model.rope_theta=5000"}, {"model.rope_theta", "does nothing"}},
   };
+  const auto rope_scaling = [](const std::string& factors) {
+    return "--model.rope_scaling={rope_type = \"llama3\", " + factors + "}";
+  };
+  const std::string rest = ", low_freq_factor = 1, high_freq_factor = 4, original_max_position_embeddings = 8192";
+  const std::vector<Mistake> scaling_mistakes = {
+      {{rope_scaling("factor = 0.5" + rest)}, {"model.rope_scaling", "factor = 0.5", "at least 1"}},
+      {{rope_scaling("factor = nan" + rest)}, {"model.rope_scaling", "factor", "finite"}},
+      {{rope_scaling("factor = \"8\"" + rest)}, {"model.rope_scaling", "factor", "number"}},
+      {{rope_scaling("fact = 8" + rest)}, {"model.rope_scaling", "unknown key fact", "factor = 8.0"}},
+      {{rope_scaling("factor = 8, attention_factor = 1" + rest)}, {"unknown key attention_factor"}},
+      {{rope_scaling("factor = 8, low_freq_factor = 1, high_freq_factor = 4")}, {"original_max_position_embeddings is missing"}},
+      {{rope_scaling("factor = 8, low_freq_factor = 4, high_freq_factor = 4, original_max_position_embeddings = 1")},
+       {"low_freq_factor = 4", "below"}},
+      {{rope_scaling("factor = 8, low_freq_factor = 0, high_freq_factor = 4, original_max_position_embeddings = 1")},
+       {"low_freq_factor = 0", "above 0"}},
+      {{rope_scaling("factor = 8, low_freq_factor = 1, high_freq_factor = 4, original_max_position_embeddings = 0")},
+       {"original_max_position_embeddings = 0", "at least 1"}},
+      {{rope_scaling("factor = 8, low_freq_factor = 1, high_freq_factor = 4, original_max_position_embeddings = 1.5")},
+       {"original_max_position_embeddings = 1.5", "whole number"}},
+      {{"--model.rope_scaling={rope_type = \"yarn\", factor = 8}"}, {"rope_type = \"yarn\"", "llama3"}},
+      {{"--model.rope_scaling={factor = 8" + rest + "}"}, {"rope_type", "llama3"}},
+      {{"--model.rope_scaling=8"}, {"model.rope_scaling", "table", "llama3"}},
+      {{"--model.rope_scaling={rope_type"}, {"model.rope_scaling", "table"}},
+      {{"--model.family=gpt2", "--model.kv_heads=4", rope_scaling("factor = 8" + rest)}, {"model.rope_scaling", "does nothing"}},
+      {{"--model.family=gpt2", "--model.kv_heads=4", "--model.qkv_bias"}, {"model.qkv_bias", "does nothing", "always"}},
+  };
+  mistakes.insert(mistakes.end(), scaling_mistakes.begin(), scaling_mistakes.end());
   for (const Mistake& mistake : mistakes) {
     const std::string message = message_of(good_text, mistake.overrides);
     for (const std::string& word : mistake.named) {

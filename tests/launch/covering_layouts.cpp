@@ -41,12 +41,13 @@ std::vector<Layout> covering_layouts() {
   return layouts;
 }
 
-LocalResult train_laid_out(TrainerSettings settings, const Layout& layout, int steps, int checked_seed) {
+LocalResult train_laid_out(TrainerSettings settings, const Layout& layout, int steps, int checked_seed,
+                           const BatchSource& edit_batch) {
   const SelectedIsa selected(layout.isa);
   settings.threads = layout.threads;
   settings.prefetch = layout.prefetch;
   settings.recompute = layout.recompute;
-  return train_locally(settings, {.ranks = layout.ranks, .checked_seed = checked_seed}, steps);
+  return train_locally(settings, {.ranks = layout.ranks, .checked_seed = checked_seed, .edit_batch = edit_batch}, steps);
 }
 
 }  // namespace trireme::test

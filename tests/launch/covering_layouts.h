@@ -24,6 +24,7 @@ std::vector<Layout> covering_layouts();
 
 /// Trains as the layout says, and under the checked device where `checked_seed` >= 0. Where this CPU lacks the
 /// layout's instruction set it takes its best.
-LocalResult train_laid_out(TrainerSettings settings, const Layout& layout, int steps, int checked_seed = -1);
+LocalResult train_laid_out(TrainerSettings settings, const Layout& layout, int steps, int checked_seed = -1,
+                           const BatchSource& edit_batch = {});
 
 }  // namespace trireme::test

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <fstream>
 #include <numeric>
@@ -130,6 +132,68 @@ TEST_CASE("TokenFile: damaged, empty and missing files are refused by name") {
   CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 5}, "12345678"))), Catch::Contains("promises 5 tokens"));
   CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 4}, "123456789"))), Catch::Contains("promises 4 tokens"));
   CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 20}, std::string(40, '\x7f')))), Catch::Contains("outside model.vocab"));
+}
+
+TEST_CASE("TokenStream: a mask beside a token file takes targets out, over the borders of files and of reads") {
+  constexpr int first_tokens = 5000, tokens = 9001, sequence = 1500;
+  write_token_file("m1.bin", std::vector<std::string>{write("d1.txt", letters(first_tokens))});
+  write_token_file("m3.bin", std::vector<std::string>{write("d2.txt", letters(tokens - first_tokens - 1000))});
+  const std::vector<std::string> paths = {"m1.bin", write("m2.txt", letters(1000)), "m3.bin"};
+  std::string whole(tokens, '\1');
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    if (i % 3 == 0 || (i > 4000 && i < 4100)) whole[i] = '\0';
+  write("m1.mask", whole.substr(0, first_tokens));
+  write("m2.mask", "text has no mask");
+  write("m3.mask", whole.substr(first_tokens + 1000));
+  std::fill(whole.begin() + first_tokens, whole.begin() + first_tokens + 1000, '\1');
+  const TokenStream stream(paths, sequence, 256);
+  REQUIRE(stream.sequences() == 6);
+  for (std::int64_t i = 0; i < stream.sequences(); ++i) {
+    std::vector<std::int32_t> read(sequence), targets(sequence);
+    stream.read(i, read, targets);
+    for (int n = 0; n < sequence; ++n) {
+      const std::int64_t place = i * sequence + n + 1;
+      const std::int64_t in_file = place < first_tokens ? place : place < first_tokens + 1000 ? place - first_tokens : place - first_tokens - 1000;
+      REQUIRE(targets[static_cast<std::size_t>(n)] == (whole[static_cast<std::size_t>(place)] ? 'a' + in_file % 26 : ignored_target));
+      if (n + 1 < sequence) REQUIRE(read[static_cast<std::size_t>(n) + 1] == 'a' + in_file % 26);
+    }
+  }
+  // Ranks compare the summary.
+  CHECK_THAT(stream.summary(), Catch::Contains("m1.bin: 5000 tokens") && Catch::Contains("mask: 3267 count, xxh3 "));
+  const std::string before = stream.summary();
+  whole[7] = '\0', whole[8] = '\1', whole[6] = '\1', whole[9] = '\0';
+  write("m1.mask", whole.substr(0, first_tokens));
+  CHECK(TokenStream(paths, sequence, 256).summary() != before);
+  for (const char* name : {"m1.mask", "m2.mask", "m3.mask"}) std::remove(name);
+  CHECK_THAT(TokenStream(paths, sequence, 256).summary(), !Catch::Contains("mask"));
+}
+
+TEST_CASE("TargetMask: what is no mask of the file is refused by name") {
+  write_token_file("m.bin", std::vector<std::string>{write("d1.txt", letters(20))});
+  const auto refused = [] {
+    try {
+      TokenStream({"m.bin"}, 10, 256);
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::data);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  write("m.mask", std::string(19, '\1'));
+  CHECK_THAT(refused(), Catch::Contains("m.mask: 19 bytes for the 20 tokens of m.bin"));
+  write("m.mask", std::string(21, '\1'));
+  CHECK_THAT(refused(), Catch::Contains("m.mask: 21 bytes"));
+  write("m.mask", "");
+  CHECK_THAT(refused(), Catch::Contains("m.mask: 0 bytes"));
+  write("m.mask", std::string(17, '\1') + "\2" + std::string(2, '\0'));
+  CHECK_THAT(refused(), Catch::Contains("m.mask: byte 17 is 2"));
+  write("m.mask", std::string(20, '1'));
+  CHECK_THAT(refused(), Catch::Contains("m.mask: byte 0 is 49"));
+  std::remove("m.mask");
+  REQUIRE(symlink("nowhere", "m.mask") == 0);
+  CHECK_THAT(refused(), Catch::Contains("m.mask: No such file"));
+  std::remove("m.mask");
+  CHECK(refused() == "no error");
 }
 
 TEST_CASE("write_token_file: where nothing can be written nothing is left") {

@@ -15,6 +15,7 @@ struct LocalLayout {
   int ranks = 1;
   int checked_seed = -1;  // >= 0: under the checked device, with delays of ops and of reads of peers' memory from this seed
   std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
+  BatchSource edit_batch;                                      // changes a training batch that is filled
 };
 
 /// What a run left behind; equal runs compare equal.
@@ -30,7 +31,14 @@ inline constexpr int validation_microbatches = 7;
 /// Tokens are random but for a pattern that can be learned; a function of (step, microbatch) alone.
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps);
 
+/// Some targets of a training batch do not count, by value or by weight; of some microbatches none does.
+void ignore_some_targets(std::int64_t step, int microbatch, Batch batch);
+
 /// Small models for tests: any family, odd sizes, several blocks.
 TrainerSettings tiny_settings(Family family, DType compute, DType wire);
+
+/// A scaling of RoPE that keeps, bends and divides frequencies of tiny models.
+inline constexpr RopeScaling tiny_rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4,
+                                                  .original_context = 32};
 
 }  // namespace trireme::test

@@ -81,6 +81,21 @@ TEST_CASE("describe: the vocabulary is padded to 128 rows that start as zero and
   CHECK(parameter_count(full) - parameter_count(model) == (384 - 307) * 48 * (model.tied ? 1 : 2));
 }
 
+TEST_CASE("describe: a qkv bias stands behind its weights, and only in models that have one") {
+  const ModelConfig plain = config(Family::llama, true);
+  ModelConfig biased = plain;
+  biased.qkv_bias = true;
+  const std::vector<TensorSpec> without = describe(plain, {}).units[1].tensors, with = describe(biased, {}).units[1].tensors;
+  REQUIRE(with.size() == without.size() + 1);
+  CHECK(with[1].name == "blocks.0.attention.qkv.weight");
+  CHECK(with[2].name == "blocks.0.attention.qkv.bias");
+  CHECK(with[2].elems() == with[1].rows);
+  CHECK(with[2].init.value == 0.0);
+  CHECK_FALSE(with[2].decay);
+  for (std::size_t t = 0; t < without.size(); ++t) CHECK(without[t].name == with[t < 2 ? t : t + 1].name);
+  CHECK(parameter_count(biased) - parameter_count(plain) == 3 * with[1].rows);
+}
+
 TEST_CASE("describe: tensors do not depend on the microbatch, types or threads") {
   const ModelConfig model = any_config();
   const ModelSpec small = describe(model, {});

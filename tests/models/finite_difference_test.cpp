@@ -35,7 +35,8 @@ struct Evaluation {
 
 class Probe {
  public:
-  explicit Probe(const TrainerSettings& settings) : settings_(settings), model_(describe(settings.model, {})) {
+  explicit Probe(const TrainerSettings& settings, BatchSource edit_batch)
+      : settings_(settings), edit_batch_(std::move(edit_batch)), model_(describe(settings.model, {})) {
     for (std::size_t u = 0; u < model_.units.size(); ++u) add_parts(u);
     at_ = evaluate({}, {});
   }
@@ -64,6 +65,7 @@ class Probe {
   }
 
   const TrainerSettings settings_;
+  const BatchSource edit_batch_;
   const ModelSpec model_;
   std::vector<Part> parts_;
   Evaluation at_;
@@ -85,8 +87,8 @@ void Probe::add_parts(std::size_t u) {
     Elems first = begin;
     for (const auto& [name, count] : rows) {
       const Elems elems = is_bias ? count : count * tensor.cols;
-      // A bias of k adds the same to all scores of a query: softmax takes it away.
-      parts_.push_back({tensor.name + name, u, first, elems, is_bias && name[1] == 'k'});
+      // A bias of k that is not rotated adds the same to all scores of a query: softmax takes it away.
+      parts_.push_back({tensor.name + name, u, first, elems, is_bias && name[1] == 'k' && config.family == Family::gpt2});
       first += elems;
     }
   }
@@ -119,7 +121,7 @@ Evaluation Probe::evaluate(const Part& part, const Vector& shift) const {
       square_sum(context);
     });
   };
-  evaluation.loss = train_locally(settings_, {.edit_table = edit}, 1).steps[0].loss;
+  evaluation.loss = train_locally(settings_, {.edit_table = edit, .edit_batch = edit_batch_}, 1).steps[0].loss;
   return evaluation;
 }
 
@@ -161,19 +163,26 @@ void check_zero(const Probe& probe, const Part& part) {
   check_slope(probe, part, random_direction(gradient.size(), 0), 0.05, 0);
 }
 
-}  // namespace
-
-TEST_CASE("the gradient of every tensor, and of every part of one, is that of the loss") {
-  const Family family = GENERATE(Family::gpt2, Family::llama);
-  const bool tied = GENERATE(true, false);
+TrainerSettings one_layer(Family family, bool tied) {
   TrainerSettings settings = tiny_settings(family, DType::f32, DType::f32);
   settings.model.layers = 1;
   settings.model.tied = tied;
   settings.global_batch = 2 * settings.micro_batch;
-  const Probe probe(settings);
+  return settings;
+}
+
+TrainerSettings biased_and_scaled() {
+  TrainerSettings settings = one_layer(Family::llama, false);
+  settings.model.qkv_bias = true;
+  settings.model.rope_scaling = tiny_rope_scaling;
+  return settings;
+}
+
+void check_all(const TrainerSettings& settings, const BatchSource& edit_batch = {}) {
+  const Probe probe(settings, edit_batch);
   std::uint32_t seed = 0;
   for (const Part& part : probe.parts()) {
-    CAPTURE(family == Family::gpt2, tied, part.name);
+    CAPTURE(name(settings.model.family), settings.model.tied, settings.model.qkv_bias, part.name);
     if (part.is_zero) {
       check_zero(probe, part);
       continue;
@@ -188,3 +197,17 @@ TEST_CASE("the gradient of every tensor, and of every part of one, is that of th
     check_slope(probe, part, random_direction(gradient.size(), ++seed), std::min(0.002 * root / norm, 0.01 * root), norm / root);
   }
 }
+
+}  // namespace
+
+TEST_CASE("the gradient of every tensor, and of every part of one, is that of the loss") {
+  const Family family = GENERATE(Family::gpt2, Family::llama);
+  const bool tied = GENERATE(true, false);
+  check_all(one_layer(family, tied));
+}
+
+TEST_CASE("the gradient of every tensor is that of the loss where targets are ignored") {
+  check_all(one_layer(GENERATE(Family::gpt2, Family::llama), true), ignore_some_targets);
+}
+
+TEST_CASE("the gradient of every tensor is that of the loss with a qkv bias and scaled RoPE") { check_all(biased_and_scaled()); }

@@ -74,7 +74,7 @@ template <typename T>
 void row(const CrossEntropy& k, Elems n) {
   T* x = row_of<T>(k.logits, n);
   RowSum r{.target = k.targets.as<std::int32_t>()[n], .weight = k.weights.as<float>()[n], .maximum = 0, .total = 0};
-  const bool counts = r.target >= 0 && r.weight != 0;
+  const bool counts = target_counts(r.target, r.weight);
   if (counts) {
     r.maximum = largest_of(x, k.vocabulary);
     r.total = sum_of_exponentials(x, k.vocabulary, set(r.maximum));
@@ -95,7 +95,7 @@ void check(const CrossEntropy& k) {
   const auto* targets = k.targets.as<std::int32_t>();
   const auto* weights = k.weights.as<float>();
   for (Elems n = 0; n < rows; ++n)
-    ensure(targets[n] < k.vocabulary || weights[n] == 0, "target {} of row {} is outside a vocabulary of {}", targets[n], n,
+    ensure(targets[n] < k.vocabulary || !target_counts(targets[n], weights[n]), "target {} of row {} is outside a vocabulary of {}", targets[n], n,
            k.vocabulary);
 }
 

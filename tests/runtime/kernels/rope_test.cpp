@@ -91,6 +91,27 @@ TEST_CASE("rope_table: cosines and sines are those of long double, rounded to f3
   check_table(97, 128, 500000, llama_3);
 }
 
+TEST_CASE("rope_table: cosines are those that transformers makes in f32, within its rounding", "[kernels]") {
+  const RopeScaling llama_31 = {.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 8192};
+  const RopeScaling llama_32 = {.factor = 32, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 8192};
+  constexpr Elems positions = 4096;
+  for (const RopeScaling& scaling : {RopeScaling(), llama_31, llama_32})
+    for (Elems head_dim : {30, 64, 128}) {
+      GuardedTensor cosines(DType::f32, positions, head_dim / 2), sines(DType::f32, positions, head_dim / 2);
+      rope_table({.cosines = cosines, .sines = sines, .head_dim = head_dim, .theta = 500000, .scaling = scaling});
+      const double error = reference::rope_frequency_error_of_transformers(500000, scaling);
+      for (Elems i = 0; i < head_dim / 2; ++i) {
+        const double frequency = reference::rope_frequency_of_transformers(i, head_dim, 500000, scaling);
+        for (Elems t = 0; t < positions; t += 61) {
+          const double angle = static_cast<double>(t) * frequency;
+          const double bound = angle * error + 2 * reference::f32_error;
+          CHECK(std::fabs(cosines.at(t, i) - std::cos(angle)) <= bound);
+          CHECK(std::fabs(sines.at(t, i) - std::sin(angle)) <= bound);
+        }
+      }
+    }
+}
+
 TEST_CASE("rope_table: bits are the same as ever", "[kernels]") {
   // Words of a table made once; another compiler or processor must give them again.
   GuardedTensor cosines(DType::f32, 4096, 32), sines(DType::f32, 4096, 32);
