@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "shard/operands.h"
+#include "shard/passes/gradient_sums.h"
 #include "shard/run_buffers.h"
 #include "shard/schedule_writer.h"
 #include "shard/step_records.h"
@@ -20,26 +21,6 @@ struct Gathered {
   std::optional<BufferId> tied;
 };
 
-/// Where a gradient is added up: this rank's slice, and with groups of microbatches the sum of the group under way (of the
-/// whole gradient where the rank takes whole groups, else of the slice).
-struct Accumulator {
-  BufferId sum = 0;
-  std::optional<BufferId> group;
-};
-
-/// The gradient accumulators of a run: one per use of a tensor.
-struct Accumulators {
-  std::vector<Accumulator> unit;
-  Accumulator tied;
-};
-
-/// A gradient of this turn, as one op left it.
-struct Gradient {
-  std::size_t owner = 0;  // unit
-  FlatRange range;        // of the owner's flat buffer
-  BufferId buffer = 0;    // in the wire type
-};
-
 enum class HeadOutput { gradient, loss, choice };
 
 class Order {
@@ -47,7 +28,7 @@ class Order {
   Order(std::string name, const ModelSpec& model, const StepSpec& spec)
       : model_(model), spec_(spec), writer_(empty_schedule(std::move(name), spec)),
         run_(add_run_buffers(writer_, model, spec)), from_all_(writer_.from_list(spec.exporters())),
-        to_all_(writer_.to_list(spec.all_ranks())) {}
+        to_all_(writer_.to_list(spec.all_ranks())), sums_(writer_, spec, run_) {}
 
   void step_values(int batches) {
     Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums, run_.tokens}};
@@ -70,9 +51,9 @@ class Order {
   }
 
   void head(HeadOutput output, const std::vector<int>& to);
-  void backward(const std::vector<int>& to, const Accumulators& sums);
-  Accumulators add_accumulators();
-  void finish_step(const Accumulators& accumulators);
+  void backward(const std::vector<int>& to);
+  void add_accumulators() { sums_.add_accumulators(unit(head_unit()).tied ? std::optional(tied_range()) : std::nullopt); }
+  void finish_step();
   void sum_tokens() { writer_.add(collective(OpKind::all_reduce, {run_.tokens}, {run_.tokens}, sizeof(TokenCount))); }
   void all_reduce() {
     writer_.add(collective(OpKind::all_reduce, {run_.sums}, {run_.sums}, sizeof(StepSums)));
@@ -115,14 +96,8 @@ class Order {
     for (std::size_t s = 0; s < unit(u).segments.size(); ++s) forward_segment(u, s, full);
   }
   void forward_segment(std::size_t u, std::size_t s, const Gathered& full);
-  void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, const Accumulators& sums);
+  void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to);
   BufferId add_gradient(std::size_t owner, Elems elems, std::string_view tag);
-  Accumulator add_accumulator(std::string name, const FlatRange& range);
-  void add_up(const Gradient& gradient, const Accumulator& to);
-  void add_to_group(const Gradient& gradient, BufferId group);
-  void reduce(const Gradient& gradient, const Accumulator& to);
-  void reduce_into(const Gradient& gradient, const std::vector<Contribution>& from, BufferId sum, bool adds);
-  void end_group(const Gradient& gradient, int last_microbatch, const Accumulator& to);
   void round(const Gradient& gradient, BufferId chain);
 
   const ModelSpec& model_;
@@ -130,6 +105,7 @@ class Order {
   ScheduleWriter writer_;
   RunBuffers run_;
   std::int32_t from_all_ = 0, to_all_ = 0;  // lists of all ranks
+  GradientSums sums_;
   std::vector<BufferId> batches_;
   int turn_ = 0, use_ = 0;
   std::vector<BufferId> x_;                    // outputs of the segments so far, in order
@@ -238,89 +214,7 @@ void Order::round(const Gradient& gradient, BufferId chain) {
   writer_.add(std::move(op));
 }
 
-// The gradient of one microbatch: to the owners of its slices, or first into the sum of its group.
-void Order::add_up(const Gradient& gradient, const Accumulator& to) {
-  if (!spec_.takes_whole_groups()) return reduce(gradient, to);
-  add_to_group(gradient, *to.group);
-  if ((turn_ + 1) % spec_.sum_group != 0) return;
-  const int first_turn = turn_ + 1 - spec_.sum_group;
-  Gradient sum = gradient;
-  sum.buffer = writer_.add(fmt::format("sum.{}", writer_.schedule().ops.size()), Role::gradients, spec_.wire,
-                           gradient.range.elems, true);
-  round(sum, *to.group);
-  // There where this rank has any microbatch of the group.
-  writer_.schedule().ops.back().microbatch = spec_.microbatch(first_turn);
-  reduce(sum, to);
-}
-
-void Order::add_to_group(const Gradient& gradient, BufferId group) {
-  Op op = compute(OpKind::accumulate, gradient.owner, 0);
-  op.segment.reset();
-  op.range = gradient.range;
-  op.reads = {gradient.buffer};
-  if (turn_ % spec_.sum_group != 0) op.reads.push_back(group);
-  op.writes = {group};
-  writer_.add(std::move(op));
-}
-
-void Order::reduce(const Gradient& gradient, const Accumulator& to) {
-  const bool spans_ranks = spec_.sum_group > 1 && !spec_.takes_whole_groups();
-  for (const std::vector<Contribution>& from : spec_.contributions(turn_ / spec_.turns_a_round())) {
-    const int first = *from.front().microbatch, last = *from.back().microbatch;
-    if (!spans_ranks) {
-      reduce_into(gradient, from, to.sum, first > 0);
-      continue;
-    }
-    reduce_into(gradient, from, *to.group, first % spec_.sum_group != 0);
-    if ((last + 1) % spec_.sum_group == 0 || last + 1 == spec_.microbatches) end_group(gradient, last, to);
-  }
-}
-
-void Order::reduce_into(const Gradient& gradient, const std::vector<Contribution>& from, BufferId sum, bool adds) {
-  const FlatRange& range = gradient.range;
-  Op op = collective(OpKind::reduce, {gradient.buffer}, {sum}, range.elems * size_bytes(spec_.wire));
-  op.unit = static_cast<int>(gradient.owner);
-  op.microbatch = from.front().microbatch;
-  op.range = range;
-  op.from = writer_.from_list(from);
-  if (adds) op.reads.push_back(sum);
-  const Elems staging = spec_.remote(from) * range.owned_by(spec_.rank).elems;
-  if (staging > 0)
-    op.writes.push_back(writer_.add(fmt::format("staging.{}", writer_.schedule().ops.size()), Role::communication,
-                                    spec_.wire, staging));
-  writer_.add(std::move(op));
-}
-
-// On the comm stream, between the reduces of two groups: compute need not come there in between.
-void Order::end_group(const Gradient& gradient, int last_microbatch, const Accumulator& to) {
-  const int first = last_microbatch / spec_.sum_group * spec_.sum_group;
-  Op op{.kind = OpKind::accumulate, .stream = StreamId::comm, .unit = static_cast<int>(gradient.owner),
-        .microbatch = first, .reads = {*to.group}, .writes = {to.sum}, .range = gradient.range};
-  if (first > 0) op.reads.push_back(to.sum);
-  if (const Elems own = gradient.range.owned_by(spec_.rank).elems; spec_.wire != DType::f32 && own > 0)
-    op.writes.push_back(writer_.add(fmt::format("ws.{}", writer_.schedule().ops.size()), Role::workspace, spec_.wire, own));
-  writer_.add(std::move(op));
-}
-
-Accumulator Order::add_accumulator(std::string name, const FlatRange& range) {
-  const Elems own = range.owned_by(spec_.rank).elems;
-  Accumulator accumulator;
-  accumulator.sum = writer_.add("acc" + name, Role::gradients, DType::f32, own);
-  if (spec_.sum_group > 1)
-    accumulator.group = writer_.add("group" + name, Role::gradients, DType::f32,
-                                    spec_.takes_whole_groups() ? range.elems : own);
-  return accumulator;
-}
-
-Accumulators Order::add_accumulators() {
-  Accumulators sums;
-  for (std::size_t u = 0; u < model_.units.size(); ++u)
-    sums.unit.push_back(add_accumulator(std::to_string(u), run_.layouts[u].whole()));
-  if (unit(head_unit()).tied) sums.tied = add_accumulator(".tied", tied_range());
-  return sums;
-}
-
-void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to, const Accumulators& sums) {
+void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to) {
   const Gathered full = gather(u, to);
   const BufferId batch = batches_[static_cast<std::size_t>(turn_)];
   const BufferId gradient = add_gradient(u, run_.layouts[u].full_elems(), "grad");
@@ -333,16 +227,16 @@ void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>
     writer_.add(std::move(op));
     d_out = d_x;
   }
-  add_up({u, run_.layouts[u].whole(), gradient}, sums.unit[u]);
+  sums_.add({u, run_.layouts[u].whole(), gradient}, sums_.unit(u), turn_);
 }
 
-void Order::backward(const std::vector<int>& to, const Accumulators& sums) {
+void Order::backward(const std::vector<int>& to) {
   const std::size_t last = head_unit();
-  add_up({last, run_.layouts[last].whole(), head_gradient_}, sums.unit[last]);
+  sums_.add({last, run_.layouts[last].whole(), head_gradient_}, sums_.unit(last), turn_);
   if (tied_gradient_)
-    add_up({static_cast<std::size_t>(unit(last).tied->unit), tied_range(), *tied_gradient_}, sums.tied);
+    sums_.add({static_cast<std::size_t>(unit(last).tied->unit), tied_range(), *tied_gradient_}, sums_.tied(), turn_);
   BufferId d_out = d_head_;
-  for (std::size_t u = last - 1; u > 0; --u) backward_unit(u, d_out, to, sums);
+  for (std::size_t u = last - 1; u > 0; --u) backward_unit(u, d_out, to);
 
   // The embedding's backward reads no parameters: no gather.
   const BufferId gradient = add_gradient(0, run_.layouts[0].full_elems(), "grad");
@@ -350,23 +244,23 @@ void Order::backward(const std::vector<int>& to, const Accumulators& sums) {
   op.reads = {d_out, batches_[static_cast<std::size_t>(turn_)]};
   op.writes = {gradient, workspace(unit(0).segments[0].backward_workspace_bytes)};
   writer_.add(std::move(op));
-  add_up({0, run_.layouts[0].whole(), gradient}, sums.unit[0]);
+  sums_.add({0, run_.layouts[0].whole(), gradient}, sums_.unit(0), turn_);
 }
 
-void Order::finish_step(const Accumulators& sums) {
+void Order::finish_step() {
   // In the order in which the reduces end: the others' squares are summed while the last reduce, of unit 0, is under way.
   for (std::size_t u = model_.units.size(); u-- > 0;) {
     if (const auto tied = unit(head_unit()).tied; tied && u == static_cast<std::size_t>(tied->unit))
-      writer_.add(Op{.kind = OpKind::add_uses, .unit = tied->unit, .reads = {sums.unit[u].sum, sums.tied.sum},
-                     .writes = {sums.unit[u].sum}, .range = tied_range()});
-    writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u), .reads = {sums.unit[u].sum, run_.sums},
+      writer_.add(Op{.kind = OpKind::add_uses, .unit = tied->unit, .reads = {sums_.unit(u).sum, sums_.tied().sum},
+                     .writes = {sums_.unit(u).sum}, .range = tied_range()});
+    writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, run_.sums},
                    .writes = {run_.sums}, .range = run_.layouts[u].whole()});
   }
   all_reduce();
   verdict();
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
     const StateBuffers& state = run_.units[u];
-    Op op{.kind = OpKind::update, .unit = static_cast<int>(u), .reads = {sums.unit[u].sum, run_.verdict, state.master},
+    Op op{.kind = OpKind::update, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, run_.verdict, state.master},
           .writes = {state.master}, .range = run_.layouts[u].whole()};
     op.reads.insert(op.reads.end(), state.states.begin(), state.states.end());
     op.writes.insert(op.writes.end(), state.states.begin(), state.states.end());
@@ -391,7 +285,7 @@ void Order::init() {
 Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
   Order order("step", model, spec);
   order.step_values(spec.turns());
-  const Accumulators sums = order.add_accumulators();
+  order.add_accumulators();
   for (int turn = 0; turn < spec.turns(); ++turn) {
     const std::vector<int> to = spec.ranks_in(turn);
     order.forward_embedding(turn, to);
@@ -399,9 +293,9 @@ Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
     if (turn == 0) order.sum_tokens();
     order.forward_blocks(to);
     order.head(HeadOutput::gradient, to);
-    order.backward(to, sums);
+    order.backward(to);
   }
-  order.finish_step(sums);
+  order.finish_step();
   return order.take();
 }
 
