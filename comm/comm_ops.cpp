@@ -11,6 +11,10 @@ std::vector<int> ranks_of(const std::vector<Contribution>& list) {
   return ranks;
 }
 
+std::span<std::byte> bytes_of(const View& view) {
+  return {static_cast<std::byte*>(view.data), static_cast<std::size_t>(view.bytes())};
+}
+
 void gather(const OpContext& context, Communicator& communicator) {
   const Op& op = context.op();
   const bool receives = !op.writes.empty() && context.buffer(op.writes[0]).role != Role::token;
@@ -50,6 +54,12 @@ void register_comm_ops(OpTable& table, Communicator& communicator) {
   table.set(OpKind::gather, [c](const OpContext& context) { gather(context, *c); });
   table.set(OpKind::reduce, [c](const OpContext& context) { reduce(context, *c); });
   table.set(OpKind::release, [c](const OpContext& context) { c->release(context.address(context.op().reads[0])); });
+  table.set(OpKind::send, [c](const OpContext& context) {
+    c->send(bytes_of(context.view(context.op().reads[0])), *context.op().peer);
+  });
+  table.set(OpKind::receive, [c](const OpContext& context) {
+    c->receive(bytes_of(context.view(context.op().writes[0])), *context.op().peer);
+  });
   table.set(OpKind::all_reduce, [c](const OpContext& context) { all_reduce(context, *c); });
 }
 

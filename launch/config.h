@@ -25,7 +25,7 @@ struct TrainConfig {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip = 1.0;
   int seed = 1;
   int sum_group = 1;
-  int valid_every = 0;
+  int valid_every = 0, audit = 0;
 };
 
 struct ParallelConfig {

@@ -46,8 +46,9 @@ const std::vector<ConfigKey>& table() {
       {"train", "clip", true, FIELD(train.clip), not_negative},
       {"train", "seed", true, FIELD(train.seed), not_negative},
       {"train", "sum_group", true, FIELD(train.sum_group), positive},
-      // Not part of the trajectory, but every rank must take part in a validation.
+      // Not part of the trajectory, but every rank must take part in a validation and in an audit.
       {"train", "valid_every", true, FIELD(train.valid_every), not_negative},
+      {"train", "audit", true, FIELD(train.audit), not_negative},
       {"parallel", "zero", true, FIELD(parallel.zero), not_negative},
       {"parallel", "node_shard", true, FIELD(parallel.node_shard)},
       {"parallel", "ranks_per_node", true, FIELD(parallel.ranks_per_node), not_negative},
@@ -73,8 +74,7 @@ const std::vector<ConfigKey>& table() {
 /// Keys of the design that this version has not.
 constexpr std::pair<const char*, const char*> later[] = {
     {"model.hf", "reading Hugging Face folders"},      {"data.cache", "cached tokenization"},
-    {"data.documents", "document masks"},              {"train.audit", "the audit"},
-    {"train.bad_step", "skipping bad steps"},
+    {"data.documents", "document masks"},              {"train.bad_step", "skipping bad steps"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},
     {"precision.moments", "other types of moments"},   {"precision.master", "other types of masters"},
     {"checkpoint", "checkpoints"},

@@ -35,6 +35,7 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.optimizer = {.beta1 = train.beta1, .beta2 = train.beta2, .eps = train.eps, .weight_decay = train.weight_decay,
                         .clip = train.clip};
   settings.sum_group = train.sum_group;
+  settings.audit = train.audit > 0;
   settings.seed = static_cast<std::uint64_t>(train.seed);
   settings.threads = config.device.threads > 0 ? config.device.threads : std::max(1, usable_cpus() / ranks_on_node);
   settings.prefetch = config.parallel.prefetch;

@@ -14,6 +14,7 @@
 
 #include "comm/agreement.h"
 #include "comm/status_observer.h"
+#include "launch/audit_report.h"
 #include "launch/build_id.h"
 #include "launch/config_limits.h"
 #include "launch/data.h"
@@ -114,6 +115,7 @@ class Training {
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
   [[noreturn]] void stop_together(ErrorKind kind, const std::string& message);
+  void check_audit(std::int64_t step);
   void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
   std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
@@ -244,9 +246,12 @@ void Training::say_start() const {
 void Training::step(std::int64_t step) {
   mpi_.page().set_step(step);
   const auto start = Clock::now();
-  const StepReport report = trainer_->step(step, lr_.at(step));
+  const int audit_every = inputs_.config.train.audit;
+  const bool audits = audit_every > 0 && (step + 1) % audit_every == 0;
+  const StepReport report = trainer_->step(step, lr_.at(step), audits);
   const double step_ms = ms_since(start);
   if (log_) log_step(step, report, step_ms);
+  if (audits) check_audit(step);
   if (report.applied) return;
   if (report.valid_tokens == 0)
     stop_together(ErrorKind::data, fmt::format("step {}: no token of its global batch counts as a target; look at the mask files, "
@@ -261,6 +266,19 @@ void Training::stop_together(ErrorKind kind, const std::string& message) {
   trainer_->finish();
   trainer_->close();
   throw AgreedError(kind, message);
+}
+
+// All ranks come to the same verdict, and stop together.
+void Training::check_audit(std::int64_t step) {
+  const std::string own = trainer_->audit();
+  std::vector<std::string> all;
+  trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
+  all.resize(static_cast<std::size_t>(std::min(mpi_.size(), settings_.global_batch / settings_.micro_batch)));
+  const std::optional<std::string> verdict = audit_verdict(all);
+  if (!verdict) return;
+  trainer_->close();
+  throw AgreedError(ErrorKind::device, fmt::format("audit of step {}: {}; take that machine out: what it computed since the "
+                                                   "audit before is not to be trusted", step, *verdict));
 }
 
 void Training::log_step(std::int64_t step, const StepReport& report, double step_ms) {

@@ -8,12 +8,16 @@
 #include "launch/process_memory.h"
 #include "models/describe.h"
 #include "models/model_ops.h"
+#include "optim/gradient_hash.h"
 #include "shard/state_hash.h"
 
 namespace trireme {
 namespace {
 
 constexpr auto comm_stream = static_cast<Device::Stream>(StreamId::comm);
+
+// Its carried gathers are those of any step.
+bool is_step(std::string_view schedule) { return schedule == "step" || schedule == "step_with_audit"; }
 
 MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
   return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute,
@@ -27,9 +31,9 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
   programs.model = describe(settings.model, shape_of(settings, settings.micro_batch));
   programs.sample_model = describe(settings.model, shape_of(settings, 1));
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
-                   .sum_group = settings.sum_group,
-                   .zero = settings.zero, .node_ranks = settings.node_ranks,
-                   .prefetch = settings.prefetch, .recompute = settings.recompute, .nodes = settings.nodes,
+                   .sum_group = settings.sum_group, .zero = settings.zero, .node_ranks = settings.node_ranks,
+                   .prefetch = settings.prefetch, .recompute = settings.recompute, .audit = settings.audit,
+                   .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
   programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
                            &programs.sample_model);
@@ -68,6 +72,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   for (const UnitSpec& unit : units) layouts_.emplace_back(unit, communicator.size());
   register_comm_ops(table_, communicator);
   register_optim_ops(table_, settings.optimizer, units, layouts_);
+  register_hash_ops(table_, layouts_);
   register_model_ops(table_, make_model(settings.model, settings.sequence, settings.products), units, layouts_,
                      settings.seed);
   table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
@@ -111,7 +116,7 @@ RankWire Trainer::wire() {
 
 void Trainer::run(std::string_view schedule) {
   running_ = true;
-  const bool enters = schedule == "step" && last_ != "step" && programs_.run.find("enter");
+  const bool enters = is_step(schedule) && !is_step(last_) && programs_.run.find("enter");
   if (enters) submit("enter");
   submit(schedule);
   last_ = schedule;
@@ -130,8 +135,11 @@ void Trainer::step_values(const OpContext& context) {
     const int turn = static_cast<int>(i) - 3;
     for (Elems n = 0; n < batch.token_count(); ++n)
       batch.positions.as<std::int32_t>()[n] = static_cast<std::int32_t>(n % settings_.sequence);
-    if (context.schedule.name == "step") {
-      train_(next_values_.step, programs_.spec.microbatch(turn), batch);
+    // What an audit replays counts for the rank that it belongs to.
+    const bool is_replay = context.buffer(op.writes[i]).name == "batch.audit";
+    if (is_step(context.schedule.name)) {
+      const StepSpec& spec = programs_.spec;
+      train_(next_values_.step, is_replay ? spec.microbatch_of(0, spec.neighbour(1)) : spec.microbatch(turn), batch);
     } else if (context.schedule.name == "validate") {
       validation_(next_values_.step, first_validation_ + context.schedule.rank, batch);
     } else {
@@ -142,13 +150,31 @@ void Trainer::step_values(const OpContext& context) {
         batch.weights.as<float>()[n] = 0;
       }
     }
-    tokens.valid_tokens += batch.valid_tokens();
+    if (!is_replay) tokens.valid_tokens += batch.valid_tokens();
   }
 }
 
-StepReport Trainer::step(std::int64_t step, double learning_rate) {
+std::string Trainer::audit() {
+  finish();
+  const StepSpec& spec = programs_.spec;
+  if (!spec.takes_part(0)) return "";
+  const std::int64_t* replayed = &record<std::int64_t>("hashes.replayed");
+  const std::int64_t* expected = &record<std::int64_t>(spec.neighbour(1) == spec.rank ? "hashes.own" : "hashes.received");
+  std::vector<std::string> units;
+  std::size_t place = 0;
+  const Schedule& schedule = *programs_.run.find("step_with_audit");
+  for (const Op& op : schedule.ops) {
+    if (op.kind != OpKind::hash || schedule.buffers[static_cast<std::size_t>(op.writes[0])].name != "hashes.replayed") continue;
+    ++place;
+    if (replayed[place] != expected[place]) units.push_back(programs_.model.units[static_cast<std::size_t>(*op.unit)].name);
+  }
+  return fmt::format("{}", fmt::join(units, ", "));
+}
+
+StepReport Trainer::step(std::int64_t step, double learning_rate, bool audits) {
   next_values_ = {.step = step, .learning_rate = learning_rate};
-  run("step");
+  last_step_ = audits ? "step_with_audit" : "step";
+  run(last_step_);
   const Verdict& verdict = record<Verdict>("verdict");
   return {.loss = verdict.loss, .gradient_norm = verdict.gradient_norm, .learning_rate = learning_rate,
           .valid_tokens = record<TokenCount>("tokens").valid_tokens, .applied = verdict.go != 0};
@@ -191,7 +217,7 @@ StallTime Trainer::stalls() {
   late_.clear();
   for (std::size_t i = 0; i < taken; ++i)
     late_.push_back({executor_->since_made_us(waits_[i].start), executor_->since_made_us(waits_[i].end)});
-  return executor_->stalls(index_of("step"), late_);
+  return executor_->stalls(index_of(last_step_), late_);
 }
 
 template <typename Record>

@@ -37,7 +37,7 @@ struct TrainerSettings {
   int node_ranks = 0;  // ranks of a node that hold a copy of the parameters between them; 0: no copies
   Recompute recompute = Recompute::none;
   NodeLayout nodes;               // which ranks read each other's memory
-  bool validate = false, sample = false;
+  bool validate = false, sample = false, audit = false;
   Bytes device_memory = INT64_MAX;
 };
 
@@ -75,7 +75,10 @@ class Trainer {
           std::function<void(OpTable&)> edit_table = {}, std::optional<PlannedPrograms> planned = {});
   ~Trainer();
 
-  StepReport step(std::int64_t step, double learning_rate);
+  /// `audits`, on all ranks alike: replays the right neighbour's first microbatch, too.
+  StepReport step(std::int64_t step, double learning_rate, bool audits = false);
+  /// Behind a step that audits: the units whose gradients differ from those of the neighbour; empty where none does. Waits.
+  std::string audit();
   /// Loss sums of one round of validation microbatches, first number `first`; one per rank.
   /// Adds exactly to `loss` and to `valid_tokens`.
   void validate_round(int first, ExactSum& loss, std::int64_t& valid_tokens);
@@ -125,6 +128,7 @@ class Trainer {
   int first_validation_ = 0;
   std::vector<int> sample_tokens_;
   std::string last_;                // the schedule that ran last
+  std::string last_step_ = "step";  // of those that step
   std::vector<Traffic> planned_;    // by schedule
   Traffic planned_total_;           // of what ran
   std::vector<WaitInterval> waits_;       // of the comm stream for peers, since stalls() was asked last

@@ -31,6 +31,12 @@ Schedule lay_out(Schedule schedule, const ModelSpec& model, const StepSpec& spec
   return spec.node_ranks > 0 ? node_shard(std::move(schedule), model, spec) : schedule;
 }
 
+// A step, whose collectives run beside compute.
+Schedule overlap(Schedule step, const ModelSpec& model, const StepSpec& spec, int distance) {
+  step = prefetch(recompute(lay_out(std::move(step), model, spec), model, spec.recompute), distance, true);
+  return bound_gradients(std::move(step), spec.zero >= 2);
+}
+
 Schedule finish_forward(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
   schedule = prefetch(lay_out(std::move(schedule), model, spec), spec.prefetch, false);
   // Only stage 3 carries gathers, whose bytes are free here.
@@ -96,12 +102,15 @@ RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Progra
                       const ModelSpec* sample_model) {
   RunPrograms run;
   run.schedules.push_back(finish(lay_out(order_init(model, spec), model, spec), spec, false));
-  Schedule step = lay_out(order_step(model, spec), model, spec);
-  step = prefetch(recompute(std::move(step), model, spec.recompute), spec.prefetch, true);
-  step = bound_gradients(std::move(step), spec.zero >= 2);
+  Schedule step = order_step(model, spec);
+  // An audit has more uses, but what the two carry into each other must be the same.
+  const int distance = possible_distance(step, spec.prefetch);
+  step = overlap(std::move(step), model, spec, distance);
   Schedule enter = enter_of(step);
   if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));
   run.schedules.push_back(finish(std::move(step), spec, false));
+  if (spec.audit)
+    run.schedules.push_back(finish(overlap(order_step_with_audit(model, spec), model, spec, distance), spec, false));
   StepSpec one_round = spec;
   one_round.microbatches = spec.ranks();
   if (programs.validate)
@@ -119,11 +128,12 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
   std::optional<FlatRange> tied;
   if (const auto t = model.units.back().tied)
     tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
-  std::map<std::tuple<int, Elems, std::vector<int>, std::vector<int>>, RankClass> classes;
+  std::map<std::tuple<int, Elems, std::vector<int>, std::vector<int>, int>, RankClass> classes;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
     StepSpec own = spec;
     own.rank = rank;
-    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces(own), node_of(own));
+    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces(own), node_of(own),
+                         spec.audit ? rank % 2 : 0);
     RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
     ++found.count;
   }
@@ -144,6 +154,10 @@ void check_run(const std::vector<RunPrograms>& classes) {
     };
     for (const Schedule& schedule : run.schedules) fail_on(check(schedule), schedule.rank);
     check_after({init, enter, step, step});
+    if (const Schedule* audit = run.find("step_with_audit")) {
+      check_after({init, enter, audit, audit});
+      check_after({step, audit, step});
+    }
     check_after({step, run.find("validate"), run.find("sample")});
     for (const char* name : {"validate", "sample"})
       if (const Schedule* other = run.find(name)) {
@@ -152,7 +166,7 @@ void check_run(const std::vector<RunPrograms>& classes) {
         check_after({step, other, other});
       }
   }
-  for (const char* name : {"init", "enter", "step", "validate", "sample"}) {
+  for (const char* name : {"init", "enter", "step", "step_with_audit", "validate", "sample"}) {
     std::vector<const Schedule*> ranks;
     for (const RunPrograms& run : classes)
       if (const Schedule* schedule = run.find(name)) ranks.push_back(schedule);

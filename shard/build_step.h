@@ -15,7 +15,7 @@ struct Programs {
   bool validate = false, sample = false;
 };
 
-/// All schedules of one rank, in the order init, enter, step, validate, sample. `enter` is there when something is
+/// All schedules of one rank, in the order init, enter, step, step_with_audit, validate, sample. `enter` is there when something is
 /// carried.
 struct RunPrograms {
   std::vector<Schedule> schedules;

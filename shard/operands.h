@@ -22,4 +22,7 @@
 //   square_sum         accumulator, sums                                sums
 //   all_reduce         sums, or tokens                                  the same
 //   verdict            sums, values, counters                          verdict, counters
+//   hash               gradient [hashes, but for the first]             hashes
+//   send               hashes                                           -
+//   receive            -                                                hashes
 //   update             accumulator, verdict, master, states              master, states [exported]

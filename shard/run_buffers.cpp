@@ -41,6 +41,14 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
   run.sums = record("sums", DType::byte, sizeof(StepSums));
   run.verdict = record("verdict", DType::byte, sizeof(Verdict));
   run.choice = record("choice", DType::i32, 1);
+  if (spec.audit) {
+    // One for each unit, one for a tied tensor.
+    const auto places = static_cast<Elems>(model.units.size()) + 2;
+    run.own_hashes = record("hashes.own", DType::i64, places);
+    run.replayed_hashes = record("hashes.replayed", DType::i64, places);
+    run.replayed_sums = record("sums.replayed", DType::byte, sizeof(StepSums));
+    run.received_hashes = record("hashes.received", DType::i64, places);
+  }
   return run;
 }
 

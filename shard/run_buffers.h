@@ -1,6 +1,7 @@
 #pragma once
 // The buffers that every schedule of a run has: states of the units and small records. One place says them all.
 
+#include <optional>
 #include <vector>
 
 #include "shard/flat_layout.h"
@@ -23,6 +24,9 @@ struct RunBuffers {
   std::vector<StateBuffers> units;
   BufferId constants = 0, counters = 0, values = 0, tokens = 0, sums = 0, verdict = 0;  // the structs of step_records.h
   BufferId choice = 0;  // i32, one token
+  // Of an audit, i64: how many, then one for each gradient in the order of backward.
+  std::optional<BufferId> own_hashes, replayed_hashes, received_hashes;
+  std::optional<BufferId> replayed_sums;  // the loss of a replay, which nobody reads
 };
 
 /// Adds them to an empty schedule, in an order that depends on nothing else.

@@ -2,6 +2,7 @@
 // Everything that the programs of one rank depend on, besides the model. Only layout: none of it changes a bit of the
 // result, but for `microbatches` and the types.
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,6 +36,7 @@ struct StepSpec {
   int node_ranks = 0;     // stage 3 with a copy of the parameters on every so many ranks in a row; 0: without
   int prefetch = 1;       // uses that a gather may run ahead of compute; 0: blocking order
   Recompute recompute = Recompute::none;
+  bool audit = false;     // the run has a step in which ranks replay each other's microbatches
   NodeLayout nodes;       // a reduce receives contributions of other nodes into staging
   DType compute = DType::bf16;  // gathered parameters and activations
   DType wire = DType::bf16;     // gradients that are sent
@@ -65,6 +67,11 @@ struct StepSpec {
   /// What the reduces of a round add: of each rank the first microbatch of what it brings. One list, but where a group
   /// spans ranks: then one list for each group of the round.
   std::vector<std::vector<Contribution>> contributions(int round) const;
+  /// In an audit the ranks with a microbatch, in a ring: the neighbour at `distance` to the right.
+  int neighbour(int distance) const {
+    const int ring = std::min(ranks(), static_cast<int>(ranks_in(0).size()));
+    return (rank + distance + ring) % ring;
+  }
   /// Contributors that do not share this rank's memory.
   int remote(const std::vector<Contribution>& from) const;
 };

@@ -25,10 +25,11 @@ enum class HeadOutput { gradient, loss, choice };
 
 class Order {
  public:
-  Order(std::string name, const ModelSpec& model, const StepSpec& spec)
+  Order(std::string name, const ModelSpec& model, const StepSpec& spec, bool audits = false)
       : model_(model), spec_(spec), writer_(empty_schedule(std::move(name), spec)),
         run_(add_run_buffers(writer_, model, spec)), from_all_(writer_.from_list(spec.exporters())),
-        to_all_(writer_.to_list(spec.all_ranks())), sums_(writer_, spec, run_) {}
+        to_all_(writer_.to_list(spec.all_ranks())), sums_(writer_, spec, run_), audits_(audits) {}
+  Order(const Order&) = delete;
 
   void step_values(int batches) {
     Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums, run_.tokens}};
@@ -36,15 +37,20 @@ class Order {
       batches_.push_back(writer_.add(fmt::format("batch.{}", turn), Role::data, DType::i32, model_.batch_elems));
       if (spec_.takes_part(turn)) op.writes.push_back(batches_.back());
     }
+    if (audits_) {
+      batches_.push_back(writer_.add("batch.audit", Role::data, DType::i32, model_.batch_elems));
+      if (spec_.takes_part(0)) op.writes.push_back(batches_.back());
+    }
     writer_.add(std::move(op));
   }
 
   void forward_embedding(int turn, const std::vector<int>& to) {
     turn_ = turn;
-    x_.clear();
-    saved_.resize(model_.units.size());
-    forward_unit(0, to);
+    microbatch_ = spec_.microbatch(turn);
+    first_layer(to);
   }
+  /// Forward and backward of the right neighbour's first microbatch, for its hashes alone, and the exchange of hashes.
+  void replay(int turn, const std::vector<int>& to);
   /// All segments of all blocks. Leaves in x_ the input of every segment and of the head.
   void forward_blocks(const std::vector<int>& to) {
     for (std::size_t u = 1; u + 1 < model_.units.size(); ++u) forward_unit(u, to);
@@ -67,6 +73,11 @@ class Order {
   Schedule take() { return writer_.take(); }
 
  private:
+  void first_layer(const std::vector<int>& to) {
+    x_.clear();
+    saved_.resize(model_.units.size());
+    forward_unit(0, to);
+  }
   const UnitSpec& unit(std::size_t u) const { return model_.units[u]; }
   std::size_t head_unit() const { return model_.units.size() - 1; }
   FlatRange tied_range() const {
@@ -81,7 +92,7 @@ class Order {
   }
   Op compute(OpKind kind, std::size_t u, std::size_t s) const {
     return Op{.kind = kind, .unit = static_cast<int>(u), .segment = static_cast<int>(s),
-              .microbatch = spec_.microbatch(turn_)};
+              .microbatch = microbatch_};
   }
   Op collective(OpKind kind, std::vector<BufferId> reads, std::vector<BufferId> writes, Bytes bytes) {
     return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .reads = std::move(reads),
@@ -99,6 +110,9 @@ class Order {
   void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to);
   BufferId add_gradient(std::size_t owner, Elems elems, std::string_view tag);
   void round(const Gradient& gradient, BufferId chain);
+  void whole(const Gradient& gradient, const Accumulator& to);
+  void hash(const Gradient& gradient, BufferId hashes, bool is_first);
+  void exchange_hashes();
 
   const ModelSpec& model_;
   const StepSpec& spec_;
@@ -107,7 +121,8 @@ class Order {
   std::int32_t from_all_ = 0, to_all_ = 0;  // lists of all ranks
   GradientSums sums_;
   std::vector<BufferId> batches_;
-  int turn_ = 0, use_ = 0;
+  bool audits_, is_replay_ = false;
+  int turn_ = 0, microbatch_ = 0, use_ = 0;
   std::vector<BufferId> x_;                    // outputs of the segments so far, in order
   std::vector<std::vector<BufferId>> saved_;   // [unit][segment]
   BufferId d_head_ = 0;                        // gradient of the head's input
@@ -155,9 +170,9 @@ void Order::forward_segment(std::size_t u, std::size_t s, const Gathered& full) 
 }
 
 BufferId Order::add_gradient(std::size_t owner, Elems elems, std::string_view tag) {
-  // What is added to a group's sum first is read by no peer.
+  // What is added to a group's sum first, or hashed, is read by no peer.
   return writer_.add(fmt::format("{}{}.{}", tag, owner, turn_), Role::gradients, spec_.wire, elems,
-                     !spec_.takes_whole_groups());
+                     !spec_.takes_whole_groups() && !is_replay_);
 }
 
 void Order::head(HeadOutput output, const std::vector<int>& to) {
@@ -167,9 +182,10 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
   const SegmentSpec& segment = unit(u).segments[choose ? 1 : 0];
   Op op = compute(output == HeadOutput::gradient ? OpKind::forward_backward : OpKind::forward, u, choose ? 1 : 0);
   op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(turn_)], run_.constants};
+  const BufferId sums = is_replay_ ? *run_.replayed_sums : run_.sums;
   switch (output) {
-    case HeadOutput::gradient: op.reads.insert(op.reads.end(), {run_.tokens, run_.sums}); break;
-    case HeadOutput::loss: op.reads.push_back(run_.sums); break;
+    case HeadOutput::gradient: op.reads.insert(op.reads.end(), {run_.tokens, sums}); break;
+    case HeadOutput::loss: op.reads.push_back(sums); break;
     case HeadOutput::choice: op.reads.push_back(run_.values); break;
   }
   if (full.tied) op.reads.push_back(*full.tied);
@@ -184,7 +200,7 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
     const BufferId own = gradient(whole.elems, "grad");
     std::optional<BufferId> tied;
     if (full.tied) tied = gradient(tied_range().elems, "grad.tied");
-    op.writes = {d_head_, own, run_.sums, workspace(segment.backward_workspace_bytes)};
+    op.writes = {d_head_, own, sums, workspace(segment.backward_workspace_bytes)};
     if (tied) op.writes.push_back(*tied);
     writer_.add(std::move(op));
     head_gradient_ = own;
@@ -214,6 +230,48 @@ void Order::round(const Gradient& gradient, BufferId chain) {
   writer_.add(std::move(op));
 }
 
+// A gradient is as one microbatch left it: to its sum, and in an audit into the hashes.
+void Order::whole(const Gradient& gradient, const Accumulator& to) {
+  const bool is_first = gradient.owner == head_unit();
+  if (is_replay_) return hash(gradient, *run_.replayed_hashes, is_first);
+  if (audits_ && turn_ == 0) hash(gradient, *run_.own_hashes, is_first);
+  sums_.add(gradient, to, turn_);
+}
+
+void Order::hash(const Gradient& gradient, BufferId hashes, bool is_first) {
+  Op op{.kind = OpKind::hash, .unit = static_cast<int>(gradient.owner), .microbatch = microbatch_,
+        .reads = {gradient.buffer}, .writes = {hashes}, .range = gradient.range};
+  if (!is_first) op.reads.push_back(hashes);
+  writer_.add(std::move(op));
+}
+
+void Order::replay(int turn, const std::vector<int>& to) {
+  turn_ = turn;
+  is_replay_ = true;
+  // One that does not exist, where this rank has none to compare.
+  microbatch_ = spec_.takes_part(0) ? spec_.microbatch_of(0, spec_.neighbour(1)) : spec_.microbatches;
+  first_layer(to);
+  forward_blocks(to);
+  head(HeadOutput::gradient, to);
+  backward(to);
+  is_replay_ = false;
+  if (spec_.takes_part(0) && to.size() > 1) exchange_hashes();
+}
+
+// Around the ring. Ranks of even number send first, so that no circle of ranks waits.
+void Order::exchange_hashes() {
+  const auto message = [&](OpKind kind, int peer) {
+    return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .peer = peer};
+  };
+  Op send = message(OpKind::send, spec_.neighbour(-1)), receive = message(OpKind::receive, spec_.neighbour(1));
+  send.reads = {*run_.own_hashes};
+  receive.writes = {*run_.received_hashes};
+  send.bytes = receive.bytes = writer_.schedule().buffers[static_cast<std::size_t>(*run_.own_hashes)].bytes();
+  const bool sends_first = spec_.rank % 2 == 0;
+  writer_.add(sends_first ? send : receive);
+  writer_.add(sends_first ? receive : send);
+}
+
 void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to) {
   const Gathered full = gather(u, to);
   const BufferId batch = batches_[static_cast<std::size_t>(turn_)];
@@ -227,14 +285,14 @@ void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>
     writer_.add(std::move(op));
     d_out = d_x;
   }
-  sums_.add({u, run_.layouts[u].whole(), gradient}, sums_.unit(u), turn_);
+  whole({u, run_.layouts[u].whole(), gradient}, sums_.unit(u));
 }
 
 void Order::backward(const std::vector<int>& to) {
   const std::size_t last = head_unit();
-  sums_.add({last, run_.layouts[last].whole(), head_gradient_}, sums_.unit(last), turn_);
+  whole({last, run_.layouts[last].whole(), head_gradient_}, sums_.unit(last));
   if (tied_gradient_)
-    sums_.add({static_cast<std::size_t>(unit(last).tied->unit), tied_range(), *tied_gradient_}, sums_.tied(), turn_);
+    whole({static_cast<std::size_t>(unit(last).tied->unit), tied_range(), *tied_gradient_}, sums_.tied());
   BufferId d_out = d_head_;
   for (std::size_t u = last - 1; u > 0; --u) backward_unit(u, d_out, to);
 
@@ -244,7 +302,7 @@ void Order::backward(const std::vector<int>& to) {
   op.reads = {d_out, batches_[static_cast<std::size_t>(turn_)]};
   op.writes = {gradient, workspace(unit(0).segments[0].backward_workspace_bytes)};
   writer_.add(std::move(op));
-  sums_.add({0, run_.layouts[0].whole(), gradient}, sums_.unit(0), turn_);
+  whole({0, run_.layouts[0].whole(), gradient}, sums_.unit(0));
 }
 
 void Order::finish_step() {
@@ -282,8 +340,9 @@ void Order::init() {
 
 }  // namespace
 
-Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
-  Order order("step", model, spec);
+namespace {
+
+Schedule step_of(Order& order, const StepSpec& spec, bool audits) {
   order.step_values(spec.turns());
   order.add_accumulators();
   for (int turn = 0; turn < spec.turns(); ++turn) {
@@ -295,8 +354,21 @@ Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
     order.head(HeadOutput::gradient, to);
     order.backward(to);
   }
+  if (audits) order.replay(spec.turns(), spec.ranks_in(0));
   order.finish_step();
   return order.take();
+}
+
+}  // namespace
+
+Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
+  Order order("step", model, spec);
+  return step_of(order, spec, false);
+}
+
+Schedule order_step_with_audit(const ModelSpec& model, const StepSpec& spec) {
+  Order order("step_with_audit", model, spec, true);
+  return step_of(order, spec, true);
 }
 
 Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {

@@ -50,6 +50,8 @@ class PrefetchPass {
     return writer_.take();
   }
 
+  int distance() const { return static_cast<int>(distance_); }
+
  private:
   // What fills parameters that are held whole, or in larger slices, stays where it is.
   bool is_for_a_use(const Op& op) const {
@@ -118,6 +120,8 @@ class PrefetchPass {
 Schedule prefetch(Schedule schedule, int distance, bool carry) {
   return PrefetchPass(std::move(schedule), distance).run(carry);
 }
+
+int possible_distance(const Schedule& schedule, int distance) { return PrefetchPass(schedule, distance).distance(); }
 
 Schedule enter_of(const Schedule& step) {
   Schedule enter = step;

@@ -64,6 +64,7 @@ class RandomSpec {
     spec.rank = static_cast<int>(between(0, spec.mesh.data - 1));
     spec.microbatches = static_cast<int>(between(1, max_microbatches));
     spec.sum_group = coin() ? 1 : static_cast<int>(between(2, 5));
+    spec.audit = between(0, 3) == 0;
     spec.zero = static_cast<int>(between(0, 3));
     const int node_ranks = static_cast<int>(between(1, 4));
     if (coin() && spec.mesh.data % node_ranks == 0) spec.zero = 3, spec.node_ranks = node_ranks;
