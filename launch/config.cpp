@@ -220,6 +220,11 @@ void check_together(const Config& config) {
                                                         config.model.context));
   check(config.model.vocab >= 256 || !reads_text(config.data),
         fmt::format("model.vocab = {}: text files are read as bytes, which needs at least 256", config.model.vocab));
+  const DataConfig& data = config.data;
+  check(!data.documents || data.end_of_document >= 0,
+        "data.documents = true needs data.end_of_document: the id of the token that ends a document");
+  check(data.end_of_document < config.model.vocab, fmt::format("data.end_of_document = {} is outside model.vocab = {}",
+                                                               data.end_of_document, config.model.vocab));
   check(t.valid_every == 0 || !config.data.valid.empty(),
         fmt::format("train.valid_every = {} without data.valid; name validation files or set it to 0", t.valid_every));
   check(t.beta1 < 1 && t.beta2 < 1, fmt::format("train.beta1 = {}, train.beta2 = {}: both must be below 1", t.beta1, t.beta2));
@@ -246,6 +251,8 @@ void check_used(const Config& config) {
   const TrainConfig &t = config.train, &d = defaults.train;
   check(t.schedule == "wsd" || t.decay_steps == d.decay_steps, "train.decay_steps", "unless train.schedule = \"wsd\"");
   check(t.schedule != "constant" || t.min_lr == d.min_lr, "train.min_lr", "with train.schedule = \"constant\"");
+  check(config.data.documents || config.data.end_of_document == defaults.data.end_of_document, "data.end_of_document",
+        "unless data.documents = true");
   const ModelConfig &m = config.model, &n = defaults.model;
   const bool is_gpt2 = m.family == Family::gpt2;
   const char* const learned = "with model.family = \"gpt2\", which has learned positions";

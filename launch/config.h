@@ -14,6 +14,8 @@ namespace trireme {
 struct DataConfig {
   std::vector<std::string> train, valid;
   std::string tokenizer = "byte", order = "shuffled";
+  bool documents = false;
+  int end_of_document = -1;  // the token that ends one; -1: none
 };
 
 struct TrainConfig {
@@ -26,6 +28,7 @@ struct TrainConfig {
   int seed = 1;
   int sum_group = 1;
   int valid_every = 0, audit = 0;
+  std::string bad_step = "stop";
 };
 
 struct ParallelConfig {

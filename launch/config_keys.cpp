@@ -7,7 +7,7 @@
 namespace trireme {
 namespace {
 
-constexpr double positive = 1, not_negative = 0;
+constexpr double positive = 1, not_negative = 0, no_token = -1;
 
 #define FIELD(member) [](Config& c) -> ConfigField { return &c.member; }
 
@@ -30,6 +30,8 @@ const std::vector<ConfigKey>& table() {
       {"data", "valid", true, FIELD(data.valid)},
       {"data", "tokenizer", true, FIELD(data.tokenizer), 0, {"byte"}},
       {"data", "order", true, FIELD(data.order), 0, {"shuffled", "sequential"}},
+      {"data", "documents", true, FIELD(data.documents)},
+      {"data", "end_of_document", true, FIELD(data.end_of_document), no_token},
       {"train", "steps", true, FIELD(train.steps), not_negative},
       {"train", "global_batch", true, FIELD(train.global_batch), positive},
       {"train", "micro_batch", true, FIELD(train.micro_batch), positive},
@@ -49,6 +51,7 @@ const std::vector<ConfigKey>& table() {
       // Not part of the trajectory, but every rank must take part in a validation and in an audit.
       {"train", "valid_every", true, FIELD(train.valid_every), not_negative},
       {"train", "audit", true, FIELD(train.audit), not_negative},
+      {"train", "bad_step", true, FIELD(train.bad_step), 0, {"stop", "skip"}},
       {"parallel", "zero", true, FIELD(parallel.zero), not_negative},
       {"parallel", "node_shard", true, FIELD(parallel.node_shard)},
       {"parallel", "ranks_per_node", true, FIELD(parallel.ranks_per_node), not_negative},
@@ -74,7 +77,6 @@ const std::vector<ConfigKey>& table() {
 /// Keys of the design that this version has not.
 constexpr std::pair<const char*, const char*> later[] = {
     {"model.hf", "reading Hugging Face folders"},      {"data.cache", "cached tokenization"},
-    {"data.documents", "document masks"},              {"train.bad_step", "skipping bad steps"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},
     {"precision.moments", "other types of moments"},   {"precision.master", "other types of masters"},
     {"checkpoint", "checkpoints"},

@@ -12,9 +12,17 @@ std::span<std::int32_t> sequence_of(const View& field, std::int64_t place, std::
   return {field.as<std::int32_t>() + place * length, static_cast<std::size_t>(length)};
 }
 
+// Sequence `index` of the stream at a place of the batch.
+void fill_sequence(const TokenStream& stream, std::int64_t index, const Batch& batch, std::int64_t place, std::int64_t length) {
+  const std::span<std::int32_t> tokens = sequence_of(batch.tokens, place, length);
+  stream.read(index, tokens, sequence_of(batch.targets, place, length));
+  stream.find_documents(tokens, sequence_of(batch.document_starts, place, length));
+}
+
 }  // namespace
 
-TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary) : sequence_(sequence) {
+TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary, std::optional<int> end_of_document)
+    : sequence_(sequence), end_of_document_(end_of_document) {
   require(!paths.empty(), ErrorKind::data, "no data files; name some in data.train");
   std::int64_t tokens = 0;
   for (const std::string& path : paths) {
@@ -65,6 +73,14 @@ void TokenStream::read(std::int64_t index, std::span<std::int32_t> tokens, std::
   });
 }
 
+void TokenStream::find_documents(std::span<const std::int32_t> tokens, std::span<std::int32_t> starts) const {
+  std::int32_t start = 0;
+  for (std::size_t n = 0; n < tokens.size(); ++n) {
+    starts[n] = start;
+    if (tokens[n] == end_of_document_) start = static_cast<std::int32_t>(n) + 1;
+  }
+}
+
 Permutation::Permutation(std::uint64_t seed, std::int64_t epoch, std::int64_t size)
     : seed_(seed), stream_(fmt::format("data order of epoch {}", epoch)), size_(static_cast<std::uint64_t>(size)) {
   while ((std::uint64_t{1} << (2 * half_bits_)) < size_) ++half_bits_;
@@ -91,7 +107,7 @@ void fill_training(const TokenStream& stream, const DataOrder& order, std::int64
     const std::int64_t number = step * order.global_batch + microbatch * order.micro_batch + place;
     const std::int64_t epoch = number / stream.sequences(), in_epoch = number % stream.sequences();
     const std::int64_t index = order.shuffled ? Permutation(order.seed, epoch, stream.sequences())(in_epoch) : in_epoch;
-    stream.read(index, sequence_of(batch.tokens, place, length), sequence_of(batch.targets, place, length));
+    fill_sequence(stream, index, batch, place, length);
   }
   std::fill_n(batch.weights.as<float>(), batch.token_count(), 1.0f);
 }
@@ -101,7 +117,7 @@ void fill_validation(const TokenStream& stream, int micro_batch, int microbatch,
   for (int place = 0; place < micro_batch; ++place) {
     const std::int64_t index = static_cast<std::int64_t>(microbatch) * micro_batch + place;
     const bool exists = index < stream.sequences();
-    stream.read(exists ? index : 0, sequence_of(batch.tokens, place, length), sequence_of(batch.targets, place, length));
+    fill_sequence(stream, exists ? index : 0, batch, place, length);
     std::fill_n(batch.weights.as<float>() + place * length, length, exists ? 1.0f : 0.0f);
   }
 }

@@ -14,16 +14,19 @@
 namespace trireme {
 
 /// Files as one stream of tokens, cut into sequences: sequence i is tokens [i T, i T + T], targets shifted by one;
-/// those that the mask beside a token file leaves out are ignored_target.
+/// those that the mask beside a token file leaves out are ignored_target. A document ends with its end_of_document token, and
+/// with its sequence; the end of a file ends none.
 class TokenStream {
  public:
   /// Errors: Error(data) for no files, damaged ones, masks that do not fit, tokens of `vocabulary` or more, fewer tokens than one sequence.
-  TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary);
+  TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary, std::optional<int> end_of_document = {});
 
   /// Sequences of one epoch: (tokens - 1) / T.
   std::int64_t sequences() const { return sequences_; }
   /// Tokens and targets of one sequence, T each.
   void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const;
+  /// Of each token of a sequence, the place in it where its document starts: 0 without an end_of_document.
+  void find_documents(std::span<const std::int32_t> tokens, std::span<std::int32_t> starts) const;
   /// One line per file: path, tokens, hash, mask. Equal on ranks that see the same data.
   const std::string& summary() const { return summary_; }
 
@@ -37,6 +40,7 @@ class TokenStream {
   std::vector<std::optional<TargetMask>> masks_;  // of each file
   std::vector<std::int64_t> start_;  // of each file in the stream
   std::int64_t sequence_ = 0, sequences_ = 0;
+  std::optional<int> end_of_document_;
   std::string summary_;
 };
 
@@ -60,6 +64,7 @@ struct DataOrder {
   std::uint64_t seed = 1;
   int global_batch = 1, micro_batch = 1;
 };
+/// Fills all of a batch but its positions, which follow from the document starts.
 void fill_training(const TokenStream& stream, const DataOrder& order, std::int64_t step, int microbatch, Batch batch);
 
 /// Validation order: microbatch j holds sequences j * micro_batch ...; places behind the last sequence have weight 0.

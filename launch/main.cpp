@@ -79,7 +79,7 @@ void schedule(const Command& command) {
   plan_run(programs.run, settings.device_memory);
   check_run({programs.run});
   const Schedule* found = programs.run.find(command.schedule);
-  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init, enter (with prefetch), step, sample, "
+  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init, enter (with prefetch), step, diagnose, sample, "
           "and validate (with data.valid)", command.schedule);
   print_out(print(*found));
 }

@@ -100,6 +100,7 @@ double op_flops(const ModelSpec& model, const Op& op) {
     case OpKind::square_sum:
     case OpKind::all_reduce:
     case OpKind::verdict:
+    case OpKind::check_finite:
     case OpKind::hash:
     case OpKind::update:
     case OpKind::send:

@@ -14,7 +14,6 @@
 
 #include "comm/agreement.h"
 #include "comm/status_observer.h"
-#include "launch/audit_report.h"
 #include "launch/build_id.h"
 #include "launch/config_limits.h"
 #include "launch/data.h"
@@ -27,6 +26,7 @@
 #include "launch/sample_text.h"
 #include "launch/settings.h"
 #include "launch/step_clock.h"
+#include "launch/step_guard.h"
 #include "launch/step_log.h"
 #include "launch/trainer.h"
 #include "models/describe.h"
@@ -71,9 +71,11 @@ Inputs read_inputs(const TrainOptions& options) {
   require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
           "--sample with model.vocab = {}: its text is read as bytes, which needs at least 256; leave --sample out",
           config.model.vocab);
-  TokenStream train(config.data.train, config.train.sequence, config.model.vocab);
+  std::optional<int> end_of_document;
+  if (config.data.documents) end_of_document = config.data.end_of_document;
+  TokenStream train(config.data.train, config.train.sequence, config.model.vocab, end_of_document);
   std::optional<TokenStream> valid;
-  if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab);
+  if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab, end_of_document);
   return {std::move(config), std::move(train), std::move(valid)};
 }
 
@@ -116,6 +118,7 @@ class Training {
   void step(std::int64_t step);
   [[noreturn]] void stop_together(ErrorKind kind, const std::string& message);
   void check_audit(std::int64_t step);
+  void on_bad_step(std::int64_t step, const StepReport& report);
   void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
   std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
@@ -136,6 +139,7 @@ class Training {
   Bytes arena_bytes_ = 0, remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
   StatusObserver observer_;
   StepClock clock_;
+  int skipped_ = 0;     // steps
   double skew_us_ = 0;  // of the steps that the clock counts
   std::unique_ptr<StepLog> log_;
   std::unique_ptr<Trainer> trainer_;
@@ -252,13 +256,28 @@ void Training::step(std::int64_t step) {
   const double step_ms = ms_since(start);
   if (log_) log_step(step, report, step_ms);
   if (audits) check_audit(step);
-  if (report.applied) return;
+  if (!report.applied) on_bad_step(step, report);
+}
+
+void Training::check_audit(std::int64_t step) {
+  const int audited = std::min(mpi_.size(), settings_.global_batch / settings_.micro_batch);
+  if (const auto verdict = audit_together(*trainer_, audited))
+    stop_together(ErrorKind::device, fmt::format("audit of step {}: {}; take that machine out: what it computed since the audit "
+                                                 "before is not to be trusted", step, *verdict));
+  if (speaks()) say(fmt::format("step={} audit=passed", step));
+}
+
+// Its updates did nothing.
+void Training::on_bad_step(std::int64_t step, const StepReport& report) {
   if (report.valid_tokens == 0)
     stop_together(ErrorKind::data, fmt::format("step {}: no token of its global batch counts as a target; look at the mask files, "
                                                "or use a larger train.global_batch", step));
-  stop_together(ErrorKind::numeric,
-                fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
-                            report.loss, report.gradient_norm));
+  const std::string found = fmt::format("step {}: loss {} or gradient norm {} is not finite; {}", step, report.loss,
+                                        report.gradient_norm, diagnose_together(*trainer_, step));
+  if (inputs_.config.train.bad_step == "stop")
+    stop_together(ErrorKind::numeric, found + "; lower train.lr, look at the data, or let train.bad_step = \"skip\" pass over it");
+  ++skipped_;
+  if (speaks()) say(fmt::format("skipped {}", found));
 }
 
 // What all ranks know alike. Peers may still be sent what step carried: no memory goes before all have it.
@@ -266,19 +285,6 @@ void Training::stop_together(ErrorKind kind, const std::string& message) {
   trainer_->finish();
   trainer_->close();
   throw AgreedError(kind, message);
-}
-
-// All ranks come to the same verdict, and stop together.
-void Training::check_audit(std::int64_t step) {
-  const std::string own = trainer_->audit();
-  std::vector<std::string> all;
-  trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
-  all.resize(static_cast<std::size_t>(std::min(mpi_.size(), settings_.global_batch / settings_.micro_batch)));
-  const std::optional<std::string> verdict = audit_verdict(all);
-  if (!verdict) return;
-  trainer_->close();
-  throw AgreedError(ErrorKind::device, fmt::format("audit of step {}: {}; take that machine out: what it computed since the "
-                                                   "audit before is not to be trusted", step, *verdict));
 }
 
 void Training::log_step(std::int64_t step, const StepReport& report, double step_ms) {
@@ -404,6 +410,7 @@ void Training::run() {
     step(s);
     if (valid_every > 0 && (s + 1) % valid_every == 0) validate(s);
   }
+  if (skipped_ > 0 && speaks()) say(fmt::format("skipped {} of {} steps", skipped_, steps));
   if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(std::max(steps - 1, 0));
   write_trace();
   say_profile();

@@ -8,6 +8,7 @@
 #include "launch/process_memory.h"
 #include "models/describe.h"
 #include "models/model_ops.h"
+#include "optim/check_finite.h"
 #include "optim/gradient_hash.h"
 #include "shard/state_hash.h"
 
@@ -35,7 +36,7 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
                    .prefetch = settings.prefetch, .recompute = settings.recompute, .audit = settings.audit,
                    .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
-  programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample},
+  programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample, .diagnose = true},
                            &programs.sample_model);
   return programs;
 }
@@ -73,6 +74,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   register_comm_ops(table_, communicator);
   register_optim_ops(table_, settings.optimizer, units, layouts_);
   register_hash_ops(table_, layouts_);
+  register_check_ops(table_, layouts_);
   register_model_ops(table_, make_model(settings.model, settings.sequence, settings.products), units, layouts_,
                      settings.seed);
   table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
@@ -133,11 +135,10 @@ void Trainer::step_values(const OpContext& context) {
   for (std::size_t i = 3; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
     const Batch batch(context.view(op.writes[i]));
     const int turn = static_cast<int>(i) - 3;
-    for (Elems n = 0; n < batch.token_count(); ++n)
-      batch.positions.as<std::int32_t>()[n] = static_cast<std::int32_t>(n % settings_.sequence);
+    std::fill_n(batch.document_starts.as<std::int32_t>(), batch.token_count(), 0);  // for sources without documents
     // What an audit replays counts for the rank that it belongs to.
     const bool is_replay = context.buffer(op.writes[i]).name == "batch.audit";
-    if (is_step(context.schedule.name)) {
+    if (is_step(context.schedule.name) || context.schedule.name == "diagnose") {
       const StepSpec& spec = programs_.spec;
       train_(next_values_.step, is_replay ? spec.microbatch_of(0, spec.neighbour(1)) : spec.microbatch(turn), batch);
     } else if (context.schedule.name == "validate") {
@@ -150,8 +151,22 @@ void Trainer::step_values(const OpContext& context) {
         batch.weights.as<float>()[n] = 0;
       }
     }
+    for (Elems n = 0; n < batch.token_count(); ++n)
+      batch.positions.as<std::int32_t>()[n] =
+          static_cast<std::int32_t>(n % settings_.sequence) - batch.document_starts.as<std::int32_t>()[n];
     if (!is_replay) tokens.valid_tokens += batch.valid_tokens();
   }
+}
+
+Diagnosis Trainer::diagnose(std::int64_t step) {
+  finish();
+  next_values_.step = step;
+  Finding& finding = record<Finding>("finding");
+  finding = {};
+  run("diagnose");
+  finish();
+  if (finding.op < 0) return {};
+  return {.op = finding.op, .text = describe(finding, *programs_.run.find("diagnose"), programs_.model.units)};
 }
 
 std::string Trainer::audit() {

@@ -56,7 +56,7 @@ struct PlannedPrograms {
 /// Checked programs of one rank of every class. Errors: Error(bug) from check_run().
 std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes);
 
-/// Fills the planned buffers of one microbatch: of step `step` and number `microbatch` in it.
+/// Fills the planned buffers of one microbatch, but for positions; document starts are 0 before: of step `step` and number `microbatch` in it.
 using BatchSource = std::function<void(std::int64_t step, int microbatch, Batch batch)>;
 
 /// What a step did, equal on all ranks.
@@ -64,6 +64,12 @@ struct StepReport {
   double loss = 0, gradient_norm = 0, learning_rate = 0;
   std::int64_t valid_tokens = 0;  // targets that count in the global batch
   bool applied = false;
+};
+
+/// What this rank found in a second run of a step.
+struct Diagnosis {
+  std::int64_t op = -1;  // of the schedule `diagnose`; -1: everything is finite on this rank
+  std::string text;
 };
 
 class Trainer {
@@ -77,6 +83,8 @@ class Trainer {
 
   /// `audits`, on all ranks alike: replays the right neighbour's first microbatch, too.
   StepReport step(std::int64_t step, double learning_rate, bool audits = false);
+  /// Behind a step that was not applied: the step again, with checks. Changes nothing.
+  Diagnosis diagnose(std::int64_t step);
   /// Behind a step that audits: the units whose gradients differ from those of the neighbour; empty where none does. Waits.
   std::string audit();
   /// Loss sums of one round of validation microbatches, first number `first`; one per rank.

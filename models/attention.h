@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "models/batch.h"
 #include "models/carve.h"
 #include "models/describe.h"
 #include "models/shapes.h"
@@ -46,20 +47,20 @@ inline float attention_scale(const Shapes& s) { return 1.0f / std::sqrt(static_c
 
 /// mixed = attention(q, k, v). `saved` is a family's AttentionSaved.
 template <typename Saved>
-void mix_forward(const Shapes& s, const Saved& saved, const View& workspace) {
+void mix_forward(const Shapes& s, const Saved& saved, const Batch& batch, const View& workspace) {
   const Qkv qkv(saved.qkv, s);
   attention_forward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed, .log_sum_exp = saved.log_sum_exp,
-                     .batch = static_cast<int>(s.B), .heads = static_cast<int>(s.H), .kv_heads = static_cast<int>(s.K),
+                     .document_starts = batch.document_starts, .batch = static_cast<int>(s.B), .heads = static_cast<int>(s.H), .kv_heads = static_cast<int>(s.K),
                      .scale = attention_scale(s), .workspace = workspace, .order = s.products});
 }
 
 /// d_qkv from d_mixed.
 template <typename Saved>
-void mix_backward(const Shapes& s, const Saved& saved, const AttentionScratch& scratch) {
+void mix_backward(const Shapes& s, const Saved& saved, const Batch& batch, const AttentionScratch& scratch) {
   const Qkv qkv(saved.qkv, s), d_qkv(scratch.d_qkv, s);
   attention_backward({.q = qkv.q, .k = qkv.k, .v = qkv.v, .out = saved.mixed, .d_out = scratch.d_mixed,
                       .log_sum_exp = saved.log_sum_exp, .dq = d_qkv.q, .dk = d_qkv.k, .dv = d_qkv.v,
-                      .batch = static_cast<int>(s.B), .heads = static_cast<int>(s.H), .kv_heads = static_cast<int>(s.K),
+                      .document_starts = batch.document_starts, .batch = static_cast<int>(s.B), .heads = static_cast<int>(s.H), .kv_heads = static_cast<int>(s.K),
                       .scale = attention_scale(s), .workspace = scratch.kernels, .order = s.products});
 }
 

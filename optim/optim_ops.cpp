@@ -90,12 +90,16 @@ void OptimOps::verdict(const OpContext& context) const {
 void OptimOps::update(const OpContext& context) const {
   const Op& op = context.op();
   const Verdict& verdict = context.record<Verdict>(op.reads[1]);
-  if (!verdict.go) return;
   const View gradient = context.view(op.reads[0]), master = context.view(op.writes[0]);
   const View m = context.view(op.writes[1]), v = context.view(op.writes[2]);
   // Where peers gather the master itself there is no exported copy.
   const bool has_copy = op.writes.size() > 3 && context.buffer(op.writes[3]).role == Role::parameters;
   const View exported = has_copy ? context.view(op.writes[3]) : View();
+  if (!verdict.go) {
+    // Peers may gather it all the same, and it may live for that alone.
+    if (has_copy) cast({.in = master, .out = exported});
+    return;
+  }
   const std::vector<TensorSpec>& tensors = units_[static_cast<std::size_t>(*op.unit)].tensors;
   for (const TensorPart& part : parts(context)) {
     const auto cut = [&](const View& view) { return view.empty() ? View() : view.cols_from(part.in_slice, part.elems); };

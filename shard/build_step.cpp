@@ -8,6 +8,7 @@
 #include "runtime/base/error.h"
 #include "runtime/schedule/check.h"
 #include "shard/flat_layout.h"
+#include "shard/passes/add_checks.h"
 #include "shard/passes/boundary.h"
 #include "shard/passes/compute_order.h"
 #include "shard/passes/derive_events.h"
@@ -35,6 +36,12 @@ Schedule lay_out(Schedule schedule, const ModelSpec& model, const StepSpec& spec
 Schedule overlap(Schedule step, const ModelSpec& model, const StepSpec& spec, int distance) {
   step = prefetch(recompute(lay_out(std::move(step), model, spec), model, spec.recompute), distance, true);
   return bound_gradients(std::move(step), spec.zero >= 2);
+}
+
+// The step again in blocking order, with a check behind everything.
+Schedule diagnose_of(const ModelSpec& model, const StepSpec& spec) {
+  Schedule step = recompute(lay_out(order_diagnose(model, spec), model, spec), model, spec.recompute);
+  return bound_gradients(prefetch(add_checks(std::move(step), model, spec), 0, false), spec.zero >= 2);
 }
 
 Schedule finish_forward(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
@@ -111,6 +118,7 @@ RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Progra
   run.schedules.push_back(finish(std::move(step), spec, false));
   if (spec.audit)
     run.schedules.push_back(finish(overlap(order_step_with_audit(model, spec), model, spec, distance), spec, false));
+  if (programs.diagnose) run.schedules.push_back(finish(diagnose_of(model, spec), spec, spec.zero == 3));
   StepSpec one_round = spec;
   one_round.microbatches = spec.ranks();
   if (programs.validate)
@@ -159,14 +167,15 @@ void check_run(const std::vector<RunPrograms>& classes) {
       check_after({step, audit, step});
     }
     check_after({step, run.find("validate"), run.find("sample")});
-    for (const char* name : {"validate", "sample"})
+    check_after({step, run.find("diagnose"), run.find("validate")});
+    for (const char* name : {"diagnose", "validate", "sample"})
       if (const Schedule* other = run.find(name)) {
         check_after({step, other, enter, step});
         check_after({init, other, enter});
         check_after({step, other, other});
       }
   }
-  for (const char* name : {"init", "enter", "step", "step_with_audit", "validate", "sample"}) {
+  for (const char* name : {"init", "enter", "step", "step_with_audit", "diagnose", "validate", "sample"}) {
     std::vector<const Schedule*> ranks;
     for (const RunPrograms& run : classes)
       if (const Schedule* schedule = run.find(name)) ranks.push_back(schedule);

@@ -12,10 +12,10 @@ namespace trireme {
 
 /// Which schedules a run has besides init, enter and step. In validate and sample every rank has a microbatch.
 struct Programs {
-  bool validate = false, sample = false;
+  bool validate = false, sample = false, diagnose = false;
 };
 
-/// All schedules of one rank, in the order init, enter, step, step_with_audit, validate, sample. `enter` is there when something is
+/// All schedules of one rank, in the order init, enter, step, step_with_audit, diagnose, validate, sample. `enter` is there when something is
 /// carried.
 struct RunPrograms {
   std::vector<Schedule> schedules;

@@ -22,6 +22,7 @@
 //   square_sum         accumulator, sums                                sums
 //   all_reduce         sums, or tokens                                  the same
 //   verdict            sums, values, counters                          verdict, counters
+//   check_finite       values..., finding                               finding
 //   hash               gradient [hashes, but for the first]             hashes
 //   send               hashes                                           -
 //   receive            -                                                hashes

@@ -41,6 +41,7 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
   run.sums = record("sums", DType::byte, sizeof(StepSums));
   run.verdict = record("verdict", DType::byte, sizeof(Verdict));
   run.choice = record("choice", DType::i32, 1);
+  run.finding = record("finding", DType::byte, sizeof(Finding));
   if (spec.audit) {
     // One for each unit, one for a tied tensor.
     const auto places = static_cast<Elems>(model.units.size()) + 2;

@@ -16,7 +16,7 @@ void attention_forward(const SegmentForward& op, const Shapes& s, const Norm& no
   const Linear linear{s.products};
   norm.forward(x, p[attention_norm_gain], p[attention_norm_bias], saved.normed, {saved.mean, saved.inv_std});
   linear.forward(saved.normed, p[qkv_weight], saved.qkv, op.workspace, {.bias = p[qkv_bias]});
-  mix_forward(s, saved, op.workspace);
+  mix_forward(s, saved, op.batch, op.workspace);
   if (!op.out.empty())
     linear.forward(saved.mixed, p[attention_out_weight], op.out.reshape(s.N, s.C), op.workspace,
                    {.bias = p[attention_out_bias], .residual = x});
@@ -34,7 +34,7 @@ void attention_backward(const SegmentBackward& op, const Shapes& s, const Norm& 
   bias_gradient({.d_out = d_out, .d_bias = g[attention_out_bias]});
   linear.backward_input(d_out, p[attention_out_weight], scratch.d_mixed, scratch.kernels);
 
-  mix_backward(s, saved, scratch);
+  mix_backward(s, saved, op.batch, scratch);
 
   linear.backward_weight(scratch.d_qkv, saved.normed, g[qkv_weight], scratch.kernels);
   bias_gradient({.d_out = scratch.d_qkv, .d_bias = g[qkv_bias]});

@@ -29,7 +29,7 @@ void attention_forward(const SegmentForward& op, const Shapes& s, const Norm& no
   norm.forward(x, p[t.attention_norm_gain], {}, saved.normed, {.inverse = saved.inv_rms});
   linear.forward(saved.normed, p[t.qkv_weight], saved.qkv, op.workspace, {.bias = t.has_qkv_bias ? p[t.qkv_bias] : View()});
   rotate(saved.qkv, s, op.batch, op.constants, RopeDirection::forward);
-  mix_forward(s, saved, op.workspace);
+  mix_forward(s, saved, op.batch, op.workspace);
   if (!op.out.empty())
     linear.forward(saved.mixed, p[t.attention_out_weight], op.out.reshape(s.N, s.C), op.workspace, {.residual = x});
 }
@@ -46,7 +46,7 @@ void attention_backward(const SegmentBackward& op, const Shapes& s, const Norm& 
   linear.backward_weight(d_out, saved.mixed, g[t.attention_out_weight], scratch.kernels);
   linear.backward_input(d_out, p[t.attention_out_weight], scratch.d_mixed, scratch.kernels);
 
-  mix_backward(s, saved, scratch);
+  mix_backward(s, saved, op.batch, scratch);
   rotate(scratch.d_qkv, s, op.batch, op.constants, RopeDirection::backward);
 
   linear.backward_weight(scratch.d_qkv, saved.normed, g[t.qkv_weight], scratch.kernels);

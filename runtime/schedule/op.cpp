@@ -23,6 +23,7 @@ const char* name(OpKind kind) {
     case OpKind::square_sum: return "square_sum";
     case OpKind::all_reduce: return "all_reduce";
     case OpKind::verdict: return "verdict";
+    case OpKind::check_finite: return "check_finite";
     case OpKind::hash: return "hash";
     case OpKind::update: return "update";
     case OpKind::send: return "send";
@@ -83,6 +84,7 @@ bool is_collective(OpKind kind) {
     case OpKind::add_uses:
     case OpKind::square_sum:
     case OpKind::verdict:
+    case OpKind::check_finite:
     case OpKind::hash:
     case OpKind::update:
     case OpKind::send:

@@ -30,6 +30,7 @@ enum class OpKind : std::uint8_t {
   square_sum,        // of a unit's accumulated gradient slice, exactly
   all_reduce,        // small exact sums over the ranks
   verdict,           // finite? norm? clip scale? read by every update
+  check_finite,      // looks for what is infinite or not a number
   hash,              // of a gradient, for an audit
   update,            // the optimizer, on this rank's slice of a unit
   send,

@@ -342,7 +342,8 @@ void Order::init() {
 
 namespace {
 
-Schedule step_of(Order& order, const StepSpec& spec, bool audits) {
+// Forward and backward of every turn.
+void add_turns(Order& order, const StepSpec& spec) {
   order.step_values(spec.turns());
   order.add_accumulators();
   for (int turn = 0; turn < spec.turns(); ++turn) {
@@ -354,21 +355,29 @@ Schedule step_of(Order& order, const StepSpec& spec, bool audits) {
     order.head(HeadOutput::gradient, to);
     order.backward(to);
   }
-  if (audits) order.replay(spec.turns(), spec.ranks_in(0));
-  order.finish_step();
-  return order.take();
 }
 
 }  // namespace
 
 Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
   Order order("step", model, spec);
-  return step_of(order, spec, false);
+  add_turns(order, spec);
+  order.finish_step();
+  return order.take();
 }
 
 Schedule order_step_with_audit(const ModelSpec& model, const StepSpec& spec) {
   Order order("step_with_audit", model, spec, true);
-  return step_of(order, spec, true);
+  add_turns(order, spec);
+  order.replay(spec.turns(), spec.ranks_in(0));
+  order.finish_step();
+  return order.take();
+}
+
+Schedule order_diagnose(const ModelSpec& model, const StepSpec& spec) {
+  Order order("diagnose", model, spec);
+  add_turns(order, spec);
+  return order.take();
 }
 
 Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {

@@ -50,6 +50,8 @@ class GradientBoundsPass {
         emit(slice_releases_);
       }
     }
+    // Without a verdict (diagnose) the last ones are still there.
+    if (reduced > 0) emit(groups_[reduced - 1].releases);
     return writer_.take();
   }
 

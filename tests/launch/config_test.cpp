@@ -102,6 +102,17 @@ TEST_CASE("load_config: rope_scaling is a table with Hugging Face's names, and p
   CHECK(load_config(section.path, {}).model.rope_scaling == expected);
 }
 
+TEST_CASE("load_config: documents are printed, and ranks must agree on what ends one") {
+  const TextFile file(good_text);
+  CHECK_FALSE(load_config(file.path, {}).data.documents);
+  const Config zero = load_config(file.path, {"--data.documents", "--data.end_of_document=0"});
+  const Config other = load_config(file.path, {"--data.documents", "--data.end_of_document=255"});
+  CHECK(zero.data.end_of_document == 0);
+  CHECK(agreed_text(zero) != agreed_text(other));
+  std::ofstream(file.path) << print_config(other);
+  CHECK(load_config(file.path, {}).data.end_of_document == 255);
+}
+
 TEST_CASE("load_config: qkv_bias is off unless asked for, and ranks must agree on it") {
   const TextFile file(good_text);
   const Config plain = load_config(file.path, {}), biased = load_config(file.path, {"--model.qkv_bias"});
@@ -154,6 +165,10 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--precision.compute=fp8"}, {"precision.compute", "bf16"}},
       {{"--precision.products=pairs"}, {"precision.products", "chain", "tiles", "auto"}},
       {{"--precision.products=tiles", "--precision.compute=f32"}, {"precision.products = 'tiles'", "'f32'", "chain"}},
+      {{"--data.documents"}, {"data.documents", "data.end_of_document"}},
+      {{"--data.documents", "--data.end_of_document=256"}, {"data.end_of_document = 256", "model.vocab = 256"}},
+      {{"--data.documents", "--data.end_of_document=-2"}, {"data.end_of_document", "-2"}},
+      {{"--data.end_of_document=0"}, {"data.end_of_document", "does nothing", "data.documents"}},
       {{"--device.kind=cuda"}, {"device.kind", "cpu"}},
       {{"--data.train=a.txt"}, {"data.train", "list"}},
       {{"--parallel.stages=2"}, {"parallel.stages", "not part of this version"}},

@@ -40,7 +40,7 @@ std::vector<std::int32_t> range(std::int64_t first, std::int64_t count) {
 }
 
 struct OwnedBatch {
-  explicit OwnedBatch(Elems n) : memory(static_cast<std::size_t>(4 * n)), batch(View(memory.data(), DType::i32, 4 * n)) {}
+  explicit OwnedBatch(Elems n) : memory(static_cast<std::size_t>(Batch::fields * n)), batch(View(memory.data(), DType::i32, Batch::fields * n)) {}
   std::vector<std::int32_t> memory;
   Batch batch;
 };
@@ -82,6 +82,35 @@ TEST_CASE("fill_validation: places behind the last sequence have weight 0") {
   for (int i = 0; i < 20; ++i) CHECK(own.batch.weights.as<float>()[i] == (i < 10 ? 1.0f : 0.0f));
   fill_validation(stream, 2, 7, own.batch);
   for (int i = 0; i < 20; ++i) CHECK(own.batch.weights.as<float>()[i] == 0.0f);
+}
+
+TEST_CASE("find_documents: a document ends with its end token, over the ends of files and in every epoch") {
+  // 'c' ends a document; files end within documents, and with one.
+  const std::string all = "abcdefcccabccabdefabccdefab";  // 5 sequences of 5 and 2 tokens more
+  const std::vector<std::string> paths = {write("d1.txt", all.substr(0, 5)), write("d2.txt", all.substr(5, 6)), write("d3.txt", all.substr(11))};
+  const TokenStream stream(paths, 5, 256, 'c');
+  REQUIRE(stream.sequences() == 5);
+  const std::vector<std::vector<std::int32_t>> expected = {
+      {0, 0, 0, 3, 3},   // abcde
+      {0, 0, 2, 3, 4},   // fccca
+      {0, 0, 2, 3, 3},   // bccab
+      {0, 0, 0, 0, 0},   // defab
+      {0, 1, 2, 2, 2}};  // ccdef
+  for (std::int64_t epoch = 0; epoch < 3; ++epoch)
+    for (int i = 0; i < 5; ++i) {
+      OwnedBatch own(5);
+      fill_training(stream, {.global_batch = 1, .micro_batch = 1}, epoch * 5 + i, 0, own.batch);
+      CHECK(values(own.batch.document_starts) == expected[static_cast<std::size_t>(i)]);
+      // The target of an end token is the first token of the next document, and counts.
+      CHECK(own.batch.valid_tokens() == 5);
+    }
+  OwnedBatch own(10);
+  fill_validation(stream, 2, 2, own.batch);  // sequence 4, and sequence 0 in the place behind the last
+  CHECK(values(own.batch.document_starts) == std::vector<std::int32_t>{0, 1, 2, 2, 2, 0, 0, 0, 3, 3});
+  CHECK(own.batch.valid_tokens() == 5);
+  std::fill(own.memory.begin(), own.memory.end(), 9);
+  fill_training(TokenStream(paths, 5, 256), {.global_batch = 2, .micro_batch = 2}, 0, 0, own.batch);
+  CHECK(values(own.batch.document_starts) == std::vector<std::int32_t>(10));
 }
 
 TEST_CASE("Permutation: every epoch is a bijection, and epochs differ") {

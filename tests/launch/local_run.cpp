@@ -11,6 +11,8 @@
 namespace trireme::test {
 namespace {
 
+constexpr int tiny_sequence = 17;
+
 void fill(const TrainerSettings& settings, std::int64_t step, int microbatch, Batch batch) {
   const Random random(settings.seed, "test tokens");
   const Elems n = batch.token_count();
@@ -60,6 +62,7 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
   std::vector<std::unique_ptr<Trainer>> trainers(static_cast<std::size_t>(layout.ranks));
   LocalResult result;
   const int audited = layout.audit_every > 0 ? std::min(layout.ranks, settings.global_batch / settings.micro_batch) : 0;
+  result.diagnoses.resize(static_cast<std::size_t>(layout.ranks));
   result.audits.resize(static_cast<std::size_t>(audited));
   std::exception_ptr failure;
   std::mutex mutex;
@@ -81,6 +84,7 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       for (int step = 0; step < steps; ++step) {
         const bool audits = layout.audit_every > 0 && (step + 1) % layout.audit_every == 0;
         const StepReport report = trainer.step(step, 1e-2, audits);
+        if (!report.applied) result.diagnoses[static_cast<std::size_t>(rank)] = trainer.diagnose(step);
         if (audits && rank < audited) result.audits[static_cast<std::size_t>(rank)] = trainer.audit();
         const double valid_loss = settings.validate ? validate(trainer, layout.ranks) : 0;
         if (rank != 0) continue;
@@ -117,12 +121,25 @@ void ignore_some_targets(std::int64_t step, int microbatch, Batch batch) {
   }
 }
 
+void cut_into_documents(std::int64_t step, int microbatch, Batch batch) {
+  const Random random(7, "test documents");
+  const Elems length = tiny_sequence;
+  std::int32_t start = 0;
+  for (Elems n = 0; n < batch.token_count(); ++n) {
+    const auto place = static_cast<std::int32_t>(n % length);
+    const auto roll = static_cast<std::uint64_t>((step * 1000 + microbatch) * 1000 + n);
+    const bool is_whole = (step + microbatch + n / length) % 4 == 3;
+    if (place == 0 || (!is_whole && random.below(roll, 4) == 0)) start = place;
+    batch.document_starts.as<std::int32_t>()[n] = start;
+  }
+}
+
 TrainerSettings tiny_settings(Family family, DType compute, DType wire) {
   TrainerSettings settings;
   settings.model = {.family = family, .layers = 2, .width = 48, .heads = 4,
                     .kv_heads = family == Family::gpt2 ? 4 : 2, .ffn = 80, .vocab = 131, .context = 24, .tied = true,
                     .norm_eps = 1e-5f, .rope_theta = 10000.0f};
-  settings.sequence = 17;
+  settings.sequence = tiny_sequence;
   settings.micro_batch = 2;
   settings.global_batch = 2 * 13;
   settings.compute = compute;

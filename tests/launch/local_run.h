@@ -23,6 +23,7 @@ struct LocalLayout {
 struct LocalResult {
   std::uint64_t weights = 0, state = 0;
   std::vector<StepReport> steps;
+  std::vector<Diagnosis> diagnoses;   // of the last step that was not applied, by rank
   std::vector<std::string> audits;    // of the last audit, by rank: what Trainer::audit() said
   std::vector<double> valid_losses;  // behind each step, where the settings say validate
 };
@@ -35,6 +36,9 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
 
 /// Some targets of a training batch do not count, by value or by weight; of some microbatches none does.
 void ignore_some_targets(std::int64_t step, int microbatch, Batch batch);
+
+/// Cuts the sequences of a training batch of tiny_settings() into documents, some of one token, some whole.
+void cut_into_documents(std::int64_t step, int microbatch, Batch batch);
 
 /// Small models for tests: any family, odd sizes, several blocks.
 TrainerSettings tiny_settings(Family family, DType compute, DType wire);

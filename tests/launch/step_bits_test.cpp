@@ -32,6 +32,11 @@ std::vector<NamedModel> models_in_tiles_order() {
   return list;
 }
 
+void cut_and_ignore(std::int64_t step, int microbatch, Batch batch) {
+  cut_into_documents(step, microbatch, batch);
+  ignore_some_targets(step, microbatch, batch);
+}
+
 std::vector<NamedModel> models() {
   std::vector<NamedModel> list = {{"GPT-2 bf16", tiny_settings(Family::gpt2, DType::bf16, DType::bf16)},
                                   {"Llama bf16", tiny_settings(Family::llama, DType::bf16, DType::bf16)},
@@ -42,8 +47,8 @@ std::vector<NamedModel> models() {
   list.push_back({"Llama qkv bias, scaled RoPE, untied", list.back().settings});
   list.back().settings.model.qkv_bias = true;
   list.back().settings.model.rope_scaling = tiny_rope_scaling;
-  list.push_back({"GPT-2 bf16, ignored targets", tiny_settings(Family::gpt2, DType::bf16, DType::bf16), ignore_some_targets});
-  list.push_back({"Llama f32, ignored targets", tiny_settings(Family::llama, DType::f32, DType::f32), ignore_some_targets});
+  list.push_back({"GPT-2 bf16, documents, ignored targets", tiny_settings(Family::gpt2, DType::bf16, DType::bf16), cut_and_ignore});
+  list.push_back({"Llama bf16, documents, ignored targets", tiny_settings(Family::llama, DType::bf16, DType::bf16), cut_and_ignore});
   return list;
 }
 

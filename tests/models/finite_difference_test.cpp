@@ -210,4 +210,8 @@ TEST_CASE("the gradient of every tensor is that of the loss where targets are ig
   check_all(one_layer(GENERATE(Family::gpt2, Family::llama), true), ignore_some_targets);
 }
 
+TEST_CASE("the gradient of every tensor is that of the loss where sequences hold documents") {
+  check_all(one_layer(GENERATE(Family::gpt2, Family::llama), true), cut_into_documents);
+}
+
 TEST_CASE("the gradient of every tensor is that of the loss with a qkv bias and scaled RoPE") { check_all(biased_and_scaled()); }

@@ -1,5 +1,5 @@
 #pragma once
-// Causal attention of one sequence and head in double precision, with bounds on what a tiled f32 kernel may be off.
+// Causal attention, by documents, of one sequence and head in double precision, with bounds on what a tiled f32 kernel may be off.
 
 #include <vector>
 
@@ -12,6 +12,7 @@ using Matrix = std::vector<std::vector<double>>;
 /// Rows of one head: [T][D].
 struct AttentionHead {
   Matrix q, k, v, d_out;
+  std::vector<std::size_t> starts;  // of each token's document; empty: all 0
   double scale = 1;
   DType type = DType::f32;
 };
@@ -41,24 +42,25 @@ inline AttentionResult attention(const AttentionHead& h) {
   AttentionResult r{zero, zero, zero, zero};
   const auto add = [](Bounded& sum, double value, double error) { sum.value += value, sum.error += error; };
   for (std::size_t i = 0; i < tokens; ++i) {
+    const std::size_t first = h.starts.empty() ? 0 : h.starts[i];
     std::vector<double> p(i + 1), p_error(i + 1);
     double top = -1e300, total = 0, worst = 0;
-    for (std::size_t j = 0; j <= i; ++j) top = std::max(top, p[j] = h.scale * dot(h.q[i], h.k[j]));
-    for (std::size_t j = 0; j <= i; ++j) {
+    for (std::size_t j = first; j <= i; ++j) top = std::max(top, p[j] = h.scale * dot(h.q[i], h.k[j]));
+    for (std::size_t j = first; j <= i; ++j) {
       const double magnitude = h.scale * dot_magnitude(h.q[i], h.k[j]);
       p_error[j] = chain * magnitude + exp_error(p[j] - top) + 4 * eps * (std::fabs(p[j]) + std::fabs(top) + 1);
       worst = std::max(worst, p_error[j]);
       total += std::exp(p[j] - top);
     }
     const double sums = (static_cast<double>(tokens) / 16 + 12) * eps;
-    for (std::size_t j = 0; j <= i; ++j) {
+    for (std::size_t j = first; j <= i; ++j) {
       p[j] = std::exp(p[j] - top) / total;
       p_error[j] = p[j] * (p_error[j] + worst + sums);
     }
     double delta = 0, delta_error = 0;
     for (std::size_t c = 0; c < d; ++c) {
       double magnitude = 0;
-      for (std::size_t j = 0; j <= i; ++j) {
+      for (std::size_t j = first; j <= i; ++j) {
         add(r.out[i][c], p[j] * h.v[j][c], std::fabs(h.v[j][c]) * (p_error[j] + (h.type == DType::bf16 ? storage : 0) * p[j]));
         magnitude += std::fabs(p[j] * h.v[j][c]);
       }
@@ -66,7 +68,7 @@ inline AttentionResult attention(const AttentionHead& h) {
       delta += r.out[i][c].value * h.d_out[i][c];
       delta_error += std::fabs(h.d_out[i][c]) * (r.out[i][c].error + (storage + chain) * (std::fabs(r.out[i][c].value) + r.out[i][c].error));
     }
-    for (std::size_t j = 0; j <= i; ++j) {
+    for (std::size_t j = first; j <= i; ++j) {
       const double dp = dot(h.d_out[i], h.v[j]), dp_error = chain * dot_magnitude(h.d_out[i], h.v[j]);
       const double rounding = h.type == DType::bf16 ? storage : 0;
       const double ds = p[j] * (dp - delta);

@@ -16,7 +16,7 @@ template <typename T>
 class Backward {
  public:
   Backward(const AttentionBackward& k, const AttentionShape& shape, int threads, std::byte* workspace)
-      : k_(k), shape_(shape), threads_(threads), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
+      : k_(k), shape_(shape), starts_(k.document_starts, shape), threads_(threads), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
     Carved heads(nullptr), tile(nullptr);
     QueryHeads<T>(shape, k.order, heads), KeyTile<T>(shape, k.order, tile);
     heads_bytes_ = heads.used_bytes(), tile_bytes_ = tile.used_bytes();
@@ -66,6 +66,9 @@ class Backward {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads * heads.group + g;
     heads.prepare(cut(k_.q, sequence, head), cut(k_.out, sequence, head), cut(k_.d_out, sequence, head), g, query,
                   std::min(query_step, shape_.tokens - query));
+    // Key tiles before the document of the first query do not add to this step: the first that does need not wait.
+    const std::int32_t* starts = starts_.of(sequence);
+    heads.key_tiles_added[(g * heads.tokens + query) / query_step] = starts ? starts[query] / static_cast<int>(key_tile) : 0;
     if (item == 0) *heads.next_key_tile = 0;
   }
 
@@ -87,7 +90,7 @@ class Backward {
                      .dk = cut(k_.dk, sequence, head).rows_from(key, keys),
                      .dv = cut(k_.dv, sequence, head).rows_from(key, keys), .first = key,
                      .log_sums = elements<float>(k_.log_sum_exp) + (sequence * shape_.heads + head * heads.group) * t,
-                     .scale = k_.scale, .take_turns = shared_});
+                     .starts = starts_.of(sequence), .scale = k_.scale, .take_turns = shared_});
   }
 
   void finish(const QueryHeads<T>& heads, Elems index, Elems item) const {
@@ -99,6 +102,7 @@ class Backward {
 
   const AttentionBackward& k_;
   const AttentionShape& shape_;
+  DocumentStarts starts_;
   int threads_;
   bool shared_;
   std::byte* workspace_;

@@ -16,7 +16,7 @@ template <typename T>
 class Forward {
  public:
   Forward(const AttentionForward& k, const AttentionShape& shape, int threads, std::byte* workspace)
-      : k_(k), shape_(shape), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
+      : k_(k), shape_(shape), starts_(k.document_starts, shape), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
     Carved packed(nullptr), tile(nullptr);
     PackedKeys<T>(shape, packed), QueryTile<T>(shape, k.order, tile);
     packed_bytes_ = packed.used_bytes(), tile_bytes_ = tile.used_bytes();
@@ -72,11 +72,13 @@ class Forward {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads * group + item / tiles;
     const Elems place = item % tiles, query = (place % 2 == 0 ? place / 2 : tiles - 1 - place / 2) * softmax_queries;
     float* log_sums = elements<float>(k_.log_sum_exp) + (sequence * shape_.heads + head) * shape_.tokens;
-    tile.run(packed, cut(k_.q, sequence, head), cut(k_.out, sequence, head), log_sums, query, k_.scale);
+    tile.run(packed, {.q = cut(k_.q, sequence, head), .out = cut(k_.out, sequence, head), .log_sums = log_sums, .first = query,
+                      .starts = starts_.of(sequence), .scale = k_.scale});
   }
 
   const AttentionForward& k_;
   const AttentionShape& shape_;
+  DocumentStarts starts_;
   bool shared_;
   std::byte* workspace_;
   Bytes packed_bytes_, tile_bytes_, tiles_offset_, bytes_;

@@ -2,6 +2,7 @@
 // Backward attention: one tile of keys against all queries that see it.
 
 #include <algorithm>
+#include <cstdint>
 
 #include "runtime/kernels/cpu/attention_query_heads.h"
 
@@ -41,6 +42,7 @@ class KeyTile {
     View dk, dv;
     Elems first = 0;
     const float* log_sums = nullptr;
+    const std::int32_t* starts = nullptr;  // of the documents of all queries of the sequence, or null
     float scale = 1;
     bool take_turns = false;  // other threads add to the same dq
   };
@@ -52,9 +54,10 @@ class KeyTile {
     pack_rows(products_, keys.k, key_rows_);
     std::fill_n(dk_, key_tile * width_, 0.0f);
     std::fill_n(dv_, key_tile * width_, 0.0f);
+    const Elems end = find_ends(keys);
     for (Elems g = 0; g < heads.group; ++g)
-      for (Elems query = keys.first; query < shape_.tokens; query += query_tile)
-        run_block({.head = g, .query = query, .queries = std::min(query_tile, shape_.tokens - query), .key = keys.first,
+      for (Elems query = keys.first; query < end; query += query_tile)
+        run_block({.head = g, .query = query, .queries = std::min(query_tile, end - query), .key = keys.first,
                    .keys = keys.k.rows}, heads, keys);
     store_rows(rows_, dk_, width_, keys.scale, keys.dk);
     store_rows(rows_, dv_, width_, 1.0f, keys.dv);
@@ -66,6 +69,15 @@ class KeyTile {
     Elems rows() const { return align_up(keys, row_group); }
     bool on_diagonal() const { return query < key + keys - 1; }
   };
+
+  // Where the documents of the keys end: no query from there on sees them. Returns the last.
+  Elems find_ends(const Keys& keys) {
+    if (!keys.starts) return shape_.tokens;
+    const std::int32_t* const after = keys.starts + shape_.tokens;
+    for (Elems row = 0; row < keys.k.rows; ++row)
+      ends_[row] = static_cast<std::int32_t>(std::upper_bound(keys.starts, after, keys.first + row) - keys.starts);
+    return ends_[keys.k.rows - 1];
+  }
 
   void run_block(const Block& block, const QueryHeads<T>& heads, const Keys& keys) {
     const Elems at = block.head * heads.tokens + block.query;
@@ -90,7 +102,7 @@ class KeyTile {
                      .scores_stride = panel_cols, .p = p_ + row * query_tile + col, .ds = ds_ + row * query_tile + col,
                      .stride = query_tile,
                      .log_sum_exp = keys.log_sums + block.head * shape_.tokens + block.query + col,
-                     .delta = heads.delta + at});
+                     .delta = heads.delta + at, .ends = keys.starts ? ends_ + row : nullptr, .query = block.query + col});
   }
 
   void multiply(Elems rows, const T* left, const Packed<T>* right, float* out) {
@@ -127,6 +139,7 @@ class KeyTile {
   float *scores_, *d_scores_;
   T *p_, *ds_;
   float *dk_, *dv_;
+  std::int32_t ends_[key_tile];
   BlockProducts<T> products_;
   AttentionRows<T> rows_ = attention_rows<T>();
 };

@@ -144,7 +144,8 @@ BlockProducts<bf16> products_in_tiles_order() {
                                         .add = HWY_DYNAMIC_DISPATCH(add_in_tiles_order),
                                         .add_transposed = HWY_DYNAMIC_DISPATCH(add_transposed_in_tiles_order),
                                         .pack = tile_kernels().pack_bf16,
-                                        .group = tiles_block};
+                                        .group = tiles_block,
+                                        .first_depth_step = tiles_block};
   return active_isa() == Isa::amx ? block_products_amx(products) : products;
 }
 

@@ -61,6 +61,8 @@ struct BlockProducts {
   /// On the diagonal, a block is cut into groups of so many rows, each with a depth of its own: what they see. Part of the
   /// arithmetic in the tiles order, where a cut inside a block of tiles_block would change the sums.
   Elems group = row_group;
+  /// Where those depths may begin: at multiples of so much.
+  Elems first_depth_step = 2;
   bool on_tile_registers = false;
 };
 

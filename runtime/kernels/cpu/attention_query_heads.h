@@ -37,7 +37,6 @@ struct QueryHeads {
     pack_rows(products, d_out.rows_from(query, rows), d_out_rows + packed_depth<T>(at) * width);
     dot_rows(out.rows_from(query, rows), d_out.rows_from(query, rows), delta + at);
     std::fill_n(dq + at * width, query_step * width, 0.0f);
-    key_tiles_added[at / query_step] = 0;
   }
 
   /// Key tiles add to the sums of a query in ascending order, whichever threads have them.
@@ -59,7 +58,7 @@ struct QueryHeads {
   Elems group, tokens, depth, width;  // tokens: padded
   Packed<T>*query_columns, *d_out_columns, *query_rows, *d_out_rows;
   float *dq, *delta;
-  int *key_tiles_added, *next_key_tile;
+  int *key_tiles_added, *next_key_tile;  // [group * tokens / query_step]: the next one whose turn it is; [1]
   BlockProducts<T> products;
 };
 

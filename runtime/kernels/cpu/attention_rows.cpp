@@ -24,12 +24,12 @@ HWY_INLINE F16 first_lanes(F16 x, Elems n) {
   for (Elems i = std::max<Elems>(n, 0); i < lanes; ++i) all[i] = 0;
   return load(all);
 }
-// Lanes before n become zero.
-HWY_INLINE F16 from_lane(F16 x, Elems n) {
+// Lanes before n become `other`.
+HWY_INLINE F16 from_lane(F16 x, Elems n, float other = 0) {
   if (n <= 0) return x;
   float all[lanes];
   store(all, x);
-  for (Elems i = 0; i < std::min(n, lanes); ++i) all[i] = 0;
+  for (Elems i = 0; i < std::min(n, lanes); ++i) all[i] = other;
   return load(all);
 }
 
@@ -40,16 +40,22 @@ HWY_INLINE void soften_row(const SoftenRows<T>& k, Elems r) {
   SoftmaxState& state = k.state[r];
   const Elems valid = std::min(k.first_valid + r, k.cols);
   const Elems padded = align_up(std::min(k.first_valid + (r | (k.group - 1)), k.cols), 2);
+  const Elems first = k.starts ? std::max<Elems>(k.starts[r] - k.key, 0) : 0, before = std::min(first, padded) / lanes * lanes;
+  for (Elems i = 0; i < before; i += lanes) store_at(p, set(0), i, padded);
+  if (first >= valid) {
+    for (Elems i = before; i < padded; i += lanes) store_at(p, set(0), i, padded);
+    return;
+  }
   F16 top = set(-3e38f);
-  for (Elems i = 0; i < valid; i += lanes) top = max(top, load_at(scores, i, valid, -3e38f));
+  for (Elems i = before; i < valid; i += lanes) top = max(top, from_lane(load_at(scores, i, valid, -3e38f), first - i, -3e38f));
   const float maximum = std::max(state.maximum, largest(top) * k.scale);
   float all[lanes];
   store(all, exp2(set(state.maximum - maximum)));
   const float factor = k.is_first ? 0 : all[0];
   F16 total = set(0);
-  Elems i = 0;
+  Elems i = before;
   for (; i < valid; i += lanes) {
-    const F16 e = first_lanes(exp2(fma(load_at(scores, i, valid), set(k.scale), set(-maximum))), valid - i);
+    const F16 e = from_lane(first_lanes(exp2(fma(load_at(scores, i, valid), set(k.scale), set(-maximum))), valid - i), first - i);
     total = total + e;
     store_at(p, e, i, padded);
   }
@@ -80,14 +86,16 @@ template <typename T>
 HWY_INLINE void gradient_row(const GradientRows<T>& k, Elems r) {
   const float *scores = k.scores + r * k.scores_stride, *d_probabilities = k.d_probabilities + r * k.scores_stride;
   T *p = k.p + r * k.stride, *ds = k.ds + r * k.stride;
-  const Elems first = r < k.valid_rows ? std::clamp<Elems>(r - k.diagonal, 0, k.cols) : k.cols;
+  const bool exists = r < k.valid_rows;
+  const Elems end = exists && k.ends ? std::clamp<Elems>(k.ends[r] - k.query, 0, k.cols) : k.cols;
+  const Elems first = exists ? std::clamp<Elems>(r - k.diagonal, 0, k.cols) : k.cols;
   for (Elems i = 0; i < align_up(k.cols, 32); i += lanes) {
     F16 probability = set(0), gradient = set(0);
-    if (i + lanes > first && i < k.cols) {
+    if (i + lanes > first && i < end) {
       const F16 exponent = fma(load(scores + i), set(k.scale), set(0) - load_at(k.log_sum_exp, i, k.cols));
-      probability = from_lane(first_lanes(exp2(exponent), k.cols - i), first - i);
+      probability = from_lane(first_lanes(exp2(exponent), end - i), first - i);
       gradient = probability * (load(d_probabilities + i) - load_at(k.delta, i, k.cols));
-      gradient = from_lane(first_lanes(gradient, k.cols - i), first - i);
+      gradient = from_lane(first_lanes(gradient, end - i), first - i);
     }
     store(p + i, probability);
     store(ds + i, gradient);

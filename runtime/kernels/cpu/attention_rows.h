@@ -2,6 +2,8 @@
 // What attention does to rows of scores between its products: softmax, probabilities, gradients of scores. One set per
 // instruction set, all with the same bits.
 
+#include <cstdint>
+
 #include "runtime/base/tensor_view.h"
 
 namespace trireme::cpu {
@@ -13,9 +15,9 @@ struct SoftmaxState {
   float maximum = -3e38f, sum = 0;
 };
 
-/// The softmax of a block of scores, one row per query. Row r has min(first_valid + r, cols) scores; they are scaled and
-/// taken into its state. Their exponentials relative to the new maximum go to p, zero beyond as far as the row's group
-/// sees keys. Its sums of values so far, `mixed` [width], are rescaled to that maximum unless there
+/// The softmax of a block of scores, one row per query. Row r has the scores from starts[r] - key on that lie before
+/// min(first_valid + r, cols), maybe none; they are scaled and taken into its state. Their exponentials relative to the new
+/// maximum go to p, zero before, and beyond as far as the row's group sees keys. Its sums of values so far, `mixed` [width], are rescaled to that maximum unless there
 /// are none yet (is_first). Row sums: 16 lanes in order of keys, then halves onto halves.
 template <typename T>
 struct SoftenRows {
@@ -29,10 +31,12 @@ struct SoftenRows {
   Elems width = 0;
   bool is_first = false;
   Elems group = 0;  // rows that are multiplied with one depth; a power of two
+  const std::int32_t* starts = nullptr;  // [rows], the first key of each row's document; null: 0
+  Elems key = 0;                         // the first of the block
 };
 
-/// Probabilities and gradients of a block of scores, one row per key, from column `row - diagonal` on (queries that see
-/// the key): p = 2^(scale s - log_sum_exp), ds = p (dp - delta), both rounded to T. All other elements of rows x
+/// Probabilities and gradients of a block of scores, one row per key, from column `row - diagonal` on, and before column
+/// ends[row] - query (queries that see the key): p = 2^(scale s - log_sum_exp), ds = p (dp - delta), both rounded to T. All other elements of rows x
 /// align_up(cols, 32) become zero; rows from valid_rows on have none.
 template <typename T>
 struct GradientRows {
@@ -44,6 +48,8 @@ struct GradientRows {
   T *p = nullptr, *ds = nullptr;
   Elems stride = 0;                                      // of p and ds
   const float *log_sum_exp = nullptr, *delta = nullptr;  // [cols]
+  const std::int32_t* ends = nullptr;  // [valid_rows], ascending: where each key's document ends; null: nowhere
+  Elems query = 0;                     // of column 0
 };
 
 /// out = rows * factors, rounded to T: row r times factors[r].

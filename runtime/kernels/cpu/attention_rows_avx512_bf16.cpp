@@ -59,11 +59,27 @@ TRIREME_AVX512 float sum(__m512 x) {
   return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_movehdup_ps(quarter)));
 }
 
-TRIREME_AVX512 float largest_score(const float* scores, Elems valid) {
+/// Scores of one row that its query sees.
+struct Seen {
+  Elems first, end;
+  // Where pairs of vectors begin that hold some.
+  Elems begin() const { return first / (2 * lanes) * (2 * lanes); }
+  TRIREME_AVX512 __mmask16 lanes_at(Elems i) const {
+    return static_cast<__mmask16>(first_lanes(end - i) & ~first_lanes(first - i));
+  }
+};
+
+TRIREME_AVX512 float largest_score(const float* scores, const Seen& seen) {
   const __m512 lowest = set(-3e38f);
   // Two chains: which one holds the largest does not matter.
   __m512 top = lowest, other = lowest;
-  Elems i = 0;
+  Elems i = seen.begin();
+  if (i < seen.first) {
+    top = _mm512_mask_loadu_ps(lowest, seen.lanes_at(i), scores + i);
+    other = _mm512_mask_loadu_ps(lowest, seen.lanes_at(i + lanes), scores + i + lanes);
+    i += 2 * lanes;
+  }
+  const Elems valid = seen.end;
   for (; i + 2 * lanes <= valid; i += 2 * lanes) {
     top = max(top, _mm512_loadu_ps(scores + i));
     other = max(other, _mm512_loadu_ps(scores + i + lanes));
@@ -72,26 +88,30 @@ TRIREME_AVX512 float largest_score(const float* scores, Elems valid) {
   return largest(max(top, other));
 }
 
-// Exponentials of one row to p; returns their sum.
-TRIREME_AVX512 float exponentials(const float* scores, Elems valid, Elems padded, float scale, float maximum, bf16* p) {
-  const __m512 factor = set(scale), shift = set(-maximum);
-  __m512 total = set(0);
+/// What the exponentials of one row are made from, their sum so far, and where they go.
+struct Exponentials {
+  const float* scores;
+  __m512 factor, shift, total;
+  bf16* p;
+};
+template <bool masked>
+TRIREME_AVX512 void exponentials_at(Exponentials& k, const Seen& seen, Elems i) {
+  __m512 low = exp2(_mm512_fmadd_ps(_mm512_loadu_ps(k.scores + i), k.factor, k.shift));
+  __m512 high = exp2(_mm512_fmadd_ps(_mm512_loadu_ps(k.scores + i + lanes), k.factor, k.shift));
+  if (masked) low = _mm512_maskz_mov_ps(seen.lanes_at(i), low), high = _mm512_maskz_mov_ps(seen.lanes_at(i + lanes), high);
+  k.total = _mm512_add_ps(_mm512_add_ps(k.total, low), high);
+  store_pair(k.p + i, low, high);
+}
+
+// Exponentials of one row to p, zero to both sides; returns their sum.
+TRIREME_AVX512 float exponentials(const float* scores, const Seen& seen, Elems padded, float scale, float maximum, bf16* p) {
+  Exponentials k = {.scores = scores, .factor = set(scale), .shift = set(-maximum), .total = set(0), .p = p};
   Elems i = 0;
-  for (; i + 2 * lanes <= valid; i += 2 * lanes) {
-    const __m512 low = exp2(_mm512_fmadd_ps(_mm512_loadu_ps(scores + i), factor, shift));
-    const __m512 high = exp2(_mm512_fmadd_ps(_mm512_loadu_ps(scores + i + lanes), factor, shift));
-    total = _mm512_add_ps(_mm512_add_ps(total, low), high);
-    store_pair(p + i, low, high);
-  }
-  for (; i < padded; i += 2 * lanes) {
-    const __mmask16 first = first_lanes(valid - i), second = first_lanes(valid - i - lanes);
-    const __m512 low = _mm512_maskz_mov_ps(first, exp2(_mm512_fmadd_ps(_mm512_loadu_ps(scores + i), factor, shift)));
-    const __m512 high =
-        _mm512_maskz_mov_ps(second, exp2(_mm512_fmadd_ps(_mm512_loadu_ps(scores + i + lanes), factor, shift)));
-    total = _mm512_add_ps(_mm512_add_ps(total, low), high);
-    store_pair(p + i, low, high);
-  }
-  return sum(total);
+  for (; i < seen.begin(); i += 2 * lanes) store_pair(p + i, set(0), set(0));
+  if (i < seen.first) exponentials_at<true>(k, seen, i), i += 2 * lanes;
+  for (; i + 2 * lanes <= seen.end; i += 2 * lanes) exponentials_at<false>(k, seen, i);
+  for (; i < padded; i += 2 * lanes) exponentials_at<true>(k, seen, i);
+  return sum(k.total);
 }
 
 TRIREME_AVX512_ENTRY void soften(const SoftenRows<bf16>& k) {
@@ -100,9 +120,15 @@ TRIREME_AVX512_ENTRY void soften(const SoftenRows<bf16>& k) {
     SoftmaxState& state = k.state[r];
     const Elems valid = std::min(k.first_valid + r, k.cols);
     const Elems padded = align_up(std::min(k.first_valid + (r | (k.group - 1)), k.cols), 2);
-    const float maximum = std::max(state.maximum, largest_score(scores, valid) * k.scale);
+    const Elems start = k.starts ? std::max<Elems>(k.starts[r] - k.key, 0) : 0;
+    if (start >= valid) {
+      for (Elems i = 0; i < padded; i += 2 * lanes) store_pair(k.p + r * k.stride + i, set(0), set(0));
+      continue;
+    }
+    const Seen seen = {start, valid};
+    const float maximum = std::max(state.maximum, largest_score(scores, seen) * k.scale);
     const __m512 factor = k.is_first ? set(0) : exp2(set(state.maximum - maximum));
-    const float total = exponentials(scores, valid, padded, k.scale, maximum, k.p + r * k.stride);
+    const float total = exponentials(scores, seen, padded, k.scale, maximum, k.p + r * k.stride);
     state = {maximum, state.sum * _mm512_cvtss_f32(factor) + total};
     float* mixed = k.mixed + r * k.width;
     if (!k.is_first)
@@ -117,7 +143,7 @@ struct Queries {
   __mmask16 exist[2];
 };
 
-// 32 columns of one row. `masked`: only queries from column `first` on see the key.
+// 32 columns of one row. `masked`: only queries from column `first` on, and before `end`, see the key.
 template <bool masked>
 TRIREME_AVX512 void gradient_columns(const GradientRows<bf16>& k, const Queries& queries, Elems row, Elems col) {
   const Elems at = row * k.stride + col, from = row * k.scores_stride + col;
@@ -128,7 +154,9 @@ TRIREME_AVX512 void gradient_columns(const GradientRows<bf16>& k, const Queries&
     ds[v] = _mm512_mul_ps(p[v], _mm512_sub_ps(_mm512_loadu_ps(k.d_probabilities + from + v * lanes), queries.delta[v]));
     if (masked) {
       const Elems first = row < k.valid_rows ? row - k.diagonal : k.cols;
-      const __mmask16 seen = static_cast<__mmask16>(queries.exist[v] & ~first_lanes(first - col - v * lanes));
+      const Elems end = k.ends && row < k.valid_rows ? k.ends[row] - k.query : k.cols;
+      const __mmask16 seen = static_cast<__mmask16>(queries.exist[v] & first_lanes(end - col - v * lanes) &
+                                                    ~first_lanes(first - col - v * lanes));
       p[v] = _mm512_maskz_mov_ps(seen, p[v]), ds[v] = _mm512_maskz_mov_ps(seen, ds[v]);
     }
   }
@@ -145,7 +173,8 @@ TRIREME_AVX512_ENTRY void gradients(const GradientRows<bf16>& k) {
       queries.log_sums[v] = _mm512_maskz_loadu_ps(queries.exist[v], k.log_sum_exp + col + v * lanes);
       queries.delta[v] = _mm512_maskz_loadu_ps(queries.exist[v], k.delta + col + v * lanes);
     }
-    const bool whole = col + 2 * lanes <= k.cols && k.valid_rows == k.rows && k.rows - 1 - k.diagonal <= col;
+    const Elems end = k.ends ? std::min<Elems>(k.ends[0] - k.query, k.cols) : k.cols;
+    const bool whole = col + 2 * lanes <= end && k.valid_rows == k.rows && k.rows - 1 - k.diagonal <= col;
     if (whole)
       for (Elems row = 0; row < k.rows; ++row) gradient_columns<false>(k, queries, row, col);
     else

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 
 #include "runtime/kernels/attention.h"
@@ -62,5 +63,30 @@ inline void check_heads(const AttentionShape& shape, std::initializer_list<Const
     check_matrix("attention: a view of key heads", x, shape.type, tokens, shape.kv_heads * shape.head_dim);
   check_vector("attention: log_sum_exp", log_sum_exp, DType::f32, static_cast<Elems>(shape.batch) * shape.heads * shape.tokens);
 }
+
+/// Document starts of the sequences of a call.
+class DocumentStarts {
+ public:
+  /// Errors: bug where they are not as attention.h says.
+  DocumentStarts(const ConstView& starts, const AttentionShape& shape) : tokens_(shape.tokens) {
+    if (starts.empty()) return;
+    check_vector("attention: document_starts", starts, DType::i32, shape.batch * shape.tokens);
+    starts_ = starts.as<std::int32_t>();
+    for (Elems n = 0; n < starts.elems(); ++n) {
+      const Elems place = n % tokens_;
+      ensure(starts_[n] == place || (place > 0 && starts_[n] == starts_[n - 1]),
+             "attention: token {} of a sequence belongs to a document that starts at {}", place, starts_[n]);
+    }
+  }
+  /// [T], ascending; null where the sequence is one document.
+  const std::int32_t* of(Elems sequence) const {
+    if (!starts_ || starts_[(sequence + 1) * tokens_ - 1] == 0) return nullptr;
+    return starts_ + sequence * tokens_;
+  }
+
+ private:
+  Elems tokens_;
+  const std::int32_t* starts_ = nullptr;
+};
 
 }  // namespace trireme::cpu

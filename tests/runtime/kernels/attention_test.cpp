@@ -18,15 +18,26 @@ struct Case {
   Elems tokens, d;
   DType type;
   ProductOrder order = ProductOrder::chain;
-  GuardedTensor qkv, out, log_sum_exp, d_out, d_qkv;
+  GuardedTensor qkv, out, log_sum_exp, d_out, d_qkv, starts;
+  bool has_documents = false;
 
   Case(int b, int h, int kv, Elems t, Elems head_dim, DType element)
       : batch(b), heads(h), kv_heads(kv), tokens(t), d(head_dim), type(element), qkv(element, b * t, (h + 2 * kv) * head_dim),
         out(element, b * t, h * head_dim, 2), log_sum_exp(DType::f32, b * h, t), d_out(element, b * t, h * head_dim),
-        d_qkv(element, b * t, (h + 2 * kv) * head_dim, 1) {
+        d_qkv(element, b * t, (h + 2 * kv) * head_dim, 1), starts(DType::i32, b * t) {
     qkv.randomize(11);
     d_out.randomize(12);
   }
+  /// Documents that begin at these places of every sequence.
+  void cut_documents(const std::vector<Elems>& begins) {
+    has_documents = true;
+    for (int b = 0; b < batch; ++b)
+      for (Elems t = 0, start = 0; t < tokens; ++t) {
+        if (std::find(begins.begin(), begins.end(), t) != begins.end()) start = t;
+        starts.set(b * tokens + t, static_cast<double>(start));
+      }
+  }
+  ConstView document_starts() const { return has_documents ? ConstView(starts) : ConstView(); }
   AttentionShape shape() const {
     return {.batch = batch, .heads = heads, .kv_heads = kv_heads, .tokens = tokens, .head_dim = d, .type = type};
   }
@@ -41,14 +52,14 @@ struct Case {
   void forward() {
     AlignedBytes workspace(attention_forward_workspace_bytes(shape(), cpu::kernel_threads()));
     const View x = qkv;
-    attention_forward({.q = q(x), .k = k(x), .v = v(x), .out = out, .log_sum_exp = log_sum_exp, .batch = batch, .heads = heads,
-                       .kv_heads = kv_heads, .scale = scale(), .workspace = workspace.view(), .order = order});
+    attention_forward({.q = q(x), .k = k(x), .v = v(x), .out = out, .log_sum_exp = log_sum_exp,
+                       .document_starts = document_starts(), .batch = batch, .heads = heads, .kv_heads = kv_heads, .scale = scale(), .workspace = workspace.view(), .order = order});
   }
   void backward() {
     AlignedBytes workspace(attention_backward_workspace_bytes(shape(), cpu::kernel_threads()));
     const View x = qkv, dx = d_qkv;
     attention_backward({.q = q(x), .k = k(x), .v = v(x), .out = out, .d_out = d_out, .log_sum_exp = log_sum_exp, .dq = q(dx),
-                        .dk = k(dx), .dv = v(dx), .batch = batch, .heads = heads, .kv_heads = kv_heads, .scale = scale(),
+                        .dk = k(dx), .dv = v(dx), .document_starts = document_starts(), .batch = batch, .heads = heads, .kv_heads = kv_heads, .scale = scale(),
                         .workspace = workspace.view(), .order = order});
   }
 
@@ -74,6 +85,8 @@ void require_rows(const reference::Matrix& actual, const Rows& expected, DType t
 }
 
 void Case::compare() {
+  std::vector<std::size_t> begins;
+  for (Elems t = 0; has_documents && t < tokens; ++t) begins.push_back(static_cast<std::size_t>(starts.at(t)));
   const int group = heads / kv_heads;
   for (int b = 0; b < batch; ++b)
     for (int kv = 0; kv < kv_heads; ++kv) {
@@ -81,7 +94,7 @@ void Case::compare() {
       for (int h = kv * group; h < (kv + 1) * group; ++h) {
         const reference::AttentionResult r = reference::attention(
             {.q = rows(qkv, b, h * d), .k = rows(qkv, b, (heads + kv) * d), .v = rows(qkv, b, (heads + kv_heads + kv) * d),
-             .d_out = rows(d_out, b, h * d), .scale = scale(), .type = type});
+             .d_out = rows(d_out, b, h * d), .starts = begins, .scale = scale(), .type = type});
         require_rows(rows(out, b, h * d), r.out, type);
         require_rows(rows(d_qkv, b, h * d), r.dq, type);
         if (dk.empty()) {
@@ -99,12 +112,13 @@ void Case::compare() {
     }
 }
 
-void check(int batch, int heads, int kv_heads, Elems tokens, Elems d, DType type) {
+void check(int batch, int heads, int kv_heads, Elems tokens, Elems d, DType type, const std::vector<Elems>& documents = {}) {
   for (ProductOrder order : {ProductOrder::chain, ProductOrder::tiles}) {
     if (type == DType::f32 && order == ProductOrder::tiles) continue;
     CAPTURE(batch, heads, kv_heads, tokens, d, name(type), name(order));
     Case c(batch, heads, kv_heads, tokens, d, type);
     c.order = order;
+    if (!documents.empty()) c.cut_documents(documents);
     run_every_way({&c.out, &c.log_sum_exp}, [&] { c.forward(); });
     run_every_way({&c.d_qkv}, [&] { c.backward(); });
     c.compare();
@@ -138,11 +152,93 @@ TEST_CASE("attention: query heads share key heads in groups", "[kernels]") {
   check(1, 2, 1, 66, 64, DType::bf16);
 }
 
-TEST_CASE("attention: threads that share a key head give the bits of one", "[kernels]") {
-  const auto equal_bits = [](DType type, ProductOrder order) {
+TEST_CASE("attention: queries see the keys of their document, as a block-diagonal mask in double precision", "[kernels]") {
+  std::vector<Elems> every_token, many(1);
+  for (Elems t = 0; t < 70; ++t) every_token.push_back(t);
+  for (Elems t = 5; t < 461; t = t * 7 / 5) many.push_back(t);
+  const std::vector<std::vector<Elems>> cuts = {{1}, {34}, {7, 8, 9, 20}, {32}, {31, 33}, {64}, {63}, {65}, {63, 64, 65, 66}, every_token};
+  for (DType type : {DType::bf16, DType::f32}) {
+    for (const std::vector<Elems>& documents : cuts) check(1, 1, 1, 70, 16, type, documents);
+    for (const std::vector<Elems>& documents : {std::vector<Elems>{192}, {191}, {193}, {128, 200}, {64, 192, 256}})
+      check(1, 1, 1, 261, 16, type, documents);
+    for (Elems d : {1, 15, 30, 32, 64}) check(1, 1, 1, 67, d, type, {1, 40, 66});
+    check(1, 1, 1, 461, 6, type, many);
+    check(2, 6, 2, 75, 10, type, {3, 64});
+    check(1, 4, 1, 33, 32, type, {32});
+  }
+  for (Elems d : {80, 96, 128}) check(1, 1, 1, 67, d, DType::bf16, {1, 40, 66});
+  check(1, 2, 1, 202, 64, DType::bf16, {50, 130, 199});
+}
+
+TEST_CASE("attention: without a cut, document starts give the bits of none", "[kernels]") {
+  cpu::set_float_mode();
+  for (DType type : {DType::bf16, DType::f32}) {
+    Case plain(2, 2, 1, 199, 30, type), whole(2, 2, 1, 199, 30, type), cut(2, 2, 1, 199, 30, type);
+    whole.cut_documents({0}), cut.cut_documents({100});
+    for (Case* c : {&plain, &whole, &cut}) c->forward(), c->backward();
+    CHECK(whole.out.bytes() == plain.out.bytes());
+    CHECK(whole.log_sum_exp.bytes() == plain.log_sum_exp.bytes());
+    CHECK(whole.d_qkv.bytes() == plain.d_qkv.bytes());
+    CHECK(cut.out.bytes() != plain.out.bytes());
+    // The first document does not know what comes behind it.
+    for (Elems t = 0; t < 100; ++t)
+      for (Elems c = 0; c < plain.out.cols(); ++c) REQUIRE(cut.out.at(t, c) == plain.out.at(t, c));
+  }
+}
+
+TEST_CASE("attention: a document that starts with a block of keys has the bits of a sequence of its own", "[kernels]") {
+  const auto equal = [](DType type, ProductOrder order) {
     CAPTURE(name(type), name(order));
+    constexpr Elems begin = 384, length = 230, behind = 45;
+    Case packed(1, 4, 2, begin + length + behind, 32, type), alone(1, 4, 2, length, 32, type);
+    packed.order = alone.order = order;
+    packed.cut_documents({100, begin, begin + length, begin + length + 3});
+    const auto copy = [&](GuardedTensor& to, const GuardedTensor& from) {
+      for (Elems t = 0; t < length; ++t)
+        for (Elems c = 0; c < to.cols(); ++c) to.set(t, c, from.at(begin + t, c));
+    };
+    copy(alone.qkv, packed.qkv), copy(alone.d_out, packed.d_out);
+    for (Case* c : {&packed, &alone}) c->forward(), c->backward();
+    for (Elems t = 0; t < length; ++t) {
+      for (Elems c = 0; c < alone.out.cols(); ++c) REQUIRE(packed.out.at(begin + t, c) == alone.out.at(t, c));
+      for (Elems c = 0; c < alone.d_qkv.cols(); ++c) REQUIRE(packed.d_qkv.at(begin + t, c) == alone.d_qkv.at(t, c));
+    }
+  };
+  cpu::set_float_mode();
+  equal(DType::f32, ProductOrder::chain);
+  equal(DType::bf16, ProductOrder::chain);
+  equal(DType::bf16, ProductOrder::tiles);
+}
+
+TEST_CASE("attention: no bit of a document depends on what the others hold", "[kernels]") {
+  const auto independent = [](DType type, ProductOrder order) {
+    CAPTURE(name(type), name(order));
+    constexpr Elems begin = 70, end = 150;
+    Case one(1, 2, 1, 211, 16, type), other(1, 2, 1, 211, 16, type);
+    one.order = other.order = order;
+    other.qkv.randomize(21, 3), other.d_out.randomize(22, 3);
+    for (Elems t = begin; t < end; ++t) {
+      for (Elems c = 0; c < one.qkv.cols(); ++c) other.qkv.set(t, c, one.qkv.at(t, c));
+      for (Elems c = 0; c < one.d_out.cols(); ++c) other.d_out.set(t, c, one.d_out.at(t, c));
+    }
+    for (Case* c : {&one, &other}) c->cut_documents({30, begin, end, 200}), c->forward(), c->backward();
+    for (Elems t = begin; t < end; ++t) {
+      for (Elems c = 0; c < one.out.cols(); ++c) REQUIRE(other.out.at(t, c) == one.out.at(t, c));
+      for (Elems c = 0; c < one.d_qkv.cols(); ++c) REQUIRE(other.d_qkv.at(t, c) == one.d_qkv.at(t, c));
+    }
+  };
+  cpu::set_float_mode();
+  independent(DType::f32, ProductOrder::chain);
+  independent(DType::bf16, ProductOrder::chain);
+  independent(DType::bf16, ProductOrder::tiles);
+}
+
+TEST_CASE("attention: threads that share a key head give the bits of one", "[kernels]") {
+  const auto equal_bits = [](DType type, ProductOrder order, const std::vector<Elems>& documents) {
+    CAPTURE(name(type), name(order), documents.size());
     Case c(1, 2, 1, 1027, 16, type);
     c.order = order;
+    if (!documents.empty()) c.cut_documents(documents);
     REQUIRE_FALSE(cpu::threads_share_heads(c.shape(), 1));
     c.forward();
     c.backward();
@@ -151,6 +247,7 @@ TEST_CASE("attention: threads that share a key head give the bits of one", "[ker
       REQUIRE(cpu::threads_share_heads(c.shape(), threads));
       Case shared(1, 2, 1, 1027, 16, type);
       shared.order = order;
+      if (!documents.empty()) shared.cut_documents(documents);
       cpu::set_kernel_threads(threads);
       shared.forward();
       shared.backward();
@@ -161,9 +258,11 @@ TEST_CASE("attention: threads that share a key head give the bits of one", "[ker
     }
   };
   cpu::set_float_mode();
-  equal_bits(DType::f32, ProductOrder::chain);
-  equal_bits(DType::bf16, ProductOrder::chain);
-  equal_bits(DType::bf16, ProductOrder::tiles);
+  for (const std::vector<Elems>& documents : {std::vector<Elems>{}, {64, 65, 300, 511, 768, 1000, 1026}}) {
+    equal_bits(DType::f32, ProductOrder::chain, documents);
+    equal_bits(DType::bf16, ProductOrder::chain, documents);
+    equal_bits(DType::bf16, ProductOrder::tiles, documents);
+  }
 }
 
 TEST_CASE("attention: powers of two are the same bits on every instruction set", "[kernels]") {
@@ -257,6 +356,14 @@ TEST_CASE("attention: a short workspace, heads that do not divide and views that
   refused(backward, [&](auto& k) { k.dk = other; });
   refused(backward, [&](auto& k) { k.dq = other; });
   refused(backward, [&](auto& k) { k.d_out = other; });
+  // No starts of documents: ahead of their token, inside another document, or below 0; and one too few.
+  const std::vector<std::vector<int>> wrong = {{0, 0, 0, 3, 0, 0, 3, 3}, {0, 1, 3, 3, 0, 0, 0, 0}, {0, 1, 2, 1, 0, 0, 0, 0},
+                                               {0, 0, 2, 2, 1, 1, 1, 1}, {0, 0, 0, 0, -1, -1, -1, -1}};
+  for (const std::vector<int>& values : wrong) {
+    for (Elems n = 0; n < 8; ++n) c.starts.set(n, values[static_cast<std::size_t>(n)]);
+    refused_by_both([&](auto& k) { k.document_starts = c.starts; });
+    refused_by_both([&](auto& k) { k.document_starts = c.starts.view().cols_from(0, 7); });
+  }
   CHECK_NOTHROW(attention_forward(forward));
   CHECK_NOTHROW(attention_backward(backward));
 }
