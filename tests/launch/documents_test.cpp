@@ -62,5 +62,5 @@ TEST_CASE("one document in each sequence is a run without documents, bit by bit"
   const LocalResult whole = train_locally(settings, {.ranks = 3, .edit_batch = one_document}, steps);
   CHECK(whole.weights == plain.weights);
   CHECK(whole.state == plain.state);
-  CHECK(train_locally(settings, {.edit_batch = cut_into_documents}, steps).weights != plain.weights);
+  CHECK(train_locally(settings, {.edit_batch = cut_into_documents(settings.sequence)}, steps).weights != plain.weights);
 }

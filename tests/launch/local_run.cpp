@@ -11,8 +11,6 @@
 namespace trireme::test {
 namespace {
 
-constexpr int tiny_sequence = 17;
-
 void fill(const TrainerSettings& settings, std::int64_t step, int microbatch, Batch batch) {
   const Random random(settings.seed, "test tokens");
   const Elems n = batch.token_count();
@@ -121,17 +119,18 @@ void ignore_some_targets(std::int64_t step, int microbatch, Batch batch) {
   }
 }
 
-void cut_into_documents(std::int64_t step, int microbatch, Batch batch) {
-  const Random random(7, "test documents");
-  const Elems length = tiny_sequence;
-  std::int32_t start = 0;
-  for (Elems n = 0; n < batch.token_count(); ++n) {
-    const auto place = static_cast<std::int32_t>(n % length);
-    const auto roll = static_cast<std::uint64_t>((step * 1000 + microbatch) * 1000 + n);
-    const bool is_whole = (step + microbatch + n / length) % 4 == 3;
-    if (place == 0 || (!is_whole && random.below(roll, 4) == 0)) start = place;
-    batch.document_starts.as<std::int32_t>()[n] = start;
-  }
+BatchSource cut_into_documents(int sequence) {
+  return [sequence](std::int64_t step, int microbatch, Batch batch) {
+    const Random random(7, "test documents");
+    std::int32_t start = 0;
+    for (Elems n = 0; n < batch.token_count(); ++n) {
+      const auto place = static_cast<std::int32_t>(n % sequence);
+      const auto roll = static_cast<std::uint64_t>((step * 1000 + microbatch) * 1000 + n);
+      const bool is_whole = (step + microbatch + n / sequence) % 4 == 3;
+      if (place == 0 || (!is_whole && random.below(roll, 4) == 0)) start = place;
+      batch.document_starts.as<std::int32_t>()[n] = start;
+    }
+  };
 }
 
 TrainerSettings tiny_settings(Family family, DType compute, DType wire) {
@@ -139,12 +138,24 @@ TrainerSettings tiny_settings(Family family, DType compute, DType wire) {
   settings.model = {.family = family, .layers = 2, .width = 48, .heads = 4,
                     .kv_heads = family == Family::gpt2 ? 4 : 2, .ffn = 80, .vocab = 131, .context = 24, .tied = true,
                     .norm_eps = 1e-5f, .rope_theta = 10000.0f};
-  settings.sequence = tiny_sequence;
+  settings.sequence = 17;
   settings.micro_batch = 2;
   settings.global_batch = 2 * 13;
   settings.compute = compute;
   settings.wire = wire;
   settings.seed = 42;
+  return settings;
+}
+
+TrainerSettings odd_settings(Family family, DType compute, DType wire) {
+  TrainerSettings settings = tiny_settings(family, compute, wire);
+  settings.model.width = 90;
+  settings.model.heads = 3;
+  settings.model.kv_heads = family == Family::gpt2 ? 3 : 1;
+  settings.model.ffn = 101;
+  settings.model.vocab = 307;
+  settings.model.context = 41;
+  settings.sequence = 40;
   return settings;
 }
 

@@ -37,11 +37,14 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
 /// Some targets of a training batch do not count, by value or by weight; of some microbatches none does.
 void ignore_some_targets(std::int64_t step, int microbatch, Batch batch);
 
-/// Cuts the sequences of a training batch of tiny_settings() into documents, some of one token, some whole.
-void cut_into_documents(std::int64_t step, int microbatch, Batch batch);
+/// Cuts sequences of so many tokens of a training batch into documents, some of one token, some whole.
+BatchSource cut_into_documents(int sequence);
 
 /// Small models for tests: any family, odd sizes, several blocks.
 TrainerSettings tiny_settings(Family family, DType compute, DType wire);
+
+/// The same of odd sizes: 3 heads of 30 channels, one key head where there may be, 307 tokens, sequences of 40.
+TrainerSettings odd_settings(Family family, DType compute, DType wire);
 
 /// A scaling of RoPE that keeps, bends and divides frequencies of tiny models.
 inline constexpr RopeScaling tiny_rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4,
