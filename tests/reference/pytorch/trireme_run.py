@@ -24,8 +24,9 @@ class Case:
 
 def case_names(folder):
     """FAMILY/VARIANT of every case that is there."""
-    return sorted(f"{family}/{file[:-5]}" for family in os.listdir(folder) if os.path.isdir(os.path.join(folder, family))
-                  for file in os.listdir(os.path.join(folder, family)) if f"{file[:-5]}.bin" in os.listdir(os.path.join(folder, "data")))
+    variants = [file[:-4] for file in os.listdir(os.path.join(folder, "data")) if file.endswith(".bin")]
+    return sorted(f"{family}/{variant}" for family in os.listdir(folder) for variant in variants
+                  if os.path.exists(os.path.join(folder, family, variant + ".json")))
 
 
 def toml_value(value):
