@@ -16,9 +16,9 @@ from trireme_run import Case, Program, case_names
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
-# Relative, of every step: loss, gradient norm.
-TOLERANCE = {"f32": (2e-4, 2e-3), "bf16": (2e-2, 2e-2)}
-# In f32 rounding alone gives 1e-6: what is left out must show.
+# Relative, of every step: loss, gradient norm. f32 and f64 in PyTorch differ by 3e-7 and 2e-5.
+TOLERANCE = {"f32": (2e-5, 2e-4), "bf16": (2e-2, 2e-2)}
+# Recipes that differ in one thing.
 FAULTS = [("llama/plain", ["--train.weight_decay=0"]), ("gpt2/plain", ["--train.clip=0"]), ("qwen2/plain", ["--train.warmup=4"]),
           ("qwen2/plain", ["--train.beta2=0.96"]), ("llama/documents", ["--data.documents=false", "--data.end_of_document=-1"]),
           ("gpt2/plain", ["--train.micro_batch=3", "--data.order=shuffled"])]
@@ -79,7 +79,7 @@ def parse():
     parser.add_argument("--live", action="store_true", help="make new trajectories: needs torch and transformers")
     for name, value in {**recipe.sizes(), "sequence": recipe.TRAIN["sequence"], "seed": 2}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"of --live ({value})")
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def main():

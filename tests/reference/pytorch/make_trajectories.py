@@ -119,6 +119,15 @@ def write_data(folder, variant, vocab, seed, run):
     return Data(tokens, mask, variant == "documents", run["sequence"])
 
 
+def read_data(path, config):
+    """Data from a token file and the mask beside it, with a case's config."""
+    with open(path, "rb") as file:
+        tokens = torch.frombuffer(bytearray(file.read()[1024:]), dtype=torch.uint16).tolist()
+    mask = path[:-len("bin")] + "mask"
+    counts = open(mask, "rb").read() if os.path.exists(mask) else None
+    return Data(tokens, counts, config["data"].get("documents", False), config["train"]["sequence"])
+
+
 def make(folder, sizes, seed, run, families=recipe.FAMILIES, clips=recipe.CLIP):
     """folder/data/VARIANT.bin, and for each family folder/FAMILY: a model and VARIANT.json, what training it did."""
     torch.set_num_threads(1)
