@@ -35,9 +35,11 @@ class OneUnit {
     add("counters", DType::byte, sizeof(StepCounters));
     add("verdict", DType::byte, sizeof(Verdict));
     arena_.resize(static_cast<std::size_t>(end_) / sizeof(double));
-    schedule_.ops = {{.kind = OpKind::square_sum, .unit = 0, .reads = {accumulator, sums}, .writes = {sums}},
+    const FlatRange whole = FlatLayout(unit, 1).whole();
+    schedule_.ops = {{.kind = OpKind::square_sum, .unit = 0, .reads = {accumulator, sums}, .writes = {sums}, .range = whole},
                      {.kind = OpKind::verdict, .reads = {sums, values, counters}, .writes = {verdict, counters}},
-                     {.kind = OpKind::update, .unit = 0, .reads = {accumulator, verdict, master, m, v}, .writes = {master, m, v, exported}}};
+                     {.kind = OpKind::update, .unit = 0, .reads = {accumulator, verdict, master, m, v},
+                      .writes = {master, m, v, exported}, .range = whole}};
     register_optim_ops(table_, chosen, {unit}, {FlatLayout(unit, 1)});
     for (Elems i = 0; i < slice_elems; ++i) {
       floats(accumulator)[i] = is_padding(i) ? padding_mark : static_cast<float>(i % 7 - 3) / 512;
