@@ -12,6 +12,7 @@
 
 #include "launch/config_keys.h"
 #include "launch/config_limits.h"
+#include "launch/parameter_group_list.h"
 #include "launch/rope_scaling_table.h"
 #include "launch/token_file.h"
 #include "runtime/base/error.h"
@@ -85,6 +86,9 @@ class Setter {
         return;
       }
     refuse(where_, fmt::format("model.family = {}; use \"gpt2\" or \"llama\"", shown(value_)));
+  }
+  void operator()(std::vector<ParameterGroup>* field) const {
+    *field = read_groups(value_, where_ + ": " + key_.full_name());
   }
   void operator()(RopeScaling* field) const { *field = read_rope_scaling(value_, where_ + ": " + key_.full_name()); }
 
@@ -274,6 +278,7 @@ std::string print_value(const ConfigField& field) {
         if constexpr (std::is_same_v<T, std::string>) return quoted(*value);
         else if constexpr (std::is_same_v<T, Family>) return quoted(name(*value));
         else if constexpr (std::is_same_v<T, RopeScaling>) return print_rope_scaling(*value);
+        else if constexpr (std::is_same_v<T, std::vector<ParameterGroup>>) return print_groups(*value);
         else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           std::vector<std::string> items;
           for (const std::string& item : *value) items.push_back(quoted(item));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/model_config.h"
+#include "models/parameter_groups.h"
 #include "runtime/base/units.h"
 
 namespace trireme {
@@ -29,6 +30,7 @@ struct TrainConfig {
   int sum_group = 1;
   int valid_every = 0, audit = 0;
   std::string bad_step = "stop";
+  std::vector<ParameterGroup> groups;
 };
 
 struct ParallelConfig {

@@ -51,6 +51,7 @@ const std::vector<ConfigKey>& table() {
       // Not part of the trajectory, but every rank must take part in a validation and in an audit.
       {"train", "valid_every", true, FIELD(train.valid_every), not_negative},
       {"train", "audit", true, FIELD(train.audit), not_negative},
+      {"train", "groups", true, FIELD(train.groups)},
       {"train", "bad_step", true, FIELD(train.bad_step), 0, {"stop", "skip"}},
       {"parallel", "zero", true, FIELD(parallel.zero), not_negative},
       {"parallel", "node_shard", true, FIELD(parallel.node_shard)},

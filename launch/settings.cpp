@@ -34,6 +34,7 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.products = config.precision.products == "tiles" ? ProductOrder::tiles : ProductOrder::chain;
   settings.optimizer = {.beta1 = train.beta1, .beta2 = train.beta2, .eps = train.eps, .weight_decay = train.weight_decay,
                         .clip = train.clip};
+  settings.groups = train.groups;
   settings.sum_group = train.sum_group;
   settings.audit = train.audit > 0;
   settings.seed = static_cast<std::uint64_t>(train.seed);

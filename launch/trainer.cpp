@@ -10,6 +10,7 @@
 #include "models/model_ops.h"
 #include "optim/check_finite.h"
 #include "optim/gradient_hash.h"
+#include "shard/frozen_units.h"
 #include "shard/state_hash.h"
 
 namespace trireme {
@@ -25,12 +26,18 @@ MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
           .products = settings.products, .threads = settings.threads};
 }
 
+ModelSpec model_of(const TrainerSettings& settings, int sequences) {
+  ModelSpec model = describe(settings.model, shape_of(settings, sequences));
+  apply_groups(settings.groups, model);
+  return split_frozen(std::move(model));
+}
+
 }  // namespace
 
 RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks) {
   RankPrograms programs;
-  programs.model = describe(settings.model, shape_of(settings, settings.micro_batch));
-  programs.sample_model = describe(settings.model, shape_of(settings, 1));
+  programs.model = model_of(settings, settings.micro_batch);
+  programs.sample_model = model_of(settings, 1);
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
                    .sum_group = settings.sum_group, .zero = settings.zero, .node_ranks = settings.node_ranks,
                    .prefetch = settings.prefetch, .recompute = settings.recompute, .audit = settings.audit,
@@ -247,6 +254,9 @@ std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<
   std::vector<std::vector<std::uint64_t>> hashes;
   for (std::size_t u = 0; u < layouts_.size(); ++u)
     for (const std::string& prefix : prefixes) {
+      // Frozen tensors have a master alone.
+      const bool has_states = programs_.model.units[u].kind != UnitKind::frozen;
+      if (layouts_[u].is_empty() || (!has_states && prefix != "master")) continue;
       std::byte* slice = &record<std::byte>(fmt::format("{}{}", prefix, u));
       // Where this rank holds all, it speaks for its slice.
       if (settings_.zero == 0) slice += programs_.spec.rank * layouts_[u].slice_elems * size_bytes(DType::f32);

@@ -13,6 +13,7 @@
 #include "launch/wire_report.h"
 #include "models/batch.h"
 #include "models/model_config.h"
+#include "models/parameter_groups.h"
 #include "optim/optim_ops.h"
 #include "runtime/device/device.h"
 #include "runtime/execute/executor.h"
@@ -29,6 +30,7 @@ struct TrainerSettings {
   DType compute = DType::bf16, wire = DType::bf16;
   ProductOrder products = ProductOrder::chain;
   OptimizerSettings optimizer;
+  std::vector<ParameterGroup> groups;
   std::uint64_t seed = 1;
 
   int sum_group = 1;  // microbatches whose sum is rounded

@@ -103,10 +103,10 @@ void OptimOps::update(const OpContext& context) const {
   const std::vector<TensorSpec>& tensors = units_[static_cast<std::size_t>(*op.unit)].tensors;
   for (const TensorPart& part : parts(context)) {
     const auto cut = [&](const View& view) { return view.empty() ? View() : view.cols_from(part.in_slice, part.elems); };
-    const bool decays = tensors[static_cast<std::size_t>(part.tensor)].decay;
+    const TensorSpec& tensor = tensors[static_cast<std::size_t>(part.tensor)];
     adamw({.master = cut(master), .m = cut(m), .v = cut(v), .gradient = cut(gradient), .exported = cut(exported),
-           .learning_rate = verdict.learning_rate, .beta1 = settings_.beta1, .beta2 = settings_.beta2,
-           .eps = settings_.eps, .weight_decay = decays ? settings_.weight_decay : 0.0,
+           .learning_rate = verdict.learning_rate * tensor.lr_factor, .beta1 = settings_.beta1, .beta2 = settings_.beta2,
+           .eps = settings_.eps, .weight_decay = tensor.decay ? settings_.weight_decay : 0.0,
            .correction1 = verdict.correction1, .correction2 = verdict.correction2,
            .gradient_scale = verdict.clip_scale});
   }

@@ -134,8 +134,8 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
   // Programs differ by microbatches in the last round, by what a rank owns of a tied tensor, and by what it receives from
   // other nodes in a full round and in the last one.
   std::optional<FlatRange> tied;
-  if (const auto t = model.units.back().tied)
-    tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
+  if (const auto t = model.units[model.head()].tied)
+    tied = FlatLayout(model.units[model.owner(*t)], spec.ranks()).tensor(t->tensor);
   std::map<std::tuple<int, Elems, std::vector<int>, std::vector<int>, int>, RankClass> classes;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
     StepSpec own = spec;

@@ -7,9 +7,10 @@ namespace trireme {
 FlatLayout::FlatLayout(const UnitSpec& unit, int rank_count) : ranks(rank_count) {
   Elems blocks = 0;
   for (const TensorSpec& tensor : unit.tensors) {
+    const Elems elems = unit.holds(tensor) ? tensor.elems() : 0;
     tensor_begin.push_back(blocks * block_elems);
-    tensor_elems.push_back(tensor.elems());
-    blocks += ceil_div(tensor.elems(), block_elems);
+    tensor_elems.push_back(elems);
+    blocks += ceil_div(elems, block_elems);
   }
   slice_elems = ceil_div(blocks, ranks) * block_elems;
 }

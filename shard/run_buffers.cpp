@@ -21,9 +21,14 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
     run.layouts.emplace_back(model.units[u], spec.ranks());
     const Elems elems = run.layouts.back().slice_elems;
     StateBuffers unit;
+    if (elems == 0) {
+      run.units.push_back(unit);
+      continue;
+    }
     unit.master = add_persistent(writer, fmt::format("master{}", u), Role::parameters, DType::f32, elems,
                                  master_is_exported);
-    for (const OptimizerState& state : spec.states)
+    const bool is_trained = model.units[u].kind != UnitKind::frozen;
+    for (const OptimizerState& state : is_trained ? spec.states : std::vector<OptimizerState>())
       unit.states.push_back(
           add_persistent(writer, fmt::format("{}{}", state.name, u), Role::optimizer, state.type, elems, false));
     unit.exported = master_is_exported ? unit.master

@@ -11,11 +11,11 @@
 
 namespace trireme {
 
-/// Persistent buffers of one unit, each one slice long.
+/// Persistent buffers of one unit, each one slice long; none where nothing lies in its flat buffer.
 struct StateBuffers {
-  BufferId master = 0;
-  std::vector<BufferId> states;  // of the optimizer, in its order
-  BufferId exported = 0;         // what peers gather: the master itself where compute is f32
+  BufferId master = -1;
+  std::vector<BufferId> states;  // of the optimizer, in its order; none of what is frozen
+  BufferId exported = -1;        // what peers gather: the master itself where compute is f32
 };
 
 /// Ids of the persistent buffers of a run; equal in all its schedules.

@@ -15,10 +15,11 @@
 namespace trireme {
 namespace {
 
-/// What one use gathers.
+/// What one use gathers: the unit's flat buffer, or its frozen tensors where nothing else is in it; its frozen tensors; a tied
+/// tensor.
 struct Gathered {
   BufferId own = 0;
-  std::optional<BufferId> tied;
+  std::optional<BufferId> frozen, tied;
 };
 
 enum class HeadOutput { gradient, loss, choice };
@@ -28,7 +29,7 @@ class Order {
   Order(std::string name, const ModelSpec& model, const StepSpec& spec, bool audits = false)
       : model_(model), spec_(spec), writer_(empty_schedule(std::move(name), spec)),
         run_(add_run_buffers(writer_, model, spec)), from_all_(writer_.from_list(spec.exporters())),
-        to_all_(writer_.to_list(spec.all_ranks())), sums_(writer_, spec, run_), audits_(audits) {}
+        to_all_(writer_.to_list(spec.all_ranks())), sums_(writer_, model, spec, run_), audits_(audits) {}
   Order(const Order&) = delete;
 
   void step_values(int batches) {
@@ -53,12 +54,12 @@ class Order {
   void replay(int turn, const std::vector<int>& to);
   /// All segments of all blocks. Leaves in x_ the input of every segment and of the head.
   void forward_blocks(const std::vector<int>& to) {
-    for (std::size_t u = 1; u + 1 < model_.units.size(); ++u) forward_unit(u, to);
+    for (std::size_t u = 1; u < head_unit(); ++u) forward_unit(u, to);
   }
 
   void head(HeadOutput output, const std::vector<int>& to);
   void backward(const std::vector<int>& to);
-  void add_accumulators() { sums_.add_accumulators(unit(head_unit()).tied ? std::optional(tied_range()) : std::nullopt); }
+  void add_accumulators() { sums_.add_accumulators(trains_tied() ? std::optional(tied_range()) : std::nullopt); }
   void finish_step();
   void sum_tokens() { writer_.add(collective(OpKind::all_reduce, {run_.tokens}, {run_.tokens}, sizeof(TokenCount))); }
   void all_reduce() {
@@ -79,10 +80,15 @@ class Order {
     forward_unit(0, to);
   }
   const UnitSpec& unit(std::size_t u) const { return model_.units[u]; }
-  std::size_t head_unit() const { return model_.units.size() - 1; }
-  FlatRange tied_range() const {
-    const TiedTensor tied = *unit(head_unit()).tied;
-    return run_.layouts[static_cast<std::size_t>(tied.unit)].tensor(tied.tensor);
+  std::size_t head_unit() const { return model_.head(); }
+  std::size_t tied_owner() const { return model_.owner(*unit(head_unit()).tied); }
+  FlatRange tied_range() const { return run_.layouts[tied_owner()].tensor(unit(head_unit()).tied->tensor); }
+  bool trains_tied() const { return unit(head_unit()).tied && unit(tied_owner()).kind != UnitKind::frozen; }
+  // Below it nothing is trained: no backward.
+  std::size_t lowest_trained() const {
+    std::size_t u = 0;
+    while (u < head_unit() && !sums_.is_trained(u)) ++u;
+    return u;
   }
   BufferId activations(std::string name) {
     return writer_.add(std::move(name), Role::activations, spec_.compute, model_.activation_elems);
@@ -107,11 +113,12 @@ class Order {
     for (std::size_t s = 0; s < unit(u).segments.size(); ++s) forward_segment(u, s, full);
   }
   void forward_segment(std::size_t u, std::size_t s, const Gathered& full);
+  void head_backward(Op op, BufferId sums);
   void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to);
   BufferId add_gradient(std::size_t owner, Elems elems, std::string_view tag);
   void round(const Gradient& gradient, BufferId chain);
-  void whole(const Gradient& gradient, const Accumulator& to);
-  void hash(const Gradient& gradient, BufferId hashes, bool is_first);
+  void whole(const std::vector<std::pair<Gradient, Accumulator>>& gradients);
+  void hash(const Gradient& gradient, BufferId hashes);
   void exchange_hashes();
 
   const ModelSpec& model_;
@@ -126,8 +133,8 @@ class Order {
   std::vector<BufferId> x_;                    // outputs of the segments so far, in order
   std::vector<std::vector<BufferId>> saved_;   // [unit][segment]
   BufferId d_head_ = 0;                        // gradient of the head's input
-  BufferId head_gradient_ = 0;
-  std::optional<BufferId> tied_gradient_;
+  std::optional<BufferId> head_gradient_, tied_gradient_;
+  bool has_hashes_ = false;  // of the microbatch under way
 };
 
 BufferId Order::gather_range(std::size_t owner, FlatRange range, std::string name, const std::vector<int>& to) {
@@ -142,9 +149,13 @@ BufferId Order::gather_range(std::size_t owner, FlatRange range, std::string nam
 
 Gathered Order::gather(std::size_t u, const std::vector<int>& to) {
   Gathered full;
-  full.own = gather_range(u, run_.layouts[u].whole(), fmt::format("full{}.{}", u, use_), to);
-  if (const auto tied = unit(u).tied)
-    full.tied = gather_range(static_cast<std::size_t>(tied->unit), tied_range(), fmt::format("tied{}.{}", u, use_), to);
+  const auto gather_unit = [&](std::size_t of) {
+    return gather_range(of, run_.layouts[of].whole(), fmt::format("full{}.{}", of, use_), to);
+  };
+  if (!run_.layouts[u].is_empty()) full.own = gather_unit(u);
+  if (unit(u).frozen) full.frozen = gather_unit(static_cast<std::size_t>(*unit(u).frozen));
+  if (run_.layouts[u].is_empty()) full.own = *std::exchange(full.frozen, std::nullopt);
+  if (unit(u).tied) full.tied = gather_range(tied_owner(), tied_range(), fmt::format("tied{}.{}", u, use_), to);
   ++use_;
   return full;
 }
@@ -164,6 +175,7 @@ void Order::forward_segment(std::size_t u, std::size_t s, const Gathered& full) 
     op.reads = {full.own, x_.back(), batch, run_.constants};
     op.writes = {out, saved};
   }
+  if (full.frozen) op.reads.push_back(*full.frozen);
   op.writes.push_back(workspace(segment.forward_workspace_bytes));
   x_.push_back(out);
   writer_.add(std::move(op));
@@ -189,36 +201,37 @@ void Order::head(HeadOutput output, const std::vector<int>& to) {
     case HeadOutput::choice: op.reads.push_back(run_.values); break;
   }
   if (full.tied) op.reads.push_back(*full.tied);
-  if (output == HeadOutput::gradient) {
-    const bool chain = model_.head_chain && spec_.wire != DType::f32;
-    const FlatRange whole = run_.layouts[u].whole();
-    const auto gradient = [&](Elems elems, std::string_view tag) {
-      return chain ? writer_.add(fmt::format("chain.{}{}.{}", tag, u, turn_), Role::gradients, DType::f32, elems)
-                   : add_gradient(u, elems, tag);
-    };
-    d_head_ = activations(fmt::format("dx{}.{}", u, turn_));
-    const BufferId own = gradient(whole.elems, "grad");
-    std::optional<BufferId> tied;
-    if (full.tied) tied = gradient(tied_range().elems, "grad.tied");
-    op.writes = {d_head_, own, sums, workspace(segment.backward_workspace_bytes)};
-    if (tied) op.writes.push_back(*tied);
-    writer_.add(std::move(op));
-    head_gradient_ = own;
-    tied_gradient_ = tied;
-    if (chain) {
-      head_gradient_ = add_gradient(u, whole.elems, "grad");
-      round({u, whole, head_gradient_}, own);
-      if (tied) {
-        tied_gradient_ = add_gradient(u, tied_range().elems, "grad.tied");
-        round({u, tied_range(), *tied_gradient_}, *tied);
-      }
-    }
-    return;
-  }
+  if (full.frozen) op.reads.push_back(*full.frozen);
+  if (output == HeadOutput::gradient) return head_backward(std::move(op), sums);
   if (choose) op.writes = {run_.choice};
   else op.writes = {run_.sums};
   op.writes.push_back(workspace(segment.forward_workspace_bytes));
   writer_.add(std::move(op));
+}
+
+// Its gradients are chains in f32 where the head goes through its tokens in several chunks.
+void Order::head_backward(Op op, BufferId sums) {
+  const std::size_t u = head_unit();
+  const bool chain = model_.head_chain && spec_.wire != DType::f32;
+  std::vector<std::pair<BufferId, Gradient>> chains;
+  const auto gradient = [&](std::size_t owner, const FlatRange& range, std::string_view tag) {
+    if (!chain) return add_gradient(u, range.elems, tag);
+    const BufferId sum = writer_.add(fmt::format("chain.{}{}.{}", tag, u, turn_), Role::gradients, DType::f32, range.elems);
+    chains.push_back({sum, {owner, range, add_gradient(u, range.elems, tag)}});
+    return sum;
+  };
+  d_head_ = activations(fmt::format("dx{}.{}", u, turn_));
+  head_gradient_.reset();
+  tied_gradient_.reset();
+  op.writes = {d_head_};
+  if (sums_.is_trained(u)) op.writes.push_back(*(head_gradient_ = gradient(u, run_.layouts[u].whole(), "grad")));
+  op.writes.insert(op.writes.end(), {sums, workspace(unit(u).segments[0].backward_workspace_bytes)});
+  if (trains_tied()) op.writes.push_back(*(tied_gradient_ = gradient(u, tied_range(), "grad.tied")));
+  writer_.add(std::move(op));
+  for (const auto& [sum, rounded] : chains) {
+    round(rounded, sum);
+    (sum == head_gradient_ ? head_gradient_ : tied_gradient_) = rounded.buffer;
+  }
 }
 
 void Order::round(const Gradient& gradient, BufferId chain) {
@@ -230,15 +243,18 @@ void Order::round(const Gradient& gradient, BufferId chain) {
   writer_.add(std::move(op));
 }
 
-// A gradient is as one microbatch left it: to its sum, and in an audit into the hashes.
-void Order::whole(const Gradient& gradient, const Accumulator& to) {
-  const bool is_first = gradient.owner == head_unit();
-  if (is_replay_) return hash(gradient, *run_.replayed_hashes, is_first);
-  if (audits_ && turn_ == 0) hash(gradient, *run_.own_hashes, is_first);
-  sums_.add(gradient, to, turn_);
+// Gradients are as one op left them: in an audit into the hashes, then each to its sum.
+void Order::whole(const std::vector<std::pair<Gradient, Accumulator>>& gradients) {
+  for (const auto& [gradient, to] : gradients) {
+    if (is_replay_) hash(gradient, *run_.replayed_hashes);
+    else if (audits_ && turn_ == 0) hash(gradient, *run_.own_hashes);
+  }
+  for (const auto& [gradient, to] : gradients)
+    if (!is_replay_) sums_.add(gradient, to, turn_);
 }
 
-void Order::hash(const Gradient& gradient, BufferId hashes, bool is_first) {
+void Order::hash(const Gradient& gradient, BufferId hashes) {
+  const bool is_first = !std::exchange(has_hashes_, true);
   Op op{.kind = OpKind::hash, .unit = static_cast<int>(gradient.owner), .microbatch = microbatch_,
         .reads = {gradient.buffer}, .writes = {hashes}, .range = gradient.range};
   if (!is_first) op.reads.push_back(hashes);
@@ -248,6 +264,7 @@ void Order::hash(const Gradient& gradient, BufferId hashes, bool is_first) {
 void Order::replay(int turn, const std::vector<int>& to) {
   turn_ = turn;
   is_replay_ = true;
+  has_hashes_ = false;
   // One that does not exist, where this rank has none to compare.
   microbatch_ = spec_.takes_part(0) ? spec_.microbatch_of(0, spec_.neighbour(1)) : spec_.microbatches;
   first_layer(to);
@@ -275,26 +292,33 @@ void Order::exchange_hashes() {
 void Order::backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to) {
   const Gathered full = gather(u, to);
   const BufferId batch = batches_[static_cast<std::size_t>(turn_)];
-  const BufferId gradient = add_gradient(u, run_.layouts[u].full_elems(), "grad");
+  std::optional<BufferId> gradient;
+  if (sums_.is_trained(u)) gradient = add_gradient(u, run_.layouts[u].full_elems(), "grad");
   for (std::size_t s = unit(u).segments.size(); s-- > 0;) {
     x_.pop_back();
     const BufferId d_x = activations(fmt::format("dx{}.{}.{}", u, s, turn_));
     Op op = compute(OpKind::backward, u, s);
     op.reads = {full.own, d_out, x_.back(), saved_[u][s], batch, run_.constants};
-    op.writes = {d_x, gradient, workspace(unit(u).segments[s].backward_workspace_bytes)};
+    if (full.frozen) op.reads.push_back(*full.frozen);
+    op.writes = {d_x};
+    if (gradient) op.writes.push_back(*gradient);
+    op.writes.push_back(workspace(unit(u).segments[s].backward_workspace_bytes));
     writer_.add(std::move(op));
     d_out = d_x;
   }
-  whole({u, run_.layouts[u].whole(), gradient}, sums_.unit(u));
+  if (gradient) whole({{{u, run_.layouts[u].whole(), *gradient}, sums_.unit(u)}});
 }
 
 void Order::backward(const std::vector<int>& to) {
   const std::size_t last = head_unit();
-  whole({last, run_.layouts[last].whole(), head_gradient_}, sums_.unit(last));
-  if (tied_gradient_)
-    whole({static_cast<std::size_t>(unit(last).tied->unit), tied_range(), *tied_gradient_}, sums_.tied());
+  std::vector<std::pair<Gradient, Accumulator>> of_head;
+  if (head_gradient_) of_head.push_back({{last, run_.layouts[last].whole(), *head_gradient_}, sums_.unit(last)});
+  if (tied_gradient_) of_head.push_back({{tied_owner(), tied_range(), *tied_gradient_}, sums_.tied()});
+  whole(of_head);
   BufferId d_out = d_head_;
-  for (std::size_t u = last - 1; u > 0; --u) backward_unit(u, d_out, to);
+  const std::size_t lowest = lowest_trained();
+  for (std::size_t u = last - 1; u > 0 && u >= lowest; --u) backward_unit(u, d_out, to);
+  if (lowest > 0) return;
 
   // The embedding's backward reads no parameters: no gather.
   const BufferId gradient = add_gradient(0, run_.layouts[0].full_elems(), "grad");
@@ -302,14 +326,15 @@ void Order::backward(const std::vector<int>& to) {
   op.reads = {d_out, batches_[static_cast<std::size_t>(turn_)]};
   op.writes = {gradient, workspace(unit(0).segments[0].backward_workspace_bytes)};
   writer_.add(std::move(op));
-  whole({0, run_.layouts[0].whole(), gradient}, sums_.unit(0));
+  whole({{{0, run_.layouts[0].whole(), gradient}, sums_.unit(0)}});
 }
 
 void Order::finish_step() {
   // In the order in which the reduces end: the others' squares are summed while the last reduce, of unit 0, is under way.
   for (std::size_t u = model_.units.size(); u-- > 0;) {
-    if (const auto tied = unit(head_unit()).tied; tied && u == static_cast<std::size_t>(tied->unit))
-      writer_.add(Op{.kind = OpKind::add_uses, .unit = tied->unit, .reads = {sums_.unit(u).sum, sums_.tied().sum},
+    if (!sums_.is_trained(u)) continue;
+    if (trains_tied() && u == tied_owner())
+      writer_.add(Op{.kind = OpKind::add_uses, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, sums_.tied().sum},
                      .writes = {sums_.unit(u).sum}, .range = tied_range()});
     writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, run_.sums},
                    .writes = {run_.sums}, .range = run_.layouts[u].whole()});
@@ -317,6 +342,7 @@ void Order::finish_step() {
   all_reduce();
   verdict();
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
+    if (!sums_.is_trained(u)) continue;
     const StateBuffers& state = run_.units[u];
     Op op{.kind = OpKind::update, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, run_.verdict, state.master},
           .writes = {state.master}, .range = run_.layouts[u].whole()};
@@ -329,6 +355,7 @@ void Order::finish_step() {
 
 void Order::init() {
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
+    if (run_.layouts[u].is_empty()) continue;
     const StateBuffers& state = run_.units[u];
     Op op{.kind = OpKind::init, .unit = static_cast<int>(u), .writes = {state.master}, .range = run_.layouts[u].whole()};
     op.writes.insert(op.writes.end(), state.states.begin(), state.states.end());
@@ -337,10 +364,6 @@ void Order::init() {
   }
   writer_.add(Op{.kind = OpKind::init, .writes = {run_.constants, run_.counters}});
 }
-
-}  // namespace
-
-namespace {
 
 // Forward and backward of every turn.
 void add_turns(Order& order, const StepSpec& spec) {

@@ -43,6 +43,7 @@ class GradientBoundsPass {
         if (started >= 2) op.reads.push_back(groups_[started - 2].freed);
         ++started;
       }
+      if (reduced > 0 && writes_again(op, groups_[reduced - 1])) emit(groups_[reduced - 1].releases);
       const bool is_last_sum = op.kind == OpKind::all_reduce && op.writes[0] == verdict_sums_;
       writer_.add(std::move(op));
       if (is_last_sum) {
@@ -94,6 +95,13 @@ class GradientBoundsPass {
   static Op release(const Op& of, BufferId exported) {
     return Op{.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = of.unit,
               .microbatch = of.microbatch, .reads = {exported}};
+  }
+
+  // A persistent gradient, in the next turn of a step that has few of them.
+  static bool writes_again(const Op& op, const GradientGroup& group) {
+    return std::any_of(group.releases.begin(), group.releases.end(), [&](const Op& release) {
+      return std::find(op.writes.begin(), op.writes.end(), release.reads[0]) != op.writes.end();
+    });
   }
 
   bool starts_group(const Op& op, std::size_t group) const {

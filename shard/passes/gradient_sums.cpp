@@ -17,8 +17,9 @@ Accumulator GradientSums::add_accumulator(std::string name, const FlatRange& ran
 }
 
 void GradientSums::add_accumulators(const std::optional<FlatRange>& tied) {
+  units_.resize(run_.layouts.size());
   for (std::size_t u = 0; u < run_.layouts.size(); ++u)
-    units_.push_back(add_accumulator(std::to_string(u), run_.layouts[u].whole()));
+    if (is_trained(u)) units_[u] = add_accumulator(std::to_string(u), run_.layouts[u].whole());
   if (tied) tied_ = add_accumulator(".tied", *tied);
 }
 

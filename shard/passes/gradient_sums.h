@@ -8,6 +8,7 @@
 #include "shard/run_buffers.h"
 #include "shard/schedule_writer.h"
 #include "shard/step_spec.h"
+#include "shard/unit.h"
 
 namespace trireme {
 
@@ -29,10 +30,15 @@ struct Accumulator {
 class GradientSums {
  public:
   /// All must outlive it.
-  GradientSums(ScheduleWriter& writer, const StepSpec& spec, const RunBuffers& run)
-      : writer_(writer), spec_(spec), run_(run) {}
+  GradientSums(ScheduleWriter& writer, const ModelSpec& model, const StepSpec& spec, const RunBuffers& run)
+      : writer_(writer), model_(model), spec_(spec), run_(run) {}
 
-  /// One accumulator per unit, and one for the tied tensor where there is one.
+  /// Whether a unit has any gradient.
+  bool is_trained(std::size_t u) const {
+    return model_.units[u].kind != UnitKind::frozen && !run_.layouts[u].is_empty();
+  }
+
+  /// One accumulator per unit that is trained, and one for the tied tensor where there is one.
   void add_accumulators(const std::optional<FlatRange>& tied);
   const Accumulator& unit(std::size_t u) const { return units_[u]; }
   const Accumulator& tied() const { return tied_; }
@@ -50,6 +56,7 @@ class GradientSums {
   void end_shared_group(const Gradient& gradient, int last_microbatch, const Accumulator& to);
 
   ScheduleWriter& writer_;
+  const ModelSpec& model_;
   const StepSpec& spec_;
   const RunBuffers& run_;
   std::vector<Accumulator> units_;

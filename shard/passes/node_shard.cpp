@@ -15,7 +15,9 @@ class NodeShardPass {
  public:
   NodeShardPass(Schedule schedule, const ModelSpec& model, const StepSpec& spec)
       : spec_(spec), run_(run_buffers(model, spec)), ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
-    for (std::size_t u = 0; u < model.units.size(); ++u) add_node_slice(u);
+    node_slices_.resize(model.units.size());
+    for (std::size_t u = 0; u < model.units.size(); ++u)
+      if (!run_.layouts[u].is_empty()) node_slices_[u] = add_node_slice(u);
   }
 
   Schedule run() {
@@ -31,13 +33,12 @@ class NodeShardPass {
  private:
   Elems node_slice(std::size_t u) const { return run_.layouts[u].slice_elems * (spec_.ranks() / spec_.node_ranks); }
 
-  void add_node_slice(std::size_t u) {
-    node_slices_.push_back(writer_.add(Buffer{.name = fmt::format("node{}", u), .role = Role::parameters,
-                                              .lifetime = Lifetime::persistent, .type = spec_.compute,
-                                              .elems = node_slice(u), .exported = true, .offset = {}}));
+  BufferId add_node_slice(std::size_t u) {
     const StateBuffers& state = run_.units[u];
     if (state.exported != state.master)
       writer_.schedule().buffers[static_cast<std::size_t>(state.exported)].lifetime = Lifetime::step;
+    return writer_.add(Buffer{.name = fmt::format("node{}", u), .role = Role::parameters, .lifetime = Lifetime::persistent,
+                              .type = spec_.compute, .elems = node_slice(u), .exported = true, .offset = {}});
   }
 
   bool is_on_node(int rank) const { return rank / spec_.node_ranks == spec_.rank / spec_.node_ranks; }

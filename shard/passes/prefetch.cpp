@@ -31,9 +31,11 @@ class PrefetchPass {
     bound_gathers();
     for (std::size_t k = 0; k < carried_; ++k) rename_carried(k);
     std::size_t next_use = 0, next_carried = 0;
+    bool is_updating = false;  // behind the verdict
     for (std::size_t i = 0; i < others_.size(); ++i) {
       Op op = std::move(others_[i]);
       const bool is_values = op.kind == OpKind::step_values;
+      is_updating |= op.kind == OpKind::verdict;
       if (next_use < uses_.size() && uses_[next_use].last_op == i) {
         if (uses_[next_use].used) op.writes.push_back(*uses_[next_use].used);
         writer_.add(std::move(op));
@@ -44,7 +46,7 @@ class PrefetchPass {
       writer_.add(std::move(op));
       if (is_values)
         for (std::size_t k = carried_; k <= distance_ && k < uses_.size(); ++k) emit_gathers(k);
-      while (next_carried < carried_ && next_use == uses_.size() && reads_up_to(uses_[next_carried], i))
+      while (is_updating && next_carried < carried_ && reads_up_to(uses_[next_carried], i))
         emit_gathers(next_carried++);
     }
     return writer_.take();

@@ -17,7 +17,9 @@ class ZeroStagePass {
   ZeroStagePass(Schedule schedule, const ModelSpec& model, const StepSpec& spec)
       : model_(model), spec_(spec), run_(run_buffers(model, spec)), ops_(std::exchange(schedule.ops, {})),
         writer_(std::move(schedule)) {
-    for (std::size_t u = 0; u < model.units.size(); ++u) parameters_.push_back(spec.zero == 0 ? widen(u) : replicate(u));
+    parameters_.resize(model.units.size());
+    for (std::size_t u = 0; u < model.units.size(); ++u)
+      if (!run_.layouts[u].is_empty()) parameters_[u] = spec.zero == 0 ? widen(u) : replicate(u);
     if (spec.zero <= 1) keep_gradients();
   }
 

@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "shard/frozen_units.h"
 #include "shard/step_spec.h"
 #include "shard/unit.h"
 
@@ -46,7 +47,8 @@ class RandomSpec {
     if (coin()) head.tied = TiedTensor{0, 0};
     else head.tensors.push_back({.name = "vocabulary", .rows = vocabulary, .cols = width});
     model.units.push_back(head);
-    return model;
+    if (between(0, 2) == 0) freeze(model);
+    return split_frozen(std::move(model));
   }
 
   /// One node, nodes of equal size, or any ranks together.
@@ -77,6 +79,16 @@ class RandomSpec {
   }
 
  private:
+  // Each tensor with the chance of its unit, but never all.
+  void freeze(ModelSpec& model) {
+    for (UnitSpec& unit : model.units) {
+      const Elems chance = between(0, 4);
+      for (TensorSpec& tensor : unit.tensors) tensor.trainable = between(0, 3) >= chance;
+    }
+    UnitSpec& lucky = model.units[static_cast<std::size_t>(between(0, static_cast<Elems>(model.units.size()) - 1))];
+    lucky.tensors.front().trainable = true;
+  }
+
   std::mt19937 random_;
 };
 
