@@ -76,15 +76,27 @@ def loss_sum(model, data, inputs, targets):
     return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction="sum")
 
 
+def optimizer_groups(model, run):
+    """A group for each parameter; what is frozen has none, and no gradient."""
+    groups = []
+    for name, parameter in model.named_parameters():
+        group = recipe.group_of(recipe.trireme_name(name), run.get("groups", []))
+        decays = group.get("decay", parameter.dim() >= 2)
+        if group.get("frozen"):
+            parameter.requires_grad_(False)
+        else:
+            groups.append({"params": [parameter], "lr_factor": group.get("lr_factor", 1.0),
+                           "weight_decay": run["weight_decay"] if decays else 0.0})
+    return groups
+
+
 def train(model, data, recipe_of_run):
     """One record per step: loss and gradient norm before the update."""
     run = recipe_of_run
     model.train()
-    parameters = list(model.parameters())
-    optimizer = torch.optim.AdamW(
-        [{"params": [p for p in parameters if p.dim() >= 2], "weight_decay": run["weight_decay"]},
-         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0}],
-        lr=run["lr"], betas=(run["beta1"], run["beta2"]), eps=run["eps"])
+    groups = optimizer_groups(model, run)
+    parameters = [p for group in groups for p in group["params"]]
+    optimizer = torch.optim.AdamW(groups, lr=run["lr"], betas=(run["beta1"], run["beta2"]), eps=run["eps"])
     records = []
     for step in range(run["steps"]):
         first = step * run["global_batch"]
@@ -102,7 +114,7 @@ def train(model, data, recipe_of_run):
         for p in parameters:
             p.grad *= scale
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["lr_factor"]
         optimizer.step()
         records.append({"step": step, "loss": loss, "grad_norm": norm, "lr": rate, "valid_tokens": valid})
     return records
@@ -140,9 +152,10 @@ def make(folder, sizes, seed, run, families=recipe.FAMILIES, clips=recipe.CLIP):
         os.chmod(os.path.join(place, "model.safetensors"), 0o644)
         for variant, data in variants.items():
             documents = {"documents": True, "end_of_document": recipe.END_OF_DOCUMENT} if data.documents else {}
+            keys = dict(run, groups=recipe.GROUPS) if variant == "groups" else run
             trajectory = {"made_with": f"torch {torch.__version__}, transformers {transformers.__version__}",
-                          "config": {"data": {"order": "sequential", **documents}, "train": run},
-                          "steps": train(load_model(place), data, run)}
+                          "config": {"data": {"order": "sequential", **documents}, "train": keys},
+                          "steps": train(load_model(place), data, keys)}
             with open(os.path.join(place, variant + ".json"), "w") as file:
                 json.dump(trajectory, file, indent=1)
                 file.write("\n")

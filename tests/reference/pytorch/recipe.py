@@ -1,12 +1,17 @@
 """What the reference runs are: models, data and the recipe of training, without PyTorch."""
 
 import array
+import fnmatch
 import math
+import re
 import struct
 
 FAMILIES = ("gpt2", "llama", "qwen2")
-VARIANTS = ("plain", "ignored", "documents")
+VARIANTS = ("plain", "ignored", "documents", "groups")
 END_OF_DOCUMENT = 7
+# Of the variant groups, by Trireme's names; the first that matches has a tensor.
+GROUPS = [{"pattern": "*.norm.weight", "lr_factor": 0.1, "decay": True}, {"pattern": "blocks.0.mlp.*", "frozen": True},
+          {"pattern": "embedding.token.weight", "lr_factor": 0.5, "decay": False}, {"pattern": "*.qkv.*", "lr_factor": 2.0}]
 
 # Sections and keys of Trireme's run.toml. 100 sequences of data: the ninth step begins a new epoch.
 TRAIN = {"steps": 12, "global_batch": 12, "micro_batch": 2, "sequence": 40, "lr": 3e-3, "min_lr": 3e-4, "warmup": 3,
@@ -67,6 +72,28 @@ def write_tokens(path, tokens):
     with open(path, "wb") as file:
         file.write(struct.pack("<256i", 20240520, 1, len(tokens), *[0] * 253))
         file.write(array.array("H", tokens).tobytes())
+
+
+# Names in Hugging Face folders and Trireme's names.
+NAMES = [("transformer.", ""), ("model.", ""), ("wte", "embedding.token"), ("embed_tokens", "embedding.token"), ("wpe", "embedding.position"),
+         ("lm_head", "head.vocabulary"), ("layers.", "blocks."), ("attn.c_attn", "attention.qkv"), ("attn.c_proj", "attention.out"),
+         ("mlp.c_fc", "mlp.up"), ("mlp.c_proj", "mlp.down"), ("self_attn.q_proj", "attention.qkv"), ("self_attn.k_proj", "attention.qkv"),
+         ("self_attn.v_proj", "attention.qkv"), ("self_attn.o_proj", "attention.out"), ("input_layernorm", "attention.norm"),
+         ("post_attention_layernorm", "mlp.norm"), ("gate_proj", "gate_up"), ("up_proj", "gate_up"), ("down_proj", "down"),
+         ("ln_1", "attention.norm"), ("ln_2", "mlp.norm"), ("ln_f", "head.norm")]
+
+
+def trireme_name(name):
+    """Of a tensor of a Hugging Face folder."""
+    for theirs, ours in NAMES:
+        name = name.replace(theirs, ours)
+    name = re.sub(r"^h\.", "blocks.", name)
+    return "head." + name if name.startswith("norm.") else name
+
+
+def group_of(name, groups):
+    """The group that has a tensor of Trireme's name."""
+    return next((group for group in groups if fnmatch.fnmatchcase(name, group["pattern"])), {})
 
 
 def learning_rate(step, train):

@@ -32,6 +32,8 @@ def case_names(folder):
 def toml_value(value):
     if isinstance(value, list):
         return "[" + ", ".join(toml_value(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml_value(v)}" for key, v in value.items()) + " }"
     return json.dumps(value)  # strings, numbers, true and false are written alike
 
 
