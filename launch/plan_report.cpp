@@ -1,8 +1,10 @@
 #include "launch/plan_report.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace trireme {
 namespace {
@@ -15,6 +17,12 @@ Bytes role_bytes(const ArenaPlan& arena, Role role) { return arena.role_bytes[st
 std::string rank_names(const RankClass& ranks) {
   if (ranks.count == 1) return fmt::format("rank {}", ranks.rank);
   return fmt::format("{} ranks like rank {}", ranks.count, ranks.rank);
+}
+
+// By kind, as printed and as JSON names them.
+std::array<std::pair<const char*, Bytes>, 5> kinds(const PlannedStates& states) {
+  return {{{"parameters", states.parameters}, {"masters", states.masters}, {"optimizer", states.optimizer},
+           {"gradients", states.gradients}, {"sums", states.sums}}};
 }
 
 // The largest arena of any class of ranks.
@@ -70,9 +78,11 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int
     const MemoryPlan plan = plan_within_limit(settings, ranks, built[i].run);
     check_run({built[i].run});
     const Schedule* peak = built[i].run.find(plan.device.peak_schedule);
+    const Schedule& step = *built[i].run.find("step");
     plans.push_back({.ranks = classes[i], .arena = plan.device,
                      .peak_op = peak ? describe(*peak, plan.device.peak_op) : "",
-                     .remainder = remainder_of(built[i], std::min(ranks, ranks_per_node), settings.threads)});
+                     .remainder = remainder_of(built[i], std::min(ranks, ranks_per_node), settings.threads),
+                     .states = planned_states(step), .wire = planned_traffic(step, built[i].spec.nodes)});
   }
   return plans;
 }
@@ -106,6 +116,11 @@ std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
     text += fmt::format("  {:<14} {:>12}  {:>16}  beside the arena:\n", "remainder", format_bytes(remainder), remainder);
     for (const Remainder::Part& part : plan.remainder.parts())
       text += fmt::format("    {:<12} {:>12}  {:>16}\n", part.name, format_bytes(part.bytes), part.bytes);
+    text += "  training state, of which sums of gradients are alive during a step alone:\n";
+    for (const auto& [kind, bytes] : kinds(plan.states))
+      text += fmt::format("    {:<12} {:>12}  {:>16}\n", kind, format_bytes(bytes), bytes);
+    text += fmt::format("  wire of a step: gathers {} bytes, reduces {} bytes\n", plan.wire.gathers.total(),
+                        plan.wire.reduces.total());
   }
   const Bytes node = host_bytes_per_node(plans, ranks_per_node);
   text += fmt::format("node of {} ranks: {} ({} bytes)\n", ranks_per_node, format_bytes(node), node);
@@ -121,6 +136,9 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
     roles["fragmentation"] = plan.arena.fragmentation_bytes;
     nlohmann::ordered_json remainder;
     for (const Remainder::Part& part : plan.remainder.parts()) remainder[std::string(part.name)] = part.bytes;
+    nlohmann::ordered_json states;
+    for (const auto& [kind, bytes] : kinds(plan.states)) states[kind] = bytes;
+    const nlohmann::ordered_json wire = {{"gathers_bytes", plan.wire.gathers.total()}, {"reduces_bytes", plan.wire.reduces.total()}};
     json["ranks"].push_back({{"class", rank_names(plan.ranks)},
                              {"count", plan.ranks.count},
                              {"peak_bytes", plan.arena.peak_bytes},
@@ -129,7 +147,9 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
                              {"roles", roles},
                              {"states_bytes", plan.arena.states_bytes},
                              {"remainder_bytes", plan.remainder.total()},
-                             {"remainder", remainder}});
+                             {"remainder", remainder},
+                             {"states", states},
+                             {"wire", wire}});
   }
   json["host_bytes_per_node"] = host_bytes_per_node(plans, ranks_per_node);
   return json.dump(2) + "\n";

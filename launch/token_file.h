@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/input_file.h"
+#include "runtime/base/input_file.h"
 
 namespace trireme {
 

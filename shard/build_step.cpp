@@ -78,12 +78,13 @@ std::vector<int> reduces(const StepSpec& spec) {
   return kinds;
 }
 
-// With node-local gathering: the place in the node, and how many ranks of the node have a microbatch in the turns of the
-// last round.
+// With node-local gathering: the place in the node, whether the node's slice there has this rank's own in it, and how many
+// ranks of the node have a microbatch in the turns of the last round.
 std::vector<int> node_of(const StepSpec& spec) {
   if (spec.node_ranks == 0) return {};
-  std::vector<int> node = {spec.rank % spec.node_ranks};
-  const int first = spec.rank - node[0];
+  const int place = spec.rank % spec.node_ranks;
+  std::vector<int> node = {place, spec.rank / (spec.ranks() / spec.node_ranks) == place};
+  const int first = spec.rank - place;
   for (int turn = spec.turns() - spec.turns_a_round(); turn < spec.turns(); ++turn) {
     const int present = static_cast<int>(spec.ranks_in(turn).size());
     node.push_back(std::clamp(present - first, 0, spec.node_ranks));

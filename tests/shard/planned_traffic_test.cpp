@@ -66,6 +66,25 @@ TEST_CASE("planned_traffic: stages 0 to 2 move each parameter once and each grad
   }
 }
 
+TEST_CASE("planned_traffic: classes of ranks stand for what all ranks take together") {
+  for (std::uint32_t seed = 0; seed < 200; ++seed) {
+    CAPTURE(seed);
+    RandomSpec random(seed + 4000);
+    const ModelSpec model = random.model(2);
+    StepSpec spec = random.step(9, 13);
+    const Sums expected = over_ranks(model, spec);
+    Bytes gathers = 0, reduces = 0;
+    for (const RankClass& rank_class : rank_classes(model, spec)) {
+      spec.rank = rank_class.rank;
+      const PlannedTraffic traffic = planned_traffic(*build_run(model, spec, {}).find("step"), spec.nodes);
+      gathers += rank_class.count * traffic.gathers.total();
+      reduces += rank_class.count * traffic.reduces.total();
+    }
+    CHECK(gathers == expected.gathers);
+    CHECK(reduces == expected.reduces);
+  }
+}
+
 TEST_CASE("planned_traffic: node-local gathering takes each parameter once per rank and node from other nodes") {
   for (const auto& [ranks, node_ranks] : {std::pair(4, 2), {6, 3}, {8, 2}}) {
     CAPTURE(ranks, node_ranks);

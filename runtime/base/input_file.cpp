@@ -1,4 +1,4 @@
-#include "launch/input_file.h"
+#include "runtime/base/input_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

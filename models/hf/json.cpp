@@ -1,0 +1,64 @@
+#include "models/hf/json.h"
+
+#include <set>
+#include <vector>
+
+namespace trireme::hf {
+namespace {
+
+constexpr int deepest = 16;
+
+/// Refuses while the text is read what the finished tree would not show: a second value of a key, and nesting without end.
+class Watch {
+ public:
+  Watch(ErrorKind kind, const std::string& where) : kind_(kind), where_(where) {}
+
+  bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
+    require(depth <= deepest, kind_, "{}: values are nested deeper than {}; the file is damaged", where_, deepest);
+    switch (event) {
+      case Json::parse_event_t::object_start: keys_.emplace_back(); break;
+      case Json::parse_event_t::object_end: keys_.pop_back(); break;
+      case Json::parse_event_t::key:
+        require(keys_.back().insert(parsed.get<std::string>()).second, kind_, "{}: key {} stands twice; remove one of them",
+                where_, shown(parsed));
+        break;
+      case Json::parse_event_t::array_start:
+      case Json::parse_event_t::array_end:
+      case Json::parse_event_t::value: break;
+    }
+    return true;
+  }
+
+ private:
+  ErrorKind kind_;
+  const std::string& where_;
+  std::vector<std::set<std::string>> keys_;  // of the objects that are open
+};
+
+}  // namespace
+
+Json parse_object(std::string_view text, ErrorKind kind, const std::string& where) {
+  Watch watch(kind, where);
+  Json parsed;
+  try {
+    parsed = Json::parse(text, [&](int depth, Json::parse_event_t event, const Json& value) { return watch(depth, event, value); });
+  } catch (const Json::exception& error) {
+    throw Error(kind, fmt::format("{}: no JSON: {}; the file is damaged", where, error.what()));
+  }
+  require(parsed.is_object(), kind, "{}: {} is no JSON object; the file is damaged", where, shown(parsed));
+  return parsed;
+}
+
+std::int64_t whole_number(const Json& value, std::int64_t most, ErrorKind kind, const std::string& where) {
+  const bool fits = value.is_number_unsigned() && value.get<std::uint64_t>() <= static_cast<std::uint64_t>(most);
+  require(fits, kind, "{} = {}: expected a whole number from 0 to {}", where, shown(value), most);
+  return value.get<std::int64_t>();
+}
+
+std::string shown(const Json& value) {
+  constexpr std::size_t longest = 80;
+  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return text.size() <= longest ? text : text.substr(0, longest) + "...";
+}
+
+}  // namespace trireme::hf

@@ -1,0 +1,146 @@
+#include "models/hf/config.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "runtime/base/error.h"
+#include "tests/models/hf/test_folder.h"
+
+using namespace trireme;
+using namespace trireme::test;
+using Catch::Contains;
+using Json = nlohmann::json;
+
+namespace {
+
+bool same(const ModelConfig& a, const ModelConfig& b) {
+  return a.family == b.family && a.layers == b.layers && a.width == b.width && a.heads == b.heads && a.kv_heads == b.kv_heads && a.ffn == b.ffn &&
+         a.vocab == b.vocab && a.context == b.context && a.tied == b.tied && a.norm_eps == b.norm_eps && a.rope_theta == b.rope_theta &&
+         a.qkv_bias == b.qkv_bias && a.rope_scaling == b.rope_scaling;
+}
+
+Json config_of(const std::string& kind) { return Json::parse(folder_config(folder_model(kind), hf::Storage::f32)); }
+
+std::string message_of(const std::string& text) {
+  try {
+    hf::read_config(text, "DIR/config.json");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::config);
+    CHECK_THAT(error.what(), Catch::StartsWith("DIR/config.json: "));
+    return error.what();
+  }
+  return "no error";
+}
+
+/// What the config of a kind is told with one key set, or taken away (null).
+std::string with(const std::string& kind, const std::string& key, const Json& value) {
+  Json config = config_of(kind);
+  if (value.is_null()) config.erase(key);
+  else config[key] = value;
+  return message_of(config.dump());
+}
+
+}  // namespace
+
+TEST_CASE("hf config: every kind of model is read as it was written, by transformers and by us") {
+  for (const char* kind : folder_kinds) {
+    const ModelConfig model = folder_model(kind);
+    INFO(kind);
+    CHECK(same(hf::read_config(folder_config(model, hf::Storage::f32), "x"), model));
+    CHECK(same(hf::read_config(hf::write_config(model, hf::Storage::bf16), "x"), model));
+  }
+}
+
+TEST_CASE("hf config: what is left out has transformers' defaults, by type of model") {
+  Json gpt2 = config_of("gpt2"), llama = config_of("llama"), qwen2 = config_of("qwen2");
+  for (const char* key : {"n_inner", "activation_function", "layer_norm_epsilon", "tie_word_embeddings"}) gpt2.erase(key);
+  ModelConfig model = hf::read_config(gpt2.dump(), "x");
+  CHECK((model.ffn == 4 * model.width && model.norm_eps == 1e-5f && model.tied));
+  for (const char* key : {"num_key_value_heads", "hidden_act", "rms_norm_eps", "tie_word_embeddings", "rope_parameters"}) llama.erase(key);
+  model = hf::read_config(llama.dump(), "x");
+  CHECK((model.kv_heads == model.heads && model.norm_eps == 1e-6f && !model.tied && model.rope_theta == 10000 && model.rope_scaling == RopeScaling()));
+  qwen2.erase("tie_word_embeddings");
+  CHECK_FALSE(hf::read_config(qwen2.dump(), "x").tied);
+}
+
+TEST_CASE("hf config: RoPE is read from each place where transformers 4 and 5 put it, and contradictions are refused") {
+  const RopeScaling scaling = folder_model("llama").rope_scaling;
+  Json config = config_of("llama"), table = config["rope_parameters"];
+  const auto read = [&] { return hf::read_config(config.dump(), "x"); };
+  config["rope_theta"] = 10000;
+  CHECK(read().rope_scaling == scaling);
+  config["rope_theta"] = 500000.0;
+  CHECK_THAT(message_of(config.dump()), Contains("rope_parameters"));
+  config.erase("rope_parameters");
+  CHECK((read().rope_theta == 500000.0f && read().rope_scaling == RopeScaling()));
+  table.erase("rope_theta");
+  config["rope_scaling"] = table;
+  CHECK((read().rope_theta == 500000.0f && read().rope_scaling == scaling));
+  config["rope_scaling"]["type"] = "llama3";
+  CHECK(read().rope_scaling == scaling);
+  config["rope_scaling"]["type"] = "linear";
+  CHECK_THAT(message_of(config.dump()), Contains("type = \"linear\""));
+  config["rope_scaling"].erase("rope_type");
+  CHECK_THAT(message_of(config.dump()), Contains("\"linear\"") && Contains("default and llama3"));
+  config["rope_scaling"] = table;
+  for (const char* key : {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
+    config["rope_scaling"].erase(key);
+    CHECK_THAT(message_of(config.dump()), Contains(fmt::format("{} is missing", key)));
+    config["rope_scaling"] = table;
+  }
+  config["rope_scaling"]["factor"] = 0.5;
+  CHECK_THAT(message_of(config.dump()), Contains("factor = 0.5"));
+  config["rope_scaling"] = table;
+  config["rope_scaling"]["partial_rotary_factor"] = 0.5;
+  CHECK_THAT(message_of(config.dump()), Contains("partial_rotary_factor"));
+  config["rope_scaling"] = {{"type", "default"}};
+  CHECK(read().rope_scaling == RopeScaling());
+  config["rope_scaling"] = nullptr;
+  CHECK(read().rope_scaling == RopeScaling());
+}
+
+TEST_CASE("hf config: a setting that is not computed here is refused by its name, with what to do") {
+  CHECK_THAT(with("gpt2", "attn_pdrop", 0.1), Contains("attn_pdrop = 0.1") && Contains("set \"attn_pdrop\": 0.0 in config.json"));
+  CHECK_THAT(with("gpt2", "resid_pdrop", nullptr), Contains("resid_pdrop = 0.1 (what transformers takes where it is missing)"));
+  CHECK_THAT(with("llama", "attention_dropout", 0.1), Contains("attention_dropout"));
+  const std::tuple<const char*, const char*, Json> refused[] = {
+      {"gpt2", "activation_function", "gelu"}, {"gpt2", "scale_attn_weights", false}, {"gpt2", "scale_attn_by_inverse_layer_idx", true},
+      {"gpt2", "reorder_and_upcast_attn", true}, {"gpt2", "add_cross_attention", true}, {"gpt2", "hidden_size", 48},
+      {"gpt2", "architectures", {"GPT2ForSequenceClassification"}}, {"llama", "hidden_act", "gelu"}, {"llama", "attention_bias", true},
+      {"llama", "mlp_bias", true}, {"llama", "pretraining_tp", 2}, {"llama", "head_dim", 12}, {"llama", "partial_rotary_factor", 0.5},
+      {"llama", "quantization_config", {{"bits", 4}}}, {"llama", "architectures", {"MistralForCausalLM"}}, {"llama", "pruned_heads", {{"0", {1}}}},
+      {"qwen2", "use_sliding_window", true}, {"qwen2", "layer_types", {"full_attention", "sliding_attention"}}, {"qwen2", "num_key_value_heads", nullptr}};
+  for (const auto& [kind, key, value] : refused) CHECK_THAT(with(kind, key, value), Contains(key));
+  CHECK_THAT(with("llama", "model_type", "mistral"), Contains("model_type = \"mistral\"") && Contains("gpt2, llama and qwen2"));
+  CHECK_THAT(with("llama", "model_type", nullptr), Contains("model_type is missing"));
+  CHECK(with("gpt2", "activation_function", "gelu_pytorch_tanh") == "no error");
+  CHECK(with("qwen2", "sliding_window", 4096) == "no error");
+  CHECK(with("qwen2", "layer_types", {"full_attention", "full_attention"}) == "no error");
+  CHECK(with("llama", "head_dim", 6) == "no error");
+}
+
+TEST_CASE("hf config: wrong types, missing keys, absurd sizes and broken JSON are refused with the key") {
+  for (const char* key : {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "max_position_embeddings"})
+    for (const Json& value : {Json(), Json("64"), Json(-1), Json(6.5), Json(4294967296LL), Json::array(), Json(true)})
+      CHECK_THAT(with("llama", key, value), Contains(key));
+  CHECK_THAT(with("llama", "hidden_size", 0), Contains("model.width = 0"));
+  CHECK_THAT(with("llama", "num_attention_heads", 7), Contains("not divisible"));
+  CHECK_THAT(with("llama", "num_attention_heads", 0), Contains("model.heads = 0"));
+  CHECK_THAT(with("llama", "num_key_value_heads", 4), Contains("model.kv_heads"));
+  CHECK_THAT(with("llama", "tie_word_embeddings", 1), Contains("expected true or false"));
+  CHECK_THAT(with("llama", "rms_norm_eps", "small"), Contains("rms_norm_eps"));
+  CHECK_THAT(with("llama", "rms_norm_eps", 0), Contains("norm_eps"));
+  CHECK_THAT(with("llama", "rms_norm_eps", 1e300), Contains("32-bit float"));
+  CHECK_THAT(with("llama", "rope_parameters", 3), Contains("expected an object"));
+  CHECK_THAT(with("gpt2", "n_inner", "big"), Contains("n_inner"));
+  for (const char* text : {"", "{", "[]", "null", "{\"model_type\":\"llama\",\"model_type\":\"gpt2\"}", "{\"model_type\":7}"}) CHECK(message_of(text) != "no error");
+}
+
+TEST_CASE("hf config: with another type of tensors all other keys of a config stay as they were") {
+  const std::string text = folder_config(folder_model("llama"), hf::Storage::f32);
+  CHECK(hf::rewrite_config(text, {}) == text);
+  Json wanted = Json::parse(text);
+  wanted["dtype"] = "bfloat16";
+  CHECK(Json::parse(hf::rewrite_config(text, hf::Storage::bf16)) == wanted);
+  CHECK(Json::parse(hf::rewrite_config(R"({"torch_dtype":"float32"})", hf::Storage::f16)) == Json{{"torch_dtype", "float16"}});
+}
