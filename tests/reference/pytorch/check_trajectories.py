@@ -16,12 +16,15 @@ from trireme_run import Case, Program, case_names
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
-# Relative, of every step: loss, gradient norm. f32 and f64 in PyTorch differ by 3e-7 and 2e-5.
-TOLERANCE = {"f32": (2e-5, 2e-4), "bf16": (2e-2, 2e-2)}
+# Relative, of every step: loss, gradient norm.
+TOLERANCE = {"f32": (2e-4, 2e-3), "bf16": (2e-2, 2e-2)}
+# Of the stored cases, where f32 and f64 in PyTorch differ by 3e-7 and 2e-5.
+STORED_TOLERANCE = {"f32": (2e-5, 2e-4), "bf16": (2e-2, 2e-2)}
 # Recipes that differ in one thing.
 FAULTS = [("llama/plain", ["--train.weight_decay=0"]), ("gpt2/plain", ["--train.clip=0"]), ("qwen2/plain", ["--train.warmup=4"]),
           ("qwen2/plain", ["--train.beta2=0.96"]), ("llama/documents", ["--data.documents=false", "--data.end_of_document=-1"]),
-          ("gpt2/plain", ["--train.micro_batch=3", "--data.order=shuffled"])]
+          ("gpt2/plain", ["--data.order=shuffled"]), ("llama/ignored", [f'--data.train=["{CASES}/data/plain.bin"]']),
+          ("qwen2/groups", ["--train.groups=[]"])]
 
 
 def differences(expected, got):
@@ -41,7 +44,8 @@ def differences(expected, got):
 def compare(program, case, compute, ranks, arguments=()):
     """Prints a line; true where every step is within tolerance."""
     loss, norm = differences(case.steps, program.train(case, compute, ranks, arguments).steps)
-    agrees = loss <= TOLERANCE[compute][0] and norm <= TOLERANCE[compute][1]
+    largest_loss, largest_norm = (STORED_TOLERANCE if case.folder == CASES else TOLERANCE)[compute]
+    agrees = loss <= largest_loss and norm <= largest_norm
     what = " ".join([case.name, compute, f"{ranks} ranks", *arguments])
     print(f"{'agrees ' if agrees else 'DIFFERS'} {what}: loss {loss:.1e}, gradient norm {norm:.1e}", flush=True)
     return agrees

@@ -14,9 +14,9 @@ class Case:
     """FOLDER/FAMILY/VARIANT.json, with its model and FOLDER/data/VARIANT.bin."""
 
     def __init__(self, folder, name):
-        self.name, (family, variant) = name, name.split("/")
-        self.model = os.path.join(os.path.abspath(folder), family)
-        self.tokens = os.path.join(os.path.abspath(folder), "data", variant + ".bin")
+        self.folder, self.name, (family, variant) = os.path.abspath(folder), name, name.split("/")
+        self.model = os.path.join(self.folder, family)
+        self.tokens = os.path.join(self.folder, "data", variant + ".bin")
         with open(os.path.join(self.model, variant + ".json")) as file:
             stored = json.load(file)
         self.config, self.steps = stored["config"], stored["steps"]
