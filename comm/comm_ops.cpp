@@ -5,12 +5,24 @@
 namespace trireme {
 namespace {
 
+std::vector<int> ranks_of(const std::vector<Contribution>& list) {
+  std::vector<int> ranks(list.size());
+  std::transform(list.begin(), list.end(), ranks.begin(), [](const Contribution& c) { return c.rank; });
+  return ranks;
+}
+
+std::span<std::byte> bytes_of(const View& view) {
+  return {static_cast<std::byte*>(view.data), static_cast<std::size_t>(view.bytes())};
+}
+
 void gather(const OpContext& context, Communicator& communicator) {
   const Op& op = context.op();
   const bool receives = !op.writes.empty() && context.buffer(op.writes[0]).role != Role::token;
+  std::vector<int> from;
+  if (op.group == Group::node) from = ranks_of(context.schedule.from_lists[static_cast<std::size_t>(*op.from)]);
   communicator.gather({.slice = context.view(op.reads[0]), .range = op.range,
                        .full = receives ? context.view(op.writes[0]) : View(),
-                       .to = context.schedule.to_lists[static_cast<std::size_t>(*op.to)]});
+                       .to = context.schedule.to_lists[static_cast<std::size_t>(*op.to)], .from = from});
 }
 
 bool reads(const Op& op, BufferId buffer) {
@@ -19,10 +31,7 @@ bool reads(const Op& op, BufferId buffer) {
 
 void reduce(const OpContext& context, Communicator& communicator) {
   const Op& op = context.op();
-  const std::vector<Contribution>& contributions = context.schedule.from_lists[static_cast<std::size_t>(*op.from)];
-  // Ranks in adding order.
-  std::vector<int> from(contributions.size());
-  std::transform(contributions.begin(), contributions.end(), from.begin(), [](const Contribution& c) { return c.rank; });
+  const std::vector<int> from = ranks_of(context.schedule.from_lists[static_cast<std::size_t>(*op.from)]);  // in adding order
   const bool contributes = std::find(from.begin(), from.end(), communicator.rank()) != from.end();
   const BufferId accumulator = op.writes[0];
   const bool staged = op.writes.size() > 1 && context.buffer(op.writes[1]).role == Role::communication;
@@ -45,6 +54,12 @@ void register_comm_ops(OpTable& table, Communicator& communicator) {
   table.set(OpKind::gather, [c](const OpContext& context) { gather(context, *c); });
   table.set(OpKind::reduce, [c](const OpContext& context) { reduce(context, *c); });
   table.set(OpKind::release, [c](const OpContext& context) { c->release(context.address(context.op().reads[0])); });
+  table.set(OpKind::send, [c](const OpContext& context) {
+    c->send(bytes_of(context.view(context.op().reads[0])), *context.op().peer);
+  });
+  table.set(OpKind::receive, [c](const OpContext& context) {
+    c->receive(bytes_of(context.view(context.op().writes[0])), *context.op().peer);
+  });
   table.set(OpKind::all_reduce, [c](const OpContext& context) { all_reduce(context, *c); });
 }
 

@@ -1,22 +1,32 @@
 #pragma once
 // The whole of communication on one page: what the ranks of a group do together.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "comm/traffic.h"
 #include "comm/wait_log.h"
 #include "runtime/base/tensor_view.h"
 #include "runtime/schedule/op.h"
 
 namespace trireme {
 
-/// Slices of a unit's flat buffer, from all ranks, into one full buffer.
+/// Slices of a unit's flat buffer, from the ranks that hold them, into one full buffer.
 struct Gather {
-  ConstView slice;           // [range.slice_elems] this rank's exported slice of the flat buffer
-  FlatRange range;           // the part of the flat buffer that is gathered
-  View full;                 // [range.elems]; empty on a rank that is not in `to`
-  std::span<const int> to;   // ranks that receive, ascending
+  ConstView slice;            // [range.slice_elems] this rank's exported slice of the flat buffer
+  FlatRange range;            // the part of the flat buffer that is gathered
+  View full;                  // [range.elems]; empty on a rank that is not in `to`
+  std::span<const int> to;    // ranks that receive, ascending
+  std::span<const int> from;  // from[i] holds slice i; this rank is among them; empty: rank i holds slice i
+
+  int slices(int group_size) const { return from.empty() ? group_size : static_cast<int>(from.size()); }
+  int holder(int slice_number) const { return from.empty() ? slice_number : from[static_cast<std::size_t>(slice_number)]; }
+  /// The number of the slice that `rank` holds.
+  int slice_of(int rank) const {
+    return from.empty() ? rank : static_cast<int>(std::find(from.begin(), from.end(), rank) - from.begin());
+  }
 };
 
 /// The ordered reduce-scatter: contributions to a range of a unit's gradient, added in the order of `from` in f32.
@@ -80,6 +90,8 @@ class Communicator {
   /// The oldest intervals, since the last call, in which the stream waited for ranks that had not come yet; how many.
   /// From any thread. Messages do not tell, so waits for ranks of other nodes are not among them.
   virtual std::size_t take_waits(std::span<WaitInterval> into) = 0;
+  /// What this rank has taken from others so far. Call while the stream is idle.
+  virtual Traffic traffic() const = 0;
   /// Ends every wait of every rank of the group, from any thread.
   virtual void abort() = 0;
 };

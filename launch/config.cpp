@@ -12,6 +12,7 @@
 
 #include "launch/config_keys.h"
 #include "launch/config_limits.h"
+#include "launch/parameter_group_list.h"
 #include "launch/rope_scaling_table.h"
 #include "launch/token_file.h"
 #include "models/hf/model_folder.h"
@@ -86,6 +87,9 @@ class Setter {
         return;
       }
     refuse(where_, fmt::format("model.family = {}; use \"gpt2\" or \"llama\"", shown(value_)));
+  }
+  void operator()(std::vector<ParameterGroup>* field) const {
+    *field = read_groups(value_, where_ + ": " + key_.full_name());
   }
   void operator()(RopeScaling* field) const { *field = read_rope_scaling(value_, where_ + ": " + key_.full_name()); }
 
@@ -201,6 +205,7 @@ std::string print_value(const ConfigField& field) {
         if constexpr (std::is_same_v<T, std::string>) return quoted(*value);
         else if constexpr (std::is_same_v<T, Family>) return quoted(name(*value));
         else if constexpr (std::is_same_v<T, RopeScaling>) return print_rope_scaling(*value);
+        else if constexpr (std::is_same_v<T, std::vector<ParameterGroup>>) return print_groups(*value);
         else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           std::vector<std::string> items;
           for (const std::string& item : *value) items.push_back(quoted(item));
@@ -269,6 +274,10 @@ void check_together(const Config& config) {
         fmt::format("train.valid_every = {} without data.valid; name validation files or set it to 0", t.valid_every));
   check(t.beta1 < 1 && t.beta2 < 1, fmt::format("train.beta1 = {}, train.beta2 = {}: both must be below 1", t.beta1, t.beta2));
   check(t.eps > 0, fmt::format("train.eps = {}: it must be above 0, or a weight without a gradient would be divided by 0", t.eps));
+  check(config.parallel.zero <= 3, fmt::format("parallel.zero = {}: ZeRO has stages 0 to 3", config.parallel.zero));
+  check(!config.parallel.node_shard || config.parallel.zero == 3,
+        fmt::format("parallel.node_shard with parallel.zero = {}: only stage 3 gathers parameters for each use; use zero = 3 or "
+                    "leave node_shard out", config.parallel.zero));
   check(t.decay_steps <= t.steps || t.steps == 0, fmt::format("train.decay_steps = {} is more than train.steps = {}", t.decay_steps, t.steps));
   check(t.schedule != "wsd" || t.decay_steps > 0 || t.steps == 0,
         "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/model_config.h"
+#include "models/parameter_groups.h"
 #include "runtime/base/units.h"
 
 namespace trireme {
@@ -26,10 +27,16 @@ struct TrainConfig {
   int decay_steps = 0;
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.1, clip = 1.0;
   int seed = 1;
-  int valid_every = 0;
+  int sum_group = 1;
+  int valid_every = 0, audit = 0;
+  std::string bad_step = "stop";
+  std::vector<ParameterGroup> groups;
 };
 
 struct ParallelConfig {
+  int zero = 3;
+  bool node_shard = false;
+  int ranks_per_node = 0;  // 0: as the machines are
   int prefetch = 1;
   double deadline_s = 120;
 };

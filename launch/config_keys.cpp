@@ -49,8 +49,15 @@ const std::vector<ConfigKey>& table() {
       {"train", "weight_decay", true, FIELD(train.weight_decay), not_negative},
       {"train", "clip", true, FIELD(train.clip), not_negative},
       {"train", "seed", true, FIELD(train.seed), not_negative},
-      // Not part of the trajectory, but every rank must take part in a validation.
+      {"train", "sum_group", true, FIELD(train.sum_group), positive},
+      // Not part of the trajectory, but every rank must take part in a validation and in an audit.
       {"train", "valid_every", true, FIELD(train.valid_every), not_negative},
+      {"train", "audit", true, FIELD(train.audit), not_negative},
+      {"train", "groups", true, FIELD(train.groups)},
+      {"train", "bad_step", true, FIELD(train.bad_step), 0, {"stop", "skip"}},
+      {"parallel", "zero", true, FIELD(parallel.zero), not_negative},
+      {"parallel", "node_shard", true, FIELD(parallel.node_shard)},
+      {"parallel", "ranks_per_node", true, FIELD(parallel.ranks_per_node), not_negative},
       {"parallel", "prefetch", true, FIELD(parallel.prefetch), not_negative},
       {"parallel", "deadline_s", true, FIELD(parallel.deadline_s), 0.001},
       {"memory", "device", false, FIELD(memory.device)},
@@ -73,10 +80,7 @@ const std::vector<ConfigKey>& table() {
 /// Keys of the design that this version has not.
 constexpr std::pair<const char*, const char*> later[] = {
     {"data.cache", "cached tokenization"},
-    {"train.sum_group", "grouped gradient sums"},      {"train.audit", "the audit"},
-    {"train.bad_step", "skipping bad steps"},          {"parallel.zero", "ZeRO stages other than 3"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},
-    {"parallel.node_shard", "node-local gathering"},   {"parallel.ranks_per_node", "node-local gathering"},
     {"precision.moments", "other types of moments"},   {"precision.master", "other types of masters"},
     {"checkpoint", "checkpoints"},
 };

@@ -10,7 +10,8 @@ namespace trireme {
 
 /// Where a key's value lies in a Config.
 using ConfigField =
-    std::variant<int*, double*, float*, bool*, std::string*, std::vector<std::string>*, Family*, RopeScaling*>;
+    std::variant<int*, double*, float*, bool*, std::string*, std::vector<std::string>*, Family*, RopeScaling*,
+                 std::vector<ParameterGroup>*>;
 
 struct ConfigKey {
   const char* section;

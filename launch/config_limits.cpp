@@ -41,6 +41,10 @@ void check_limits(const Config& config) {
 }
 
 void check_plannable(const Config& config, int ranks) {
+  const ParallelConfig& p = config.parallel;
+  check(!p.node_shard || p.ranks_per_node == 0 || ranks % p.ranks_per_node == 0,
+        fmt::format("parallel.node_shard on {} ranks with parallel.ranks_per_node = {}: nodes must be equal; use a divisor of "
+                    "the number of ranks", ranks, p.ranks_per_node));
   const int microbatches = config.train.global_batch / config.train.micro_batch;
   const std::int64_t rounds = ceil_div(microbatches, ranks);
   check(rounds * config.model.layers <= largest_layer_rounds,

@@ -43,6 +43,9 @@ TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
   check_plannable(config, command.ranks);
+  require(!config.parallel.node_shard || command.ranks % command.ranks_on_node() == 0, ErrorKind::config,
+          "parallel.node_shard on {} ranks with --ranks-per-node {}: nodes must be equal; use a divisor of the number of ranks",
+          command.ranks, command.ranks_on_node());
   return trainer_settings(config, command.ranks_on_node());
 }
 
@@ -78,8 +81,8 @@ void schedule(const Command& command) {
   plan_run(programs.run, settings.device_memory);
   check_run({programs.run});
   const Schedule* found = programs.run.find(command.schedule);
-  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with prefetch), step, sample, "
-          "and validate (with data.valid)", command.schedule);
+  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with prefetch), step, "
+          "diagnose, sample, and validate (with data.valid)", command.schedule);
   print_out(print(*found));
 }
 
@@ -120,12 +123,6 @@ int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& 
   mpi_begun = true;
   run_over_mpi(&argc, &argv, {.launched_rank = launched_rank().value_or(0)}, body);
   return 0;
-}
-
-// For tests: messages between ranks of one machine, as if it were several.
-int ranks_per_node_of_test() {
-  const char* text = std::getenv("TRIREME_RANKS_PER_NODE");
-  return text ? std::atoi(text) : 0;
 }
 
 /// An error from before MPI. Under mpirun it is told as those of `train` are, by the same first calls: once, also where
@@ -186,7 +183,6 @@ int run_command(int argc, char** argv) {
     require(!command.train.model_out.folder.empty(), ErrorKind::config, "--export-type without --export: give the folder, too");
     command.train.model_out.type = hf::parse_storage(command.export_type);
   }
-  command.train.ranks_per_node = ranks_per_node_of_test();
   if (app.got_subcommand("train"))
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
   if (app.got_subcommand("doctor")) return run_on_all_ranks(argc, argv, doctor);

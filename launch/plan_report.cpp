@@ -1,8 +1,10 @@
 #include "launch/plan_report.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 namespace trireme {
 namespace {
@@ -17,13 +19,25 @@ std::string rank_names(const RankClass& ranks) {
   return fmt::format("{} ranks like rank {}", ranks.count, ranks.rank);
 }
 
-// What the arena holds while a model folder is read: the pages of all else are taken after it.
+// Bytes of the arena that schedule load touches: the pages of all else are taken after it.
 Bytes load_bytes(const RunPrograms& run) {
-  constexpr Bytes alignment = 256;
-  Bytes bytes = 0;
+  std::vector<std::pair<Bytes, Bytes>> places;
   if (const Schedule* load = run.find("load"))
-    for (const Buffer& buffer : load->buffers) bytes += align_up(buffer.bytes(), alignment);
+    for (const Buffer& buffer : load->buffers)
+      if (buffer.offset) places.emplace_back(*buffer.offset, *buffer.offset + buffer.bytes());
+  std::sort(places.begin(), places.end());
+  Bytes bytes = 0, end = 0;
+  for (const auto& [first, last] : places) {
+    bytes += std::max<Bytes>(0, last - std::max(first, end));
+    end = std::max(end, last);
+  }
   return bytes;
+}
+
+// By kind, as printed and as JSON names them.
+std::array<std::pair<const char*, Bytes>, 5> kinds(const PlannedStates& states) {
+  return {{{"parameters", states.parameters}, {"masters", states.masters}, {"optimizer", states.optimizer},
+           {"gradients", states.gradients}, {"sums", states.sums}}};
 }
 
 // The largest arena of any class of ranks.
@@ -79,9 +93,11 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int
     const MemoryPlan plan = plan_within_limit(settings, ranks, built[i].run);
     check_run({built[i].run});
     const Schedule* peak = built[i].run.find(plan.device.peak_schedule);
+    const Schedule& step = *built[i].run.find("step");
     plans.push_back({.ranks = classes[i], .arena = plan.device,
                      .peak_op = peak ? describe(*peak, plan.device.peak_op) : "",
                      .remainder = remainder_of(built[i], std::min(ranks, ranks_per_node), settings.threads),
+                     .states = planned_states(step), .wire = planned_traffic(step, built[i].spec.nodes),
                      .load_bytes = load_bytes(built[i].run)});
   }
   return plans;
@@ -119,6 +135,11 @@ std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
     text += fmt::format("  {:<14} {:>12}  {:>16}  beside the arena:\n", "remainder", format_bytes(remainder), remainder);
     for (const Remainder::Part& part : plan.remainder.parts())
       text += fmt::format("    {:<12} {:>12}  {:>16}\n", part.name, format_bytes(part.bytes), part.bytes);
+    text += "  training state, of which sums of gradients are alive during a step alone:\n";
+    for (const auto& [kind, bytes] : kinds(plan.states))
+      text += fmt::format("    {:<12} {:>12}  {:>16}\n", kind, format_bytes(bytes), bytes);
+    text += fmt::format("  wire of a step: gathers {} bytes, reduces {} bytes\n", plan.wire.gathers.total(),
+                        plan.wire.reduces.total());
   }
   const Bytes node = host_bytes_per_node(plans, ranks_per_node);
   text += fmt::format("node of {} ranks: {} ({} bytes)\n", ranks_per_node, format_bytes(node), node);
@@ -134,6 +155,9 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
     roles["fragmentation"] = plan.arena.fragmentation_bytes;
     nlohmann::ordered_json remainder;
     for (const Remainder::Part& part : plan.remainder.parts()) remainder[std::string(part.name)] = part.bytes;
+    nlohmann::ordered_json states;
+    for (const auto& [kind, bytes] : kinds(plan.states)) states[kind] = bytes;
+    const nlohmann::ordered_json wire = {{"gathers_bytes", plan.wire.gathers.total()}, {"reduces_bytes", plan.wire.reduces.total()}};
     json["ranks"].push_back({{"class", rank_names(plan.ranks)},
                              {"count", plan.ranks.count},
                              {"peak_bytes", plan.arena.peak_bytes},
@@ -142,7 +166,9 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
                              {"roles", roles},
                              {"states_bytes", plan.arena.states_bytes},
                              {"remainder_bytes", plan.remainder.total()},
-                             {"remainder", remainder}});
+                             {"remainder", remainder},
+                             {"states", states},
+                             {"wire", wire}});
     if (plan.load_bytes > 0) json["ranks"].back()["load_bytes"] = plan.load_bytes;
   }
   json["host_bytes_per_node"] = host_bytes_per_node(plans, ranks_per_node);

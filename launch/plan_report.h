@@ -7,6 +7,8 @@
 #include "launch/remainder.h"
 #include "launch/trainer.h"
 #include "shard/build_step.h"
+#include "shard/planned_states.h"
+#include "shard/planned_traffic.h"
 
 namespace trireme {
 
@@ -14,8 +16,10 @@ namespace trireme {
 struct RankPlan {
   RankClass ranks;
   ArenaPlan arena;
-  std::string peak_op;        // in words
+  std::string peak_op;  // in words
   Remainder remainder;  // what the arena does not hold
+  PlannedStates states;
+  PlannedTraffic wire;  // of a step
   Bytes load_bytes = 0;  // live in schedule load; 0 without one
 
   Bytes bytes() const { return arena.peak_bytes + remainder.total(); }

@@ -96,10 +96,13 @@ double op_flops(const ModelSpec& model, const Op& op) {
     case OpKind::release:
     case OpKind::reduce:
     case OpKind::round:
+    case OpKind::accumulate:
     case OpKind::add_uses:
     case OpKind::square_sum:
     case OpKind::all_reduce:
     case OpKind::verdict:
+    case OpKind::check_finite:
+    case OpKind::hash:
     case OpKind::update:
     case OpKind::send:
     case OpKind::receive: return 0;

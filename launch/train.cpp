@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <type_traits>
 
 #include "comm/agreement.h"
 #include "comm/status_observer.h"
@@ -25,6 +26,7 @@
 #include "launch/sample_text.h"
 #include "launch/settings.h"
 #include "launch/step_clock.h"
+#include "launch/step_guard.h"
 #include "launch/step_log.h"
 #include "launch/trainer.h"
 #include "models/describe.h"
@@ -70,8 +72,13 @@ std::string collective_lines(const Schedule& schedule) {
   for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
     const Op& op = schedule.ops[static_cast<std::size_t>(id)];
     if (!is_collective(op.kind)) continue;
-    lines += fmt::format("{} {} unit {} range {}+{}/{} bytes {} from", schedule.name, name(op.kind), op.unit.value_or(-1),
-                         op.range.begin, op.range.elems, op.range.slice_elems, op.bytes);
+    lines += fmt::format("{} {} group {} unit {} range {}+{}/{} bytes {}", schedule.name, name(op.kind), name(op.group),
+                         op.unit.value_or(-1), op.range.begin, op.range.elems, op.range.slice_elems, op.bytes);
+    if (op.group == Group::node) {  // other ranks on every node
+      lines += fmt::format(" from {} ranks\n", schedule.from_lists[static_cast<std::size_t>(*op.from)].size());
+      continue;
+    }
+    lines += " from";
     for (const Contribution& c : schedule.from_lists[static_cast<std::size_t>(*op.from)])
       lines += fmt::format(" {}:{}", c.rank, c.microbatch.value_or(-1));
     lines += fmt::format(" to {}\n", fmt::join(schedule.to_lists[static_cast<std::size_t>(*op.to)], ","));
@@ -90,18 +97,22 @@ class Training {
   bool profiles() const { return speaks() && inputs_.config.log.profile; }
   std::unique_ptr<StepLog> open_log() const;
   void say_start() const;
+  void check_equal_nodes();
   void check_programs();
   void check_memory();
   std::unique_ptr<Device> make_device() const;
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
   [[noreturn]] void stop_together(ErrorKind kind, const std::string& message);
+  void check_audit(std::int64_t step);
+  void on_bad_step(std::int64_t step, const StepReport& report);
   void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
   std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
   void write_trace();
   void say_profile();
   void say_memory();
+  void say_wire();
   void continue_sample();
 
   MpiRun& mpi_;
@@ -116,6 +127,7 @@ class Training {
   std::optional<ModelExport> export_;
   StatusObserver observer_;
   StepClock clock_;
+  int skipped_ = 0;     // steps
   double skew_us_ = 0;  // of the steps that the clock counts
   std::unique_ptr<StepLog> log_;
   std::unique_ptr<Trainer> trainer_;
@@ -127,6 +139,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
       observer_(mpi.page()) {
   settings_.folder = inputs_.folder;
   for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
+  if (inputs_.config.parallel.node_shard && inputs_.config.parallel.ranks_per_node == 0) check_equal_nodes();
   if (!options.model_out.folder.empty())
     export_.emplace(options.model_out, inputs_.config.model, inputs_.folder, communicator);
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
@@ -169,6 +182,20 @@ std::unique_ptr<Device> Training::make_device() const {
 std::string Training::change_for(Bytes bytes_a_rank) const {
   const std::string change = fitting_change(settings_, mpi_.size(), bytes_a_rank - remainder_bytes_);
   return change.empty() ? "use more nodes, or a smaller model" : change;
+}
+
+// Node-local gathering: as many ranks on each node, in a row.
+void Training::check_equal_nodes() {
+  const int size = mpi_.node_size(), first = mpi_.node_first_rank();
+  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} ranks, the first is {}", size, first));
+  std::optional<Error> error;
+  for (int rank = 0; rank < mpi_.size(); ++rank)
+    if (const std::string expected = fmt::format("{} ranks, the first is {}", size, rank / size * size);
+        !error && all[static_cast<std::size_t>(rank)] != expected)
+      error = Error(ErrorKind::config,
+                    fmt::format("parallel.node_shard needs as many ranks on each node, in a row (mpirun --map-by slot): the node "
+                                "of rank {} has {}, not {}", rank, all[static_cast<std::size_t>(rank)], expected));
+  agree_on_success(communicator_, error ? &*error : nullptr);
 }
 
 // Every rank proves the programs of all classes of ranks together, and that its own are what the others run.
@@ -219,16 +246,34 @@ void Training::say_start() const {
 void Training::step(std::int64_t step) {
   mpi_.page().set_step(step);
   const auto start = Clock::now();
-  const StepReport report = trainer_->step(step, lr_.at(step));
+  const int audit_every = inputs_.config.train.audit;
+  const bool audits = audit_every > 0 && (step + 1) % audit_every == 0;
+  const StepReport report = trainer_->step(step, lr_.at(step), audits);
   const double step_ms = ms_since(start);
   if (log_) log_step(step, report, step_ms);
-  if (report.applied) return;
+  if (audits) check_audit(step);
+  if (!report.applied) on_bad_step(step, report);
+}
+
+void Training::check_audit(std::int64_t step) {
+  const int audited = std::min(mpi_.size(), settings_.global_batch / settings_.micro_batch);
+  if (const auto verdict = audit_together(*trainer_, audited))
+    stop_together(ErrorKind::device, fmt::format("audit of step {}: {}; take that machine out: what it computed since the audit "
+                                                 "before is not to be trusted", step, *verdict));
+  if (speaks()) say(fmt::format("step={} audit=passed", step));
+}
+
+// Its updates did nothing.
+void Training::on_bad_step(std::int64_t step, const StepReport& report) {
   if (report.valid_tokens == 0)
     stop_together(ErrorKind::data, fmt::format("step {}: no token of its global batch counts as a target; look at the mask files, "
                                                "or use a larger train.global_batch", step));
-  stop_together(ErrorKind::numeric,
-                fmt::format("step {}: loss {} or gradient norm {} is not finite; lower train.lr or look at the data", step,
-                            report.loss, report.gradient_norm));
+  const std::string found = fmt::format("step {}: loss {} or gradient norm {} is not finite; {}", step, report.loss,
+                                        report.gradient_norm, diagnose_together(*trainer_, step));
+  if (inputs_.config.train.bad_step == "stop")
+    stop_together(ErrorKind::numeric, found + "; lower train.lr, look at the data, or let train.bad_step = \"skip\" pass over it");
+  ++skipped_;
+  if (speaks()) say(fmt::format("skipped {}", found));
 }
 
 // What all ranks know alike. Peers may still be sent what step carried: no memory goes before all have it.
@@ -330,6 +375,17 @@ void Training::say_memory() {
   if (speaks()) say(print_memory(ranks));
 }
 
+void Training::say_wire() {
+  const RankWire own = trainer_->wire();
+  std::vector<RankWire> ranks;
+  trainer_->on_comm_stream([&](Communicator& communicator) {
+    static_assert(std::is_trivially_copyable_v<RankWire>);
+    for (const std::string& bytes : all_gather(communicator, std::string(reinterpret_cast<const char*>(&own), sizeof own)))
+      std::memcpy(&ranks.emplace_back(), bytes.data(), sizeof own);
+  });
+  if (speaks()) say(print_wire(ranks));
+}
+
 void Training::continue_sample() {
   if (options_.sample.empty()) return;
   std::vector<int> tokens;
@@ -350,6 +406,7 @@ void Training::run() {
     step(s);
     if (valid_every > 0 && (s + 1) % valid_every == 0) validate(s);
   }
+  if (skipped_ > 0 && speaks()) say(fmt::format("skipped {} of {} steps", skipped_, steps));
   if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(std::max(steps - 1, 0));
   write_trace();
   say_profile();
@@ -357,6 +414,7 @@ void Training::run() {
   const std::uint64_t weights = hash(trainer_->hash_weights()), state = hash(trainer_->hash_states());
   if (speaks()) say(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
   say_memory();
+  say_wire();
   trainer_->close();
   if (!export_) return;
   export_->write(*trainer_);
@@ -378,7 +436,7 @@ void train(MpiRun& mpi, const TrainOptions& options) {
   deadline_s = inputs.config.parallel.deadline_s;
   const std::unique_ptr<Communicator> communicator =
       mpi.make_communicator({.deadline_s = deadline_s, .share = inputs.config.memory.share,
-                             .ranks_per_node = options.ranks_per_node});
+                             .ranks_per_node = inputs.config.parallel.ranks_per_node});
   Training(mpi, options, std::move(inputs), *communicator).run();
 }
 

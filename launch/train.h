@@ -16,7 +16,6 @@ struct TrainOptions {
   std::string sample;      // --sample: text to continue at the end; empty: none
   int sample_tokens = 200;
   ExportOptions model_out;  // --export, --export-type; an empty folder: none
-  int ranks_per_node = 0;  // for tests: nodes of so many ranks, cut out of the real ones
 };
 
 /// Runs on every rank. Errors: every kind; those that all ranks have in common are AgreedErrors.

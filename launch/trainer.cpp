@@ -9,6 +9,9 @@
 #include "models/describe.h"
 #include "models/hf/load_ops.h"
 #include "models/model_ops.h"
+#include "optim/check_finite.h"
+#include "optim/gradient_hash.h"
+#include "shard/frozen_units.h"
 #include "shard/state_hash.h"
 
 namespace trireme {
@@ -16,22 +19,33 @@ namespace {
 
 constexpr auto comm_stream = static_cast<Device::Stream>(StreamId::comm);
 
+// Its carried gathers are those of any step.
+bool is_step(std::string_view schedule) { return schedule == "step" || schedule == "step_with_audit"; }
+
 MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
   return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute,
           .products = settings.products, .threads = settings.threads};
+}
+
+ModelSpec model_of(const TrainerSettings& settings, int sequences) {
+  ModelSpec model = describe(settings.model, shape_of(settings, sequences));
+  apply_groups(settings.groups, model);
+  return split_frozen(std::move(model));
 }
 
 }  // namespace
 
 RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks) {
   RankPrograms programs;
-  programs.model = describe(settings.model, shape_of(settings, settings.micro_batch));
-  programs.sample_model = describe(settings.model, shape_of(settings, 1));
+  programs.model = model_of(settings, settings.micro_batch);
+  programs.sample_model = model_of(settings, 1);
   programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
-                   .prefetch = settings.prefetch, .recompute = settings.recompute, .nodes = settings.nodes,
+                   .sum_group = settings.sum_group, .zero = settings.zero, .node_ranks = settings.node_ranks,
+                   .prefetch = settings.prefetch, .recompute = settings.recompute, .audit = settings.audit,
+                   .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
   programs.run = build_run(programs.model, programs.spec,
-                           {.validate = settings.validate, .sample = settings.sample,
+                           {.validate = settings.validate, .sample = settings.sample, .diagnose = true,
                             .load_staging_bytes = settings.load ? hf::load_staging_bytes : 0},
                            &programs.sample_model);
   return programs;
@@ -69,18 +83,24 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   for (const UnitSpec& unit : units) layouts_.emplace_back(unit, communicator.size());
   register_comm_ops(table_, communicator);
   register_optim_ops(table_, settings.optimizer, units, layouts_);
+  register_hash_ops(table_, layouts_);
+  register_check_ops(table_, layouts_);
   register_model_ops(table_, make_model(settings.model, settings.sequence, settings.products), units, layouts_,
                      settings.seed);
-  if (settings.folder) hf::register_load_ops(table_, settings.folder, layouts_);
+  if (settings.folder) hf::register_load_ops(table_, settings.folder, units, layouts_);
   table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
   if (edit_table) edit_table(table_);
   std::vector<const Schedule*> schedules;
-  for (const Schedule& schedule : programs_.run.schedules) schedules.push_back(&schedule);
+  for (const Schedule& schedule : programs_.run.schedules) {
+    schedules.push_back(&schedule);
+    const PlannedTraffic traffic = planned_traffic(schedule, programs_.spec.nodes);
+    planned_.push_back({.in_place = traffic.node(), .messages = traffic.elsewhere()});
+  }
   executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers,
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);
-  submit(settings.load ? "load" : "init");
+  run_alone(settings.load ? "load" : "init");
 }
 
 Trainer::~Trainer() {
@@ -99,16 +119,29 @@ void Trainer::take_all_memory() {
   has_all_memory_ = true;
 }
 
-void Trainer::run(std::string_view schedule) {
-  take_all_memory();
-  submit(schedule);
+void Trainer::submit(std::string_view schedule) {
+  const std::size_t index = index_of(schedule);
+  executor_->run(index);
+  planned_total_ += planned_[index];
 }
 
-void Trainer::submit(std::string_view schedule) {
+RankWire Trainer::wire() {
+  RankWire wire{.step = planned_traffic(*programs_.run.find("step"), programs_.spec.nodes), .planned = planned_total_,
+                .measured = {}};
+  on_comm_stream([&](Communicator& communicator) { wire.measured = communicator.traffic(); });
+  return wire;
+}
+
+void Trainer::run(std::string_view schedule) {
+  take_all_memory();
+  run_alone(schedule);
+}
+
+void Trainer::run_alone(std::string_view schedule) {
   running_ = true;
-  const bool enters = schedule == "step" && last_ != "step" && programs_.run.find("enter");
-  if (enters) executor_->run(index_of("enter"));
-  executor_->run(index_of(schedule));
+  const bool enters = is_step(schedule) && !is_step(last_) && programs_.run.find("enter");
+  if (enters) submit("enter");
+  submit(schedule);
   last_ = schedule;
   executor_->wait_compute();
 }
@@ -122,10 +155,13 @@ void Trainer::step_values(const OpContext& context) {
   tokens = TokenCount();
   for (std::size_t i = 3; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
     const Batch batch(context.view(op.writes[i]));
-    const int round = static_cast<int>(i) - 3;
+    const int turn = static_cast<int>(i) - 3;
     std::fill_n(batch.document_starts.as<std::int32_t>(), batch.token_count(), 0);  // for sources without documents
-    if (context.schedule.name == "step") {
-      train_(next_values_.step, programs_.spec.microbatch(round), batch);
+    // What an audit replays counts for the rank that it belongs to.
+    const bool is_replay = context.buffer(op.writes[i]).name == "batch.audit";
+    if (is_step(context.schedule.name) || context.schedule.name == "diagnose") {
+      const StepSpec& spec = programs_.spec;
+      train_(next_values_.step, is_replay ? spec.microbatch_of(0, spec.neighbour(1)) : spec.microbatch(turn), batch);
     } else if (context.schedule.name == "validate") {
       validation_(next_values_.step, first_validation_ + context.schedule.rank, batch);
     } else {
@@ -139,13 +175,42 @@ void Trainer::step_values(const OpContext& context) {
     for (Elems n = 0; n < batch.token_count(); ++n)
       batch.positions.as<std::int32_t>()[n] =
           static_cast<std::int32_t>(n % settings_.sequence) - batch.document_starts.as<std::int32_t>()[n];
-    tokens.valid_tokens += batch.valid_tokens();
+    if (!is_replay) tokens.valid_tokens += batch.valid_tokens();
   }
 }
 
-StepReport Trainer::step(std::int64_t step, double learning_rate) {
+Diagnosis Trainer::diagnose(std::int64_t step) {
+  finish();
+  next_values_.step = step;
+  Finding& finding = record<Finding>("finding");
+  finding = {};
+  run("diagnose");
+  finish();
+  if (finding.op < 0) return {};
+  return {.op = finding.op, .text = describe(finding, *programs_.run.find("diagnose"), programs_.model.units)};
+}
+
+std::string Trainer::audit() {
+  finish();
+  const StepSpec& spec = programs_.spec;
+  if (!spec.takes_part(0)) return "";
+  const std::int64_t* replayed = &record<std::int64_t>("hashes.replayed");
+  const std::int64_t* expected = &record<std::int64_t>(spec.neighbour(1) == spec.rank ? "hashes.own" : "hashes.received");
+  std::vector<std::string> units;
+  std::size_t place = 0;
+  const Schedule& schedule = *programs_.run.find("step_with_audit");
+  for (const Op& op : schedule.ops) {
+    if (op.kind != OpKind::hash || schedule.buffers[static_cast<std::size_t>(op.writes[0])].name != "hashes.replayed") continue;
+    ++place;
+    if (replayed[place] != expected[place]) units.push_back(programs_.model.units[static_cast<std::size_t>(*op.unit)].name);
+  }
+  return fmt::format("{}", fmt::join(units, ", "));
+}
+
+StepReport Trainer::step(std::int64_t step, double learning_rate, bool audits) {
   next_values_ = {.step = step, .learning_rate = learning_rate};
-  run("step");
+  last_step_ = audits ? "step_with_audit" : "step";
+  run(last_step_);
   const Verdict& verdict = record<Verdict>("verdict");
   return {.loss = verdict.loss, .gradient_norm = verdict.gradient_norm, .learning_rate = learning_rate,
           .valid_tokens = record<TokenCount>("tokens").valid_tokens, .applied = verdict.go != 0};
@@ -188,7 +253,7 @@ StallTime Trainer::stalls() {
   late_.clear();
   for (std::size_t i = 0; i < taken; ++i)
     late_.push_back({executor_->since_made_us(waits_[i].start), executor_->since_made_us(waits_[i].end)});
-  return executor_->stalls(index_of("step"), late_);
+  return executor_->stalls(index_of(last_step_), late_);
 }
 
 template <typename Record>
@@ -198,20 +263,27 @@ Record& Trainer::record(std::string_view name) {
   throw Error(ErrorKind::bug, fmt::format("the run has no buffer {}", name));
 }
 
+View Trainer::slice_of(std::string_view prefix, std::size_t unit) {
+  std::byte* slice = &record<std::byte>(fmt::format("{}{}", prefix, unit));
+  // Where this rank holds all, it speaks for its slice.
+  if (settings_.zero == 0) slice += programs_.spec.rank * layouts_[unit].slice_elems * size_bytes(DType::f32);
+  return {slice, DType::f32, layouts_[unit].slice_elems};
+}
+
+View Trainer::master(std::size_t unit) { return slice_of("master", unit); }
+
 std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<std::string>& prefixes) {
   finish();
   std::vector<std::vector<std::uint64_t>> hashes;
   for (std::size_t u = 0; u < layouts_.size(); ++u)
     for (const std::string& prefix : prefixes) {
-      std::byte* slice = &record<std::byte>(fmt::format("{}{}", prefix, u));
+      // Frozen tensors have a master alone.
+      const bool has_states = programs_.model.units[u].kind != UnitKind::frozen;
+      if (layouts_[u].is_empty() || (!has_states && prefix != "master")) continue;
       hashes.emplace_back();
-      hash_blocks(layouts_[u], programs_.spec.rank, View(slice, DType::f32, layouts_[u].slice_elems), hashes.back());
+      hash_blocks(layouts_[u], programs_.spec.rank, slice_of(prefix, u), hashes.back());
     }
   return hashes;
-}
-
-View Trainer::master(std::size_t unit) {
-  return {&record<std::byte>(fmt::format("master{}", unit)), DType::f32, layouts_[unit].slice_elems};
 }
 
 std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() { return hash_buffers({"master"}); }

@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "launch/wire_report.h"
 #include "models/batch.h"
 #include "models/hf/model_folder.h"
 #include "models/model_config.h"
+#include "models/parameter_groups.h"
 #include "optim/optim_ops.h"
 #include "runtime/device/device.h"
 #include "runtime/execute/executor.h"
@@ -29,12 +31,16 @@ struct TrainerSettings {
   DType compute = DType::bf16, wire = DType::bf16;
   ProductOrder products = ProductOrder::chain;
   OptimizerSettings optimizer;
+  std::vector<ParameterGroup> groups;
   std::uint64_t seed = 1;
 
-  int threads = 1, prefetch = 1;
+  int sum_group = 1;  // microbatches whose sum is rounded
+
+  int threads = 1, zero = 3, prefetch = 1;
+  int node_ranks = 0;  // ranks of a node that hold a copy of the parameters between them; 0: no copies
   Recompute recompute = Recompute::none;
   NodeLayout nodes;               // which ranks read each other's memory
-  bool validate = false, sample = false;
+  bool validate = false, sample = false, audit = false;
   bool load = false;              // the first weights come from a model folder
   std::shared_ptr<const hf::ModelFolder> folder;  // that one; plans need none
   Bytes device_memory = INT64_MAX;
@@ -65,6 +71,12 @@ struct StepReport {
   bool applied = false;
 };
 
+/// What this rank found in a second run of a step.
+struct Diagnosis {
+  std::int64_t op = -1;  // of the schedule `diagnose`; -1: everything is finite on this rank
+  std::string text;
+};
+
 class Trainer {
  public:
   /// Builds and plans, unless `planned` is given, checks and allocates, then runs `init` or `load`.
@@ -76,7 +88,12 @@ class Trainer {
 
   /// Takes the memory that init or load did not touch; the first schedule behind them does, too.
   void take_all_memory();
-  StepReport step(std::int64_t step, double learning_rate);
+  /// `audits`, on all ranks alike: replays the right neighbour's first microbatch, too.
+  StepReport step(std::int64_t step, double learning_rate, bool audits = false);
+  /// Behind a step that was not applied: the step again, with checks. Changes nothing.
+  Diagnosis diagnose(std::int64_t step);
+  /// Behind a step that audits: the units whose gradients differ from those of the neighbour; empty where none does. Waits.
+  std::string audit();
   /// Loss sums of one round of validation microbatches, first number `first`; one per rank.
   /// Adds exactly to `loss` and to `valid_tokens`.
   void validate_round(int first, ExactSum& loss, std::int64_t& valid_tokens);
@@ -96,9 +113,12 @@ class Trainer {
   /// xxh3 of each block of the masters, and of the optimizer's states, by unit and buffer: for combine_hashes().
   std::vector<std::vector<std::uint64_t>> hash_weights();
   std::vector<std::vector<std::uint64_t>> hash_states();
-  /// This rank's slice of a unit's masters, f32; call after finish().
+  /// This rank's slice of the masters of a unit whose layout is not empty, f32; call after finish().
   View master(std::size_t unit);
   const std::vector<FlatLayout>& layouts() const { return layouts_; }
+
+  /// What this rank takes from others: planned for a step, and for all schedules that ran, and what it took. Waits.
+  RankWire wire();
 
   const RunPrograms& programs() const { return programs_.run; }
   const RankPrograms& rank_programs() const { return programs_; }
@@ -106,8 +126,10 @@ class Trainer {
 
  private:
   void run(std::string_view schedule);
+  void run_alone(std::string_view schedule);
   void submit(std::string_view schedule);
   std::size_t index_of(std::string_view schedule) const;
+  View slice_of(std::string_view prefix, std::size_t unit);
   std::vector<std::vector<std::uint64_t>> hash_buffers(const std::vector<std::string>& prefixes);
   void step_values(const OpContext& context);
   template <typename Record>
@@ -126,6 +148,9 @@ class Trainer {
   int first_validation_ = 0;
   std::vector<int> sample_tokens_;
   std::string last_;                // the schedule that ran last
+  std::string last_step_ = "step";  // of those that step
+  std::vector<Traffic> planned_;    // by schedule
+  Traffic planned_total_;           // of what ran
   std::vector<WaitInterval> waits_;       // of the comm stream for peers, since stalls() was asked last
   std::vector<Timeline::Span> late_;      // the same on the executor's clock
   bool has_all_memory_ = false;

@@ -21,8 +21,9 @@ struct Linear {
     matmul({.a = d_y, .b = w, .out = d_x, .epilogue = epilogue, .workspace = workspace, .order = order});
   }
 
-  /// d_w[out,in] = d_y[N,out]^T x[N,in]: one sum over the tokens, in token order.
+  /// d_w[out,in] = d_y[N,out]^T x[N,in]: one sum over the tokens, in token order. Nothing where d_w is empty (frozen).
   void backward_weight(ConstView d_y, ConstView x, View d_w, View workspace, const Epilogue& epilogue = {}) const {
+    if (d_w.empty()) return;
     matmul({.a = d_y, .b = x, .a_transposed = true, .out = d_w, .epilogue = epilogue, .workspace = workspace, .order = order});
   }
 

@@ -6,8 +6,11 @@
 namespace trireme {
 
 View UnitTensors::operator[](int tensor) const {
-  const TensorSpec& spec = unit->tensors[static_cast<std::size_t>(tensor)];
-  const View part = flat.cols_from(layout->tensor_begin[static_cast<std::size_t>(tensor)], spec.elems());
+  const auto t = static_cast<std::size_t>(tensor);
+  const TensorSpec& spec = unit->tensors[t];
+  const View& buffer = unit->holds(spec) ? flat : frozen;
+  if (buffer.empty()) return {};
+  const View part = buffer.cols_from((unit->holds(spec) ? layout : frozen_layout)->tensor_begin[t], spec.elems());
   return {part.data, part.type, spec.rows, spec.cols};
 }
 

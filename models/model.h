@@ -12,13 +12,15 @@
 
 namespace trireme {
 
-/// The tensors of a unit in its flat buffer: parameters, or their gradients.
+/// The tensors of a unit in its flat buffers: parameters, or their gradients, which frozen ones have not.
 struct UnitTensors {
   const UnitSpec* unit = nullptr;
   const FlatLayout* layout = nullptr;
   View flat;
+  const FlatLayout* frozen_layout = nullptr;  // of the frozen tensors
+  View frozen;
 
-  /// Tensor number `tensor`, [rows, cols].
+  /// Tensor number `tensor`, [rows, cols]; empty where there is none.
   View operator[](int tensor) const;
 };
 

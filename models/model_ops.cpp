@@ -57,9 +57,18 @@ class ModelOps {
   void forward_backward(const OpContext& context) const;
 
  private:
-  UnitTensors tensors(const OpContext& context, View flat) const {
+  UnitTensors gradients(const OpContext& context, View flat) const {
     const auto u = static_cast<std::size_t>(*context.op().unit);
-    return {&units_[u], &layouts_[u], flat};
+    return {.unit = &units_[u], .layout = &layouts_[u], .flat = flat};
+  }
+  bool has_gradient(const OpContext& context) const { return !layouts_[static_cast<std::size_t>(*context.op().unit)].is_empty(); }
+  // `full` is the first operand and stands for the frozen tensors where the unit has no others; else those come last.
+  UnitTensors parameters(const OpContext& context, View full, Operands& in) const {
+    UnitTensors tensors = gradients(context, full);
+    if (!tensors.unit->frozen) return tensors;
+    tensors.frozen_layout = &layouts_[static_cast<std::size_t>(*tensors.unit->frozen)];
+    tensors.frozen = has_gradient(context) ? in.next() : std::exchange(tensors.flat, View());
+    return tensors;
   }
   const UnitSpec& unit(const OpContext& context) const { return units_[static_cast<std::size_t>(*context.op().unit)]; }
   // The head's own vocabulary tensor is its last one.
@@ -67,8 +76,11 @@ class ModelOps {
     if (!head.unit->tied) return head[static_cast<int>(head.unit->tensors.size()) - 1];
     const TiedTensor& t = *head.unit->tied;
     const TensorSpec& spec = units_[static_cast<std::size_t>(t.unit)].tensors[static_cast<std::size_t>(t.tensor)];
-    return tied.empty() ? View() : tied.reshape(spec.rows, spec.cols);
+    const auto owner = static_cast<std::size_t>(spec.trainable ? t.unit : *units_[static_cast<std::size_t>(t.unit)].frozen);
+    if (tied.empty() || tied.elems() == spec.elems()) return tied.empty() ? View() : tied.reshape(spec.rows, spec.cols);
+    return UnitTensors{.unit = &units_[owner], .layout = &layouts_[owner], .flat = tied}[t.tensor];  // the owner's parameters, whole
   }
+  void block_forward(const OpContext& context, View out, View saved, View workspace) const;
   void head(const OpContext& context) const;
   void fill(const TensorSpec& spec, const TensorPart& part, View out) const;
 
@@ -99,40 +111,45 @@ void ModelOps::init(const OpContext& context) const {
   }
   const View master = out.next();
   const auto u = static_cast<std::size_t>(*op.unit);
-  for (const TensorPart& part : owned_parts(layouts_[u], context.schedule.rank))
+  for (const TensorPart& part : held_parts(layouts_[u], op.range, context.schedule.rank))
     fill(units_[u].tensors[static_cast<std::size_t>(part.tensor)], part, master);
   for (BufferId b : op.writes)
-    if (context.buffer(b).exported && context.address(b) != master.data) cast({.in = master, .out = context.view(b)});
+    if (context.buffer(b).role == Role::parameters && context.address(b) != master.data)
+      cast({.in = master, .out = context.view(b)});
 }
 
 void ModelOps::forward(const OpContext& context) const {
   Operands in(context, context.op().reads), out(context, context.op().writes);
   switch (unit(context).kind) {
     case UnitKind::embedding: {
-      const UnitTensors parameters = tensors(context, in.next());
-      model_->forward({.parameters = parameters, .batch = Batch(in.next()), .out = out.next(), .workspace = out.next()});
+      const View full = in.next();
+      const Batch batch(in.next());
+      model_->forward({.parameters = parameters(context, full, in), .batch = batch, .out = out.next(), .workspace = out.next()});
       return;
     }
     case UnitKind::block: {
-      const UnitTensors parameters = tensors(context, in.next());
-      const View x = in.next();
-      const Batch batch(in.next());
-      model_->forward(*context.op().segment, {.parameters = parameters, .x = x, .batch = batch, .constants = in.next(),
-                                              .out = out.next(), .saved = out.next(), .workspace = out.next()});
-      return;
+      const View made = out.next(), saved = out.next();
+      return block_forward(context, made, saved, out.next());
     }
     case UnitKind::head: head(context); return;
+    case UnitKind::frozen: return;  // has no segment
   }
 }
 
 void ModelOps::recompute(const OpContext& context) const {
-  Operands in(context, context.op().reads), out(context, context.op().writes);
-  const UnitTensors parameters = tensors(context, in.next());
-  const View x = in.next();
-  const Batch batch(in.next());
+  Operands out(context, context.op().writes);
   const View saved = out.next(), workspace = out.next();
-  model_->forward(*context.op().segment, {.parameters = parameters, .x = x, .batch = batch, .constants = in.next(),
-                                          .out = out.next_if_any(), .saved = saved, .workspace = workspace});
+  block_forward(context, out.next_if_any(), saved, workspace);
+}
+
+void ModelOps::block_forward(const OpContext& context, View out, View saved, View workspace) const {
+  Operands in(context, context.op().reads);
+  const View full = in.next(), x = in.next();
+  const Batch batch(in.next());
+  const View constants = in.next();
+  model_->forward(*context.op().segment,
+                  {.parameters = parameters(context, full, in), .x = x, .batch = batch, .constants = constants, .out = out,
+                   .saved = saved, .workspace = workspace});
 }
 
 void ModelOps::backward(const OpContext& context) const {
@@ -140,44 +157,45 @@ void ModelOps::backward(const OpContext& context) const {
   if (unit(context).kind == UnitKind::embedding) {
     const View d_out = in.next();
     const Batch batch(in.next());
-    const UnitTensors gradients = tensors(context, out.next());
-    model_->backward({.d_out = d_out, .batch = batch, .gradients = gradients, .workspace = out.next()});
+    const UnitTensors g = gradients(context, out.next());
+    model_->backward({.d_out = d_out, .batch = batch, .gradients = g, .workspace = out.next()});
     return;
   }
-  const UnitTensors parameters = tensors(context, in.next());
-  const View d_out = in.next(), x = in.next(), saved = in.next();
+  const View full = in.next(), d_out = in.next(), x = in.next(), saved = in.next();
   const Batch batch(in.next());
   const View constants = in.next(), d_x = out.next();
-  const UnitTensors gradients = tensors(context, out.next());
+  const UnitTensors g = gradients(context, has_gradient(context) ? out.next() : View());
   model_->backward(*context.op().segment,
-                   {.parameters = parameters, .d_out = d_out, .x = x, .saved = saved, .batch = batch,
-                    .constants = constants, .d_x = d_x, .gradients = gradients, .workspace = out.next()});
+                   {.parameters = parameters(context, full, in), .d_out = d_out, .x = x, .saved = saved, .batch = batch,
+                    .constants = constants, .d_x = d_x, .gradients = g, .workspace = out.next()});
 }
 
 void ModelOps::head(const OpContext& context) const {
   Operands in(context, context.op().reads), out(context, context.op().writes);
-  const UnitTensors parameters = tensors(context, in.next());
-  const View x = in.next();
+  const View full = in.next(), x = in.next();
   const Batch batch(in.next());
   in.next();  // constants
+  const bool is_tied = unit(context).tied.has_value();
   if (*context.op().segment == 1) {
     const StepValues& values = in.next_record<StepValues>();
-    const View choice = out.next();
-    model_->choose({.parameters = parameters, .vocabulary = vocabulary(parameters, in.next_if_any()), .x = x,
-                    .position = values.position, .choice = choice, .workspace = out.next()});
+    const View tied = is_tied ? in.next() : View(), choice = out.next();
+    const UnitTensors p = parameters(context, full, in);
+    model_->choose({.parameters = p, .vocabulary = vocabulary(p, tied), .x = x, .position = values.position, .choice = choice,
+                    .workspace = out.next()});
     return;
   }
   const bool backward = context.op().kind == OpKind::forward_backward;
   const std::int64_t valid_tokens = backward ? in.next_record<TokenCount>().valid_tokens : 0;
   in.next();  // sums, which are written, too
-  const View table = vocabulary(parameters, in.next_if_any());
+  const View tied = is_tied ? in.next() : View();
+  const UnitTensors p = parameters(context, full, in);
   const View d_x = backward ? out.next() : View();
-  const UnitTensors gradients = tensors(context, backward ? out.next() : View());
+  const UnitTensors g = gradients(context, backward && has_gradient(context) ? out.next() : View());
   StepSums& sums = out.next_record<StepSums>();
   const View workspace = out.next();
-  const View d_table = backward ? vocabulary(gradients, out.next_if_any()) : View();
-  model_->head({.parameters = parameters, .vocabulary = table, .x = x, .batch = batch, .valid_tokens = valid_tokens,
-                .sums = &sums, .d_x = d_x, .gradients = gradients, .d_vocabulary = d_table, .workspace = workspace});
+  const View d_table = backward ? vocabulary(g, out.next_if_any()) : View();
+  model_->head({.parameters = p, .vocabulary = vocabulary(p, tied), .x = x, .batch = batch, .valid_tokens = valid_tokens,
+                .sums = &sums, .d_x = d_x, .gradients = g, .d_vocabulary = d_table, .workspace = workspace});
 }
 
 void ModelOps::forward_backward(const OpContext& context) const { head(context); }

@@ -21,13 +21,14 @@ class OptimOps {
       : settings_(settings), units_(std::move(units)), layouts_(std::move(layouts)) {}
 
   void square_sum_of(const OpContext& context) const;
+  void accumulate(const OpContext& context) const;
   void add_uses(const OpContext& context) const;
   void verdict(const OpContext& context) const;
   void update(const OpContext& context) const;
 
  private:
   std::vector<TensorPart> parts(const OpContext& context) const {
-    return owned_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.schedule.rank);
+    return held_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.op().range, context.schedule.rank);
   }
   OptimizerSettings settings_;
   std::vector<UnitSpec> units_;
@@ -53,6 +54,21 @@ void OptimOps::add_uses(const OpContext& context) const {
                .pieces = {&other, 1}, .store_first = false});
 }
 
+void OptimOps::accumulate(const OpContext& context) const {
+  const Op& op = context.op();
+  const View sum = context.view(op.writes[0]);
+  if (sum.empty()) return;
+  ConstView value = context.view(op.reads[0]);
+  const bool rounds = op.writes.size() > 1 && context.buffer(op.writes[1]).role == Role::workspace;
+  if (rounds) {
+    const View rounded = context.view(op.writes[1]);
+    cast({.in = value, .out = rounded});
+    value = rounded;
+  }
+  const bool adds = std::find(op.reads.begin(), op.reads.end(), op.writes[0]) != op.reads.end();
+  ordered_add({.accumulator = sum, .pieces = {&value, 1}, .store_first = !adds});
+}
+
 void OptimOps::verdict(const OpContext& context) const {
   const Op& op = context.op();
   const StepSums& sums = context.record<StepSums>(op.reads[0]);
@@ -74,19 +90,23 @@ void OptimOps::verdict(const OpContext& context) const {
 void OptimOps::update(const OpContext& context) const {
   const Op& op = context.op();
   const Verdict& verdict = context.record<Verdict>(op.reads[1]);
-  if (!verdict.go) return;
   const View gradient = context.view(op.reads[0]), master = context.view(op.writes[0]);
   const View m = context.view(op.writes[1]), v = context.view(op.writes[2]);
   // Where peers gather the master itself there is no exported copy.
   const bool has_copy = op.writes.size() > 3 && context.buffer(op.writes[3]).role == Role::parameters;
   const View exported = has_copy ? context.view(op.writes[3]) : View();
+  if (!verdict.go) {
+    // Peers may gather it all the same, and it may live for that alone.
+    if (has_copy) cast({.in = master, .out = exported});
+    return;
+  }
   const std::vector<TensorSpec>& tensors = units_[static_cast<std::size_t>(*op.unit)].tensors;
   for (const TensorPart& part : parts(context)) {
     const auto cut = [&](const View& view) { return view.empty() ? View() : view.cols_from(part.in_slice, part.elems); };
-    const bool decays = tensors[static_cast<std::size_t>(part.tensor)].decay;
+    const TensorSpec& tensor = tensors[static_cast<std::size_t>(part.tensor)];
     adamw({.master = cut(master), .m = cut(m), .v = cut(v), .gradient = cut(gradient), .exported = cut(exported),
-           .learning_rate = verdict.learning_rate, .beta1 = settings_.beta1, .beta2 = settings_.beta2,
-           .eps = settings_.eps, .weight_decay = decays ? settings_.weight_decay : 0.0,
+           .learning_rate = verdict.learning_rate * tensor.lr_factor, .beta1 = settings_.beta1, .beta2 = settings_.beta2,
+           .eps = settings_.eps, .weight_decay = tensor.decay ? settings_.weight_decay : 0.0,
            .correction1 = verdict.correction1, .correction2 = verdict.correction2,
            .gradient_scale = verdict.clip_scale});
   }
@@ -100,6 +120,7 @@ void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::
   table.set(OpKind::round, [](const OpContext& context) {
     cast({.in = context.view(context.op().reads[0]), .out = context.view(context.op().writes[0])});
   });
+  table.set(OpKind::accumulate, [ops](const OpContext& context) { ops->accumulate(context); });
   table.set(OpKind::add_uses, [ops](const OpContext& context) { ops->add_uses(context); });
   table.set(OpKind::square_sum, [ops](const OpContext& context) { ops->square_sum_of(context); });
   table.set(OpKind::verdict, [ops](const OpContext& context) { ops->verdict(context); });

@@ -8,13 +8,16 @@
 #include "runtime/base/error.h"
 #include "runtime/schedule/check.h"
 #include "shard/flat_layout.h"
+#include "shard/passes/add_checks.h"
 #include "shard/passes/boundary.h"
 #include "shard/passes/compute_order.h"
 #include "shard/passes/derive_events.h"
 #include "shard/passes/gradient_bounds.h"
+#include "shard/passes/node_shard.h"
 #include "shard/passes/prefetch.h"
 #include "shard/passes/recompute.h"
 #include "shard/passes/strip_absent.h"
+#include "shard/passes/zero_stage.h"
 
 namespace trireme {
 namespace {
@@ -23,10 +26,70 @@ Schedule finish(Schedule schedule, const StepSpec& spec, bool fenced) {
   return derive_events(add_boundary(strip_absent(std::move(schedule), spec), fenced));
 }
 
+// What each rank holds, and what it gathers.
+Schedule lay_out(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
+  if (spec.zero < 3) return zero_stage(std::move(schedule), model, spec);
+  return spec.node_ranks > 0 ? node_shard(std::move(schedule), model, spec) : schedule;
+}
+
+// A step, whose collectives run beside compute.
+Schedule overlap(Schedule step, const ModelSpec& model, const StepSpec& spec, int distance) {
+  step = prefetch(recompute(lay_out(std::move(step), model, spec), model, spec.recompute), distance, true);
+  return bound_gradients(std::move(step), spec.zero >= 2);
+}
+
+// The step again in blocking order, with a check behind everything.
+Schedule diagnose_of(const ModelSpec& model, const StepSpec& spec) {
+  Schedule step = recompute(lay_out(order_diagnose(model, spec), model, spec), model, spec.recompute);
+  return bound_gradients(prefetch(add_checks(std::move(step), model, spec), 0, false), spec.zero >= 2);
+}
+
+Schedule finish_forward(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
+  schedule = prefetch(lay_out(std::move(schedule), model, spec), spec.prefetch, false);
+  // Only stage 3 carries gathers, whose bytes are free here.
+  return finish(std::move(schedule), spec, spec.zero == 3);
+}
+
 void fail_on(const std::optional<Problem>& problem, int rank) {
   if (problem)
     throw Error(ErrorKind::bug, fmt::format("rank {}, schedule {}, op {}: {}", rank, problem->schedule, problem->op,
                                             problem->message));
+}
+
+// How many microbatches a rank has in a step.
+int own_turns(const StepSpec& spec) {
+  int turns = 0;
+  while (turns < spec.turns() && spec.takes_part(turns)) ++turns;
+  return turns;
+}
+
+// Of each kind of reduce, from how many ranks of other nodes it receives and whether this rank adds to it: those of a full
+// round and of the last one, and where groups of microbatches span ranks those of all rounds.
+std::vector<int> reduces(const StepSpec& spec) {
+  std::vector<int> kinds;
+  const bool alike = spec.sum_group == 1 || spec.takes_whole_groups();
+  for (int round = 0; round < spec.rounds(); ++round) {
+    if (alike && round != 0 && round + 1 != spec.rounds()) continue;
+    for (const std::vector<Contribution>& from : spec.contributions(round)) {
+      const bool adds = from.front().rank <= spec.rank && spec.rank <= from.back().rank;
+      kinds.insert(kinds.end(), {spec.remote(from), adds});
+    }
+  }
+  return kinds;
+}
+
+// With node-local gathering: the place in the node, whether the node's slice there has this rank's own in it, and how many
+// ranks of the node have a microbatch in the turns of the last round.
+std::vector<int> node_of(const StepSpec& spec) {
+  if (spec.node_ranks == 0) return {};
+  const int place = spec.rank % spec.node_ranks;
+  std::vector<int> node = {place, spec.rank / (spec.ranks() / spec.node_ranks) == place};
+  const int first = spec.rank - place;
+  for (int turn = spec.turns() - spec.turns_a_round(); turn < spec.turns(); ++turn) {
+    const int present = static_cast<int>(spec.ranks_in(turn).size());
+    node.push_back(std::clamp(present - first, 0, spec.node_ranks));
+  }
+  return node;
 }
 
 std::vector<const Schedule*> pointers(const RunPrograms& run) {
@@ -47,19 +110,25 @@ RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Progra
                       const ModelSpec* sample_model) {
   RunPrograms run;
   const Bytes staging_bytes = programs.load_staging_bytes;
-  run.schedules.push_back(finish(staging_bytes > 0 ? order_load(model, spec, staging_bytes) : order_init(model, spec), spec, false));
-  Schedule step = bound_gradients(
-      prefetch(recompute(order_step(model, spec), model, spec.recompute), spec.prefetch, true));
+  Schedule first = staging_bytes > 0 ? order_load(model, spec, staging_bytes) : order_init(model, spec);
+  run.schedules.push_back(finish(lay_out(std::move(first), model, spec), spec, false));
+  Schedule step = order_step(model, spec);
+  // An audit has more uses, but what the two carry into each other must be the same.
+  const int distance = possible_distance(step, spec.prefetch);
+  step = overlap(std::move(step), model, spec, distance);
   Schedule enter = enter_of(step);
   if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));
   run.schedules.push_back(finish(std::move(step), spec, false));
+  if (spec.audit)
+    run.schedules.push_back(finish(overlap(order_step_with_audit(model, spec), model, spec, distance), spec, false));
+  if (programs.diagnose) run.schedules.push_back(finish(diagnose_of(model, spec), spec, spec.zero == 3));
   StepSpec one_round = spec;
   one_round.microbatches = spec.ranks();
   if (programs.validate)
-    run.schedules.push_back(finish(prefetch(order_validate(model, one_round), spec.prefetch, false), one_round, true));
+    run.schedules.push_back(finish_forward(order_validate(model, one_round), model, one_round));
   if (programs.sample) {
     ensure(sample_model != nullptr, "a sample needs the model at one sequence");
-    run.schedules.push_back(finish(prefetch(order_sample(*sample_model, one_round), spec.prefetch, false), one_round, true));
+    run.schedules.push_back(finish_forward(order_sample(*sample_model, one_round), *sample_model, one_round));
   }
   return run;
 }
@@ -68,15 +137,14 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
   // Programs differ by microbatches in the last round, by what a rank owns of a tied tensor, and by what it receives from
   // other nodes in a full round and in the last one.
   std::optional<FlatRange> tied;
-  if (const auto t = model.units.back().tied)
-    tied = FlatLayout(model.units[static_cast<std::size_t>(t->unit)], spec.ranks()).tensor(t->tensor);
-  std::map<std::tuple<bool, Elems, int, int>, RankClass> classes;
+  if (const auto t = model.units[model.head()].tied)
+    tied = FlatLayout(model.units[model.owner(*t)], spec.ranks()).tensor(t->tensor);
+  std::map<std::tuple<int, Elems, std::vector<int>, std::vector<int>, int>, RankClass> classes;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
     StepSpec own = spec;
     own.rank = rank;
-    const int last = own.rounds() - 1;
-    const std::tuple key(own.takes_part(last), tied ? tied->owned_by(rank).elems : 0, own.remote_contributors(0),
-                         own.remote_contributors(last));
+    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces(own), node_of(own),
+                         spec.audit ? rank % 2 : 0);
     RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
     ++found.count;
   }
@@ -97,15 +165,20 @@ void check_run(const std::vector<RunPrograms>& classes) {
     };
     for (const Schedule& schedule : run.schedules) fail_on(check(schedule), schedule.rank);
     check_after({init, enter, step, step});
+    if (const Schedule* audit = run.find("step_with_audit")) {
+      check_after({init, enter, audit, audit});
+      check_after({step, audit, step});
+    }
     check_after({step, run.find("validate"), run.find("sample")});
-    for (const char* name : {"validate", "sample"})
+    check_after({step, run.find("diagnose"), run.find("validate")});
+    for (const char* name : {"diagnose", "validate", "sample"})
       if (const Schedule* other = run.find(name)) {
         check_after({step, other, enter, step});
         check_after({init, other, enter});
         check_after({step, other, other});
       }
   }
-  for (const char* name : {"enter", "step", "validate", "sample"}) {
+  for (const char* name : {"init", "load", "enter", "step", "step_with_audit", "diagnose", "validate", "sample"}) {
     std::vector<const Schedule*> ranks;
     for (const RunPrograms& run : classes)
       if (const Schedule* schedule = run.find(name)) ranks.push_back(schedule);

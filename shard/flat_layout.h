@@ -14,7 +14,8 @@ inline constexpr Elems block_elems = 1024;
 /// Flat layout of one unit over `ranks` ranks. Tensor offsets do not depend on the number of ranks.
 ///
 /// Out      every tensor starts at a multiple of 1,024 elements; slice = ceil(blocks / ranks) blocks on every rank
-///          (the last ranks may own padding only); the full buffer is `ranks` slices.
+///          (the last ranks may own padding only); the full buffer is `ranks` slices. Tensors of the unit that lie in
+///          another flat buffer (UnitSpec::holds) have no elements here.
 struct FlatLayout {
   std::vector<Elems> tensor_begin, tensor_elems;
   Elems slice_elems = 0;
@@ -23,6 +24,7 @@ struct FlatLayout {
   FlatLayout(const UnitSpec& unit, int ranks);
 
   Elems full_elems() const { return slice_elems * ranks; }
+  bool is_empty() const { return slice_elems == 0; }
   FlatRange whole() const { return {0, full_elems(), slice_elems}; }
   FlatRange tensor(int tensor) const {
     return {tensor_begin[static_cast<std::size_t>(tensor)], tensor_elems[static_cast<std::size_t>(tensor)], slice_elems};
@@ -39,5 +41,9 @@ struct TensorPart {
 
 /// What rank `rank` owns of the tensors, padding left out, in layout order. `first` is a multiple of 1,024.
 std::vector<TensorPart> owned_parts(const FlatLayout& layout, int rank);
+
+/// The same for what rank `rank` holds of `range`: its slice, or everything where the range is one slice (`in_slice` then
+/// counts from the start of the flat buffer).
+std::vector<TensorPart> held_parts(const FlatLayout& layout, const FlatRange& range, int rank);
 
 }  // namespace trireme

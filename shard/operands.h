@@ -17,9 +17,14 @@
 //   forward_backward   full, x, batch, constants, tokens, sums [tied]   d_x, gradient, sums, workspace [tied gradient]
 //   forward head loss  full, x, batch, constants, sums [tied]           sums, workspace
 //   forward head choose full, x, batch, constants, values [tied]        choice, workspace
-//   round              f32 chain                                        gradient
+//   round              f32 chain or group's sum                         gradient
+//   accumulate         gradient or group's sum [sum, when it adds]      sum [workspace, when it rounds]
 //   add_uses           accumulator, other use's accumulator             accumulator
 //   square_sum         accumulator, sums                                sums
 //   all_reduce         sums, or tokens                                  the same
 //   verdict            sums, values, counters                          verdict, counters
+//   check_finite       values..., finding                               finding
+//   hash               gradient [hashes, but for the first]             hashes
+//   send               hashes                                           -
+//   receive            -                                                hashes
 //   update             accumulator, verdict, master, states              master, states [exported]

@@ -21,9 +21,14 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
     run.layouts.emplace_back(model.units[u], spec.ranks());
     const Elems elems = run.layouts.back().slice_elems;
     StateBuffers unit;
+    if (elems == 0) {
+      run.units.push_back(unit);
+      continue;
+    }
     unit.master = add_persistent(writer, fmt::format("master{}", u), Role::parameters, DType::f32, elems,
                                  master_is_exported);
-    for (const OptimizerState& state : spec.states)
+    const bool is_trained = model.units[u].kind != UnitKind::frozen;
+    for (const OptimizerState& state : is_trained ? spec.states : std::vector<OptimizerState>())
       unit.states.push_back(
           add_persistent(writer, fmt::format("{}{}", state.name, u), Role::optimizer, state.type, elems, false));
     unit.exported = master_is_exported ? unit.master
@@ -41,7 +46,21 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
   run.sums = record("sums", DType::byte, sizeof(StepSums));
   run.verdict = record("verdict", DType::byte, sizeof(Verdict));
   run.choice = record("choice", DType::i32, 1);
+  run.finding = record("finding", DType::byte, sizeof(Finding));
+  if (spec.audit) {
+    // One for each unit, one for a tied tensor.
+    const auto places = static_cast<Elems>(model.units.size()) + 2;
+    run.own_hashes = record("hashes.own", DType::i64, places);
+    run.replayed_hashes = record("hashes.replayed", DType::i64, places);
+    run.replayed_sums = record("sums.replayed", DType::byte, sizeof(StepSums));
+    run.received_hashes = record("hashes.received", DType::i64, places);
+  }
   return run;
+}
+
+RunBuffers run_buffers(const ModelSpec& model, const StepSpec& spec) {
+  ScheduleWriter writer(empty_schedule("", spec));
+  return add_run_buffers(writer, model, spec);
 }
 
 Schedule empty_schedule(std::string name, const StepSpec& spec) {

@@ -25,6 +25,7 @@ class ScheduleWriter {
   std::int32_t to_list(const std::vector<int>& list);
 
   Schedule& schedule() { return schedule_; }
+  const Schedule& schedule() const { return schedule_; }
   Schedule take() { return std::move(schedule_); }
 
  private:

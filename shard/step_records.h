@@ -36,6 +36,12 @@ struct Verdict {
   std::int64_t go = 0;                 // 0: loss or norm is not finite, updates do nothing
 };
 
+/// The first value of the schedule `diagnose` that is not finite.
+struct Finding {
+  std::int64_t op = -1;  // the check that found it; -1: none did
+  std::int64_t buffer = 0, tensor = 0, element = 0;  // of the tensor of the unit; of the buffer where it has no tensors
+};
+
 /// Persistent counts.
 struct StepCounters {
   std::int64_t applied_updates = 0;

@@ -1,6 +1,7 @@
 #include "shard/step_spec.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "runtime/base/error.h"
 
@@ -22,11 +23,39 @@ Recompute parse_recompute(std::string_view text) {
   throw Error(ErrorKind::config, fmt::format("memory.recompute = '{}'; use none, attention, mlp or block", text));
 }
 
-int StepSpec::remote_contributors(int round) const {
-  const int contributors = std::min(ranks(), microbatches - round * ranks());
-  int remote = 0;
-  for (int other = 0; other < contributors; ++other) remote += !nodes.share(rank, other);
-  return remote;
+std::vector<int> StepSpec::all_ranks() const {
+  std::vector<int> list(static_cast<std::size_t>(ranks()));
+  std::iota(list.begin(), list.end(), 0);
+  return list;
+}
+
+std::vector<Contribution> StepSpec::exporters() const {
+  std::vector<Contribution> list;
+  for (int r : all_ranks()) list.push_back({r, {}});
+  return list;
+}
+
+std::vector<int> StepSpec::ranks_in(int turn) const {
+  std::vector<int> list;
+  for (int r = 0; r < ranks() && microbatch_of(turn, r) < microbatches; ++r) list.push_back(r);
+  return list;
+}
+
+std::vector<std::vector<Contribution>> StepSpec::contributions(int round) const {
+  std::vector<std::vector<Contribution>> lists;
+  const int turn = round * turns_a_round();
+  for (int r : ranks_in(turn)) {
+    const int microbatch = microbatch_of(turn, r);
+    const bool starts_list = !takes_whole_groups() && sum_group > 1 && microbatch % sum_group == 0;
+    if (lists.empty() || starts_list) lists.emplace_back();
+    lists.back().push_back({r, microbatch});
+  }
+  return lists;
+}
+
+int StepSpec::remote(const std::vector<Contribution>& from) const {
+  return static_cast<int>(
+      std::count_if(from.begin(), from.end(), [&](const Contribution& c) { return !nodes.share(rank, c.rank); }));
 }
 
 }  // namespace trireme

@@ -2,12 +2,14 @@
 // Everything that the programs of one rank depend on, besides the model. Only layout: none of it changes a bit of the
 // result, but for `microbatches` and the types.
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "runtime/base/dtype.h"
 #include "runtime/base/units.h"
+#include "runtime/schedule/op.h"
 #include "shard/mesh.h"
 
 namespace trireme {
@@ -28,21 +30,50 @@ struct OptimizerState {
 struct StepSpec {
   Mesh mesh;
   int rank = 0;
-  int microbatches = 1;   // of the global batch; rank r computes numbers r, r + ranks, ...
+  int microbatches = 1;   // of the global batch
+  int sum_group = 1;      // so many consecutive microbatches are summed, and the sum rounded, before they are added up
+  int zero = 3;           // ZeRO stage
+  int node_ranks = 0;     // stage 3 with a copy of the parameters on every so many ranks in a row; 0: without
   int prefetch = 1;       // uses that a gather may run ahead of compute; 0: blocking order
   Recompute recompute = Recompute::none;
+  bool audit = false;     // the run has a step in which ranks replay each other's microbatches
   NodeLayout nodes;       // a reduce receives contributions of other nodes into staging
   DType compute = DType::bf16;  // gathered parameters and activations
   DType wire = DType::bf16;     // gradients that are sent
   std::vector<OptimizerState> states = {{"m", DType::f32}, {"v", DType::f32}};
 
   int ranks() const { return mesh.data; }
-  /// Microbatches come in rounds of one per rank; the last round may leave ranks out.
-  int rounds() const { return static_cast<int>(ceil_div(microbatches, ranks())); }
-  int microbatch(int round) const { return round * ranks() + rank; }
-  bool takes_part(int round) const { return microbatch(round) < microbatches; }
-  /// Ranks with a microbatch in a round that do not share this rank's memory.
-  int remote_contributors(int round) const;
+  std::vector<int> all_ranks() const;
+  /// All ranks, as those whose export is read.
+  std::vector<Contribution> exporters() const;
+
+  int groups() const { return static_cast<int>(ceil_div(microbatches, sum_group)); }
+  /// Whether each rank takes whole groups, rank g mod ranks group g, and sums them itself. Where there are fewer groups
+  /// than ranks, and with groups of one, rank j mod ranks takes microbatch j.
+  bool takes_whole_groups() const { return sum_group > 1 && groups() >= ranks(); }
+  /// A round ends with the reduce of what every rank has; the last round may leave ranks out.
+  int rounds() const { return static_cast<int>(ceil_div(takes_whole_groups() ? groups() : microbatches, ranks())); }
+  /// A turn is one microbatch of every rank.
+  int turns_a_round() const { return takes_whole_groups() ? sum_group : 1; }
+  int turns() const { return rounds() * turns_a_round(); }
+  int microbatch_of(int turn, int of_rank) const {
+    const int a_round = turns_a_round();
+    return (turn / a_round * ranks() + of_rank) * a_round + turn % a_round;
+  }
+  int microbatch(int turn) const { return microbatch_of(turn, rank); }
+  bool takes_part(int turn) const { return microbatch(turn) < microbatches; }
+  /// Ranks with a microbatch in a turn, ascending.
+  std::vector<int> ranks_in(int turn) const;
+  /// What the reduces of a round add: of each rank the first microbatch of what it brings. One list, but where a group
+  /// spans ranks: then one list for each group of the round.
+  std::vector<std::vector<Contribution>> contributions(int round) const;
+  /// In an audit the ranks with a microbatch, in a ring: the neighbour at `distance` to the right.
+  int neighbour(int distance) const {
+    const int ring = std::min(ranks(), static_cast<int>(ranks_in(0).size()));
+    return (rank + distance + ring) % ring;
+  }
+  /// Contributors that do not share this rank's memory.
+  int remote(const std::vector<Contribution>& from) const;
 };
 
 }  // namespace trireme

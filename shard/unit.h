@@ -24,6 +24,8 @@ struct TensorSpec {
   Elems rows = 1, cols = 1;
   InitRule init;
   bool decay = false;  // weight decay applies
+  double lr_factor = 1;   // of the learning rate
+  bool trainable = true;  // else it has no gradient and no optimizer state
 
   Elems elems() const { return rows * cols; }
 };
@@ -43,8 +45,9 @@ struct TiedTensor {
   int tensor = 0;  // index into that unit's tensors
 };
 
-/// `embedding` reads tokens and is first; `block` maps activations to activations; `head` ends in the loss and is last.
-enum class UnitKind { embedding, block, head };
+/// `embedding` reads tokens and is first; `block` maps activations to activations; `head` ends in the loss. Behind it may
+/// stand units that are `frozen`: those tensors of an earlier unit that are not trained.
+enum class UnitKind { embedding, block, head, frozen };
 
 struct UnitSpec {
   std::string name;
@@ -52,6 +55,10 @@ struct UnitSpec {
   std::vector<TensorSpec> tensors;    // of its flat buffer, in this order
   std::vector<SegmentSpec> segments;  // of a head: loss, choose
   std::optional<TiedTensor> tied;
+  std::optional<int> frozen;  // the unit of its frozen tensors
+
+  /// Whether a tensor lies in this unit's flat buffer.
+  bool holds(const TensorSpec& tensor) const { return tensor.trainable == (kind != UnitKind::frozen); }
 };
 
 /// A model for one size of microbatch.
@@ -61,6 +68,19 @@ struct ModelSpec {
   Elems batch_elems = 0;       // i32: tokens, targets, positions and weights of one microbatch
   Bytes constants_bytes = 0;   // tables that depend on the configuration alone
   bool head_chain = false;     // the head adds up its gradient over several chunks of tokens, in f32
+
+  /// The number of the head's unit.
+  std::size_t head() const {
+    std::size_t u = units.size() - 1;
+    while (units[u].kind == UnitKind::frozen) --u;
+    return u;
+  }
+  /// The unit in whose flat buffer a tied tensor lies.
+  std::size_t owner(const TiedTensor& tied) const {
+    const UnitSpec& unit = units[static_cast<std::size_t>(tied.unit)];
+    const bool trainable = unit.tensors[static_cast<std::size_t>(tied.tensor)].trainable;
+    return static_cast<std::size_t>(trainable ? tied.unit : *unit.frozen);
+  }
 };
 
 }  // namespace trireme

@@ -75,9 +75,11 @@ class LocalCommunicator final : public Communicator {
   void progress() override {}
   bool needs_progress() const override { return false; }
   std::size_t take_waits(std::span<WaitInterval>) override { return 0; }
+  Traffic traffic() const override { return traffic_; }
   void abort() override;
 
  private:
+  void count(int peer, Bytes bytes) { traffic_.in_place += peer == rank_ ? 0 : bytes; }
   using Lock = std::unique_lock<std::mutex>;
 
   Shown& shown(int rank) { return state_->ranks[static_cast<std::size_t>(rank)]; }
@@ -102,6 +104,7 @@ class LocalCommunicator final : public Communicator {
   std::vector<int> held_;                                      // peers whose memory is being read; under the mutex
   Random random_;
   std::uint64_t pauses_ = 0;
+  Traffic traffic_;
 };
 
 LocalCommunicator::LocalCommunicator(std::shared_ptr<LocalGroup::State> state, int rank)
@@ -205,13 +208,14 @@ void LocalCommunicator::gather(const Gather& gather) {
   const FlatRange& range = gather.range;
   const Bytes width = size_bytes(gather.slice.type);
   const std::int64_t n = arrive({"gather", range, range.elems * width, gather.slice.data});
-  for (int peer = 0; peer < size() && !gather.full.empty(); ++peer) {
-    const FlatRange part = range.owned_by(peer);
+  for (int i = 0; i < gather.slices(size()) && !gather.full.empty(); ++i) {
+    const FlatRange part = range.owned_by(i);
     if (part.elems == 0) continue;
-    const Reading slice(*this, peer, n);
+    const Reading slice(*this, gather.holder(i), n);
     pause();
+    count(gather.holder(i), part.elems * width);
     std::memcpy(static_cast<std::byte*>(gather.full.data) + (part.begin - range.begin) * width,
-                slice.memory() + (part.begin - peer * range.slice_elems) * width,
+                slice.memory() + (part.begin - i * range.slice_elems) * width,
                 static_cast<std::size_t>(part.elems * width));
   }
   leave(n);
@@ -229,6 +233,7 @@ void LocalCommunicator::reduce(const Reduce& reduce) {
       const std::byte* gradient = readings.emplace_back(*this, peer, n).memory();
       require(gradient != nullptr, ErrorKind::comm, "rank {} brought no gradient to collective {}", peer, n);
       pause();
+      count(peer, own.elems * width);
       pieces.emplace_back(gradient + (own.begin - reduce.range.begin) * width, reduce.wire, own.elems);
     }
     ordered_add({.accumulator = reduce.accumulator, .pieces = pieces, .store_first = !reduce.accumulate});

@@ -38,6 +38,7 @@ class MpiCommunicator final : public Communicator {
   void progress() override { engine_.progress(); }
   bool needs_progress() const override { return size() > 1 && !(sharing() && one_node_); }
   std::size_t take_waits(std::span<WaitInterval> into) override { return node_ ? node_->take_waits(into) : 0; }
+  Traffic traffic() const override { return traffic_; }
   void abort() override { engine_.abort(); }
 
  private:
@@ -64,6 +65,7 @@ class MpiCommunicator final : public Communicator {
   unsigned collective_ = 0;
   std::vector<unsigned> sent_, received_;  // by peer
   std::vector<ConstView> pieces_;          // of a reduce, in adding order
+  Traffic traffic_;
   std::array<std::int64_t, most_sums> sums_{};
 };
 
@@ -97,15 +99,18 @@ void MpiCommunicator::read_in_place(Read read) {
 
 void MpiCommunicator::post_slices(const Gather& gather, int tag) {
   const FlatRange& range = gather.range;
-  const FlatRange own = range.owned_by(rank());
+  const int own_slice = gather.slice_of(rank());
+  const FlatRange own = range.owned_by(own_slice);
   const Bytes width = size_bytes(gather.slice.type);
-  for (int peer = 0; peer < size() && !gather.full.empty(); ++peer) {
-    const FlatRange part = range.owned_by(peer);
-    if (needs_message(peer))
+  for (int i = 0; i < gather.slices(size()) && !gather.full.empty(); ++i) {
+    const FlatRange part = range.owned_by(i);
+    if (const int peer = gather.holder(i); needs_message(peer)) {
       engine_.receive(at(gather.full.data, (part.begin - range.begin) * width), part.elems * width, peer, tag);
+      traffic_.messages += part.elems * width;
+    }
   }
   if (own.elems == 0) return;
-  const std::byte* mine = at(gather.slice.data, (own.begin - rank() * range.slice_elems) * width);
+  const std::byte* mine = at(gather.slice.data, (own.begin - own_slice * range.slice_elems) * width);
   for (int peer : gather.to)
     if (needs_message(peer)) engine_.send(mine, own.elems * width, peer, tag, gather.slice.data);
 }
@@ -114,13 +119,16 @@ void MpiCommunicator::post_slices(const Gather& gather, int tag) {
 void MpiCommunicator::copy_slices(const Gather& gather) {
   const FlatRange& range = gather.range;
   const Bytes width = size_bytes(gather.slice.type);
-  for (int i = 0; i < size() && !gather.full.empty(); ++i) {
-    const int peer = (rank() + i) % size();  // each rank starts with another one
-    const FlatRange part = range.owned_by(peer);
+  const int slices = gather.slices(size());
+  for (int i = 0; i < slices && !gather.full.empty(); ++i) {
+    const int number = (gather.slice_of(rank()) + i) % slices;  // each rank starts with another one
+    const int peer = gather.holder(number);
+    const FlatRange part = range.owned_by(number);
     if (part.elems == 0 || needs_message(peer)) continue;
     const void* slice = peer == rank() ? gather.slice.data : node_->slice_of(peer);
     copy_bytes(at(gather.full.data, (part.begin - range.begin) * width),
-               at(slice, (part.begin - peer * range.slice_elems) * width), part.elems * width);
+               at(slice, (part.begin - number * range.slice_elems) * width), part.elems * width);
+    if (peer != rank()) traffic_.in_place += part.elems * width;
   }
 }
 
@@ -170,12 +178,14 @@ void MpiCommunicator::reduce(const Reduce& reduce) {
     }
     if (in_place(peer)) {
       pieces_.emplace_back(nullptr, reduce.wire, own.elems);
+      traffic_.in_place += own.elems * width;
       continue;
     }
     ensure(reduce.staging.bytes() >= (staged + own.elems) * width,
            "staging of {} bytes is too small for {} contributors", reduce.staging.bytes(), reduce.from.size());
     std::byte* piece = at(reduce.staging.data, staged * width);
     engine_.receive(piece, own.elems * width, peer, tag);
+    traffic_.messages += own.elems * width;
     pieces_.emplace_back(piece, reduce.wire, own.elems);
     staged += own.elems;
   }

@@ -13,8 +13,9 @@ namespace trireme::hf {
 /// What a unit passes through on its way from the files, in the plan of schedule load.
 inline constexpr Bytes load_staging_bytes = 4 * MiB;
 
-/// `layouts` describe the whole model, in unit order. Every rank reads the bytes of its own slice; padding and the
-/// optimizer's states are zero.
-void register_load_ops(OpTable& table, std::shared_ptr<const ModelFolder> folder, std::vector<FlatLayout> layouts);
+/// `units` and `layouts` describe the whole model, in unit order. Every rank reads the bytes that it holds; padding and the
+/// optimizer's states are zero. The first op compares this rank's share of a tied head with the table.
+void register_load_ops(OpTable& table, std::shared_ptr<const ModelFolder> folder, const std::vector<UnitSpec>& units,
+                       std::vector<FlatLayout> layouts);
 
 }  // namespace trireme::hf

@@ -17,9 +17,9 @@ void add_blocks(const Block& rectangle, Elems most_elems, std::vector<Block>& li
 
 }  // namespace
 
-std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const FlatLayout& layout, int rank) {
+std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const std::vector<TensorPart>& parts) {
   std::vector<Overlap> list;
-  for (const TensorPart& part : owned_parts(layout, rank))
+  for (const TensorPart& part : parts)
     for (const Piece& piece : unit[static_cast<std::size_t>(part.tensor)]) {
       const Elems begin = std::max(part.first, piece.first);
       const Elems end = std::min(part.first + part.elems, piece.first + piece.elems());

@@ -18,8 +18,8 @@ struct Overlap {
   Elems in_slice = 0;  // element of the slice
 };
 
-/// What rank `rank` owns of a unit's pieces, in layout order; padding is in none.
-std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const FlatLayout& layout, int rank);
+/// Where `parts` of a unit's tensors, in a slice, meet its pieces; padding is in none.
+std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const std::vector<TensorPart>& parts);
 
 /// A part of an overlap that fits a buffer: a rectangle of the piece. Of a piece that is not transposed the rows lie one
 /// behind the other, so it counts as one long row there.

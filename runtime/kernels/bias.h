@@ -6,7 +6,7 @@ namespace trireme {
 
 /// Gradient of a bias: column sums of d_out, one f32 chain over the tokens per channel, rounded once.
 ///
-/// Shapes  d_out [N,C], any row stride; d_bias [C]. Types: each bf16 or f32.
+/// Shapes  d_out [N,C], any row stride; d_bias [C], or empty: nothing is done. Types: each bf16 or f32.
 /// Memory  no overlap.
 struct BiasGradient {
   ConstView d_out;

@@ -19,7 +19,8 @@ void rms_norm_forward(const RmsNormForward& k);
 
 /// d_x = d_residual + the gradient of x; d_gain: one f32 chain over the tokens per channel, rounded once.
 ///
-/// Shapes  x, d_out, d_residual, d_x [N,C]; gain, d_gain [C]; inv_rms [N]. d_residual may be empty.
+/// Shapes  x, d_out, d_residual, d_x [N,C]; gain, d_gain [C]; inv_rms [N]. d_residual may be empty; so may
+///         d_gain, which is then not computed.
 /// Types   as forward; d_gain bf16 or f32.
 /// Memory  d_x may be d_residual; no other overlap.
 struct RmsNormBackward {

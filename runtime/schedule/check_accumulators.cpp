@@ -16,12 +16,16 @@ bool is_accumulator(const Buffer& buffer) {
 
 Found Accumulators::visit(OpId op, std::size_t run) {
   const Op& x = sequence_.op(op);
+  const bool takes = x.kind == OpKind::round || x.kind == OpKind::accumulate;
+  for (BufferId b : x.reads)
+    if (takes && std::find(x.writes.begin(), x.writes.end(), b) == x.writes.end())
+      sums_[static_cast<std::size_t>(sequence_.identity(run, b))].last = -1;  // the next add may store again
   for (BufferId b : x.writes) {
     const Identity id = sequence_.identity(run, b);
     if (!is_accumulator(sequence_.buffer(id))) continue;
     Sum& sum = sums_[static_cast<std::size_t>(id)];
     const bool reads = std::find(x.reads.begin(), x.reads.end(), b) != x.reads.end();
-    if (x.kind == OpKind::reduce) {
+    if (x.kind == OpKind::reduce || x.kind == OpKind::accumulate) {
       if (sum.run != run) sum = Sum{.run = run};
       if (Found found = check_reduce(op, run, id, reads, sum)) return found;
     } else if (!reads) {
@@ -44,21 +48,26 @@ Found Accumulators::check_reduce(OpId op, std::size_t run, Identity id, bool rea
 
 Found Accumulators::check_ascending(OpId op, std::size_t run, Identity id, Sum& sum) const {
   const Op& x = sequence_.op(op);
+  if (x.kind == OpKind::accumulate) return check_next({0, x.microbatch}, op, id, sum);
   if (!x.from)
     return Finding{op, fmt::format("{} has no from list: a reduce must say whose microbatches it adds",
                                    sequence_.describe(op))};
-  for (const Contribution& c : sequence_.schedule(run).from_lists[static_cast<std::size_t>(*x.from)]) {
-    if (!c.microbatch)
-      return Finding{op, fmt::format("{} adds what rank {} has without naming its microbatch", sequence_.describe(op),
-                                     c.rank)};
-    if (*c.microbatch <= sum.microbatch)
-      return Finding{op, fmt::format("{} adds microbatch {} of rank {} to {} after microbatch {}{}: microbatches must "
-                                     "ascend",
-                                     sequence_.describe(op), *c.microbatch, c.rank, sequence_.buffer(id).name,
-                                     sum.microbatch,
-                                     sum.last < 0 ? "" : fmt::format(" (the last before is {})", sequence_.describe(sum.last)))};
-    sum.microbatch = *c.microbatch;
-  }
+  for (const Contribution& c : sequence_.schedule(run).from_lists[static_cast<std::size_t>(*x.from)])
+    if (Found found = check_next(c, op, id, sum)) return found;
+  return std::nullopt;
+}
+
+Found Accumulators::check_next(const Contribution& c, OpId op, Identity id, Sum& sum) const {
+  if (!c.microbatch)
+    return Finding{op, fmt::format("{} adds what rank {} has without naming its microbatch", sequence_.describe(op),
+                                   c.rank)};
+  if (*c.microbatch <= sum.microbatch)
+    return Finding{op, fmt::format("{} adds microbatch {} of rank {} to {} after microbatch {}{}: microbatches must "
+                                   "ascend",
+                                   sequence_.describe(op), *c.microbatch, c.rank, sequence_.buffer(id).name,
+                                   sum.microbatch,
+                                   sum.last < 0 ? "" : fmt::format(" (the last before is {})", sequence_.describe(sum.last)))};
+  sum.microbatch = *c.microbatch;
   sum.last = op;
   return std::nullopt;
 }

@@ -6,8 +6,9 @@
 
 namespace trireme::checking {
 
-/// Rule: the first reduce into an accumulator stores and so must not read it, all later ones read and write it, and
-/// microbatches ascend, within a reduce and from one to the next. This is the order of every gradient's sum.
+/// Rule: the first add (reduce or accumulate) into a sum stores and so must not read it, all later ones read and write it,
+/// and microbatches ascend, within a reduce and from one add to the next. A round or accumulate that takes a sum lets the
+/// next add store. This is the order of every gradient's sum.
 class Accumulators {
  public:
   explicit Accumulators(const Sequence& sequence) : sequence_(sequence), sums_(sequence.identities()) {}
@@ -24,6 +25,7 @@ class Accumulators {
 
   Found check_reduce(OpId op, std::size_t run, Identity id, bool reads, Sum& sum) const;
   Found check_ascending(OpId op, std::size_t run, Identity id, Sum& sum) const;
+  Found check_next(const Contribution& c, OpId op, Identity id, Sum& sum) const;
 
   const Sequence& sequence_;
   std::vector<Sum> sums_;  // by identity

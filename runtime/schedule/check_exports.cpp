@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace trireme::checking {
 
 Found Exports::visit(OpId op, std::size_t run) {
@@ -10,7 +12,9 @@ Found Exports::visit(OpId op, std::size_t run) {
   if (exposes || x.kind == OpKind::release)
     for (BufferId b : x.reads) {
       const Identity id = sequence_.identity(run, b);
-      if (sequence_.buffer(id).exported) exposed_[static_cast<std::size_t>(id)] = exposes ? op : -1;
+      // What a reduce adds to is its own.
+      const bool own = exposes && std::find(x.writes.begin(), x.writes.end(), b) != x.writes.end();
+      if (sequence_.buffer(id).exported && !own) exposed_[static_cast<std::size_t>(id)] = exposes ? op : -1;
     }
   for (BufferId b : x.writes) {
     const Identity id = sequence_.identity(run, b);

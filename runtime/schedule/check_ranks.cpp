@@ -34,9 +34,21 @@ bool equal_lists(const List* a, const List* b) {
   return a == b || (a && b && *a == *b);
 }
 
+// On one node all is equal. Ranks of two nodes count from the first of their own, and one node may receive where the other
+// does not (in the last round).
+bool equal_within_nodes(const Schedule& a, const Op& x, const Schedule& b, const Op& y) {
+  const auto *from_a = from_list(a, x), *from_b = from_list(b, y);
+  if (!from_a || !from_b || from_a->empty() || from_b->empty()) return false;
+  const int shift = from_b->front().rank - from_a->front().rank;
+  std::vector<Contribution> from = *from_a;
+  for (Contribution& c : from) c.rank += shift;
+  return equal_lists(&from, from_b) && (shift != 0 || equal_lists(to_list(a, x), to_list(b, y)));
+}
+
 bool equal_collectives(const Schedule& a, const Op& x, const Schedule& b, const Op& y) {
-  return x.kind == y.kind && x.unit == y.unit && x.bytes == y.bytes && x.range == y.range &&
-         equal_lists(from_list(a, x), from_list(b, y)) && equal_lists(to_list(a, x), to_list(b, y));
+  if (x.kind != y.kind || x.group != y.group || x.unit != y.unit || x.bytes != y.bytes || x.range != y.range) return false;
+  if (x.group == Group::node) return equal_within_nodes(a, x, b, y);
+  return equal_lists(from_list(a, x), from_list(b, y)) && equal_lists(to_list(a, x), to_list(b, y));
 }
 
 std::string describe_rank(const Schedule& schedule, OpId id) {
@@ -71,10 +83,11 @@ struct Lists {
   }
 };
 
-std::optional<Problem> check_collectives(const Schedule& a, const Schedule& b, Group group) {
-  const auto in_group = [&](const Op& op) { return is_collective(op.kind) && op.group == group; };
-  const Lists lists{a, b, find_ops(a, in_group), find_ops(b, in_group),
-                    fmt::format("the collectives of group {} must be equal, in the same order, on all ranks", name(group))};
+std::optional<Problem> check_collectives(const Schedule& a, const Schedule& b) {
+  // Those within nodes stand in the common order, too: one communicator counts all of them.
+  const auto joins = [](const Op& op) { return is_collective(op.kind) && op.group != Group::self; };
+  const Lists lists{a, b, find_ops(a, joins), find_ops(b, joins),
+                    "the collectives of group data, and of node within theirs, must be equal, in the same order, on all ranks"};
   return lists.check([&](const Op& x, const Op& y) { return equal_collectives(a, x, b, y); });
 }
 
@@ -125,7 +138,7 @@ std::optional<Problem> check_places(std::span<const Schedule* const> ranks) {
 std::optional<Problem> check_ranks(std::span<const Schedule* const> ranks) {
   if (auto problem = check_places(ranks)) return problem;
   for (std::size_t i = 1; i < ranks.size(); ++i)
-    if (auto problem = check_collectives(*ranks[0], *ranks[i], Group::data)) return problem;
+    if (auto problem = check_collectives(*ranks[0], *ranks[i])) return problem;
   if (auto problem = check_messages(ranks)) return problem;
   return checking::JointReplay(ranks).check();
 }

@@ -19,10 +19,13 @@ const char* name(OpKind kind) {
     case OpKind::backward: return "backward";
     case OpKind::forward_backward: return "forward_backward";
     case OpKind::round: return "round";
+    case OpKind::accumulate: return "accumulate";
     case OpKind::add_uses: return "add_uses";
     case OpKind::square_sum: return "square_sum";
     case OpKind::all_reduce: return "all_reduce";
     case OpKind::verdict: return "verdict";
+    case OpKind::check_finite: return "check_finite";
+    case OpKind::hash: return "hash";
     case OpKind::update: return "update";
     case OpKind::send: return "send";
     case OpKind::receive: return "receive";
@@ -42,6 +45,7 @@ const char* name(Group group) {
   switch (group) {
     case Group::self: return "self";
     case Group::data: return "data";
+    case Group::node: return "node";
   }
   return "unknown";
 }
@@ -59,9 +63,9 @@ StreamId parse_stream(std::string_view text) {
 }
 
 Group parse_group(std::string_view text) {
-  for (Group group : {Group::self, Group::data})
+  for (Group group : {Group::self, Group::data, Group::node})
     if (text == name(group)) return group;
-  throw Error(ErrorKind::config, fmt::format("'{}' is not a group; expected self or data", text));
+  throw Error(ErrorKind::config, fmt::format("'{}' is not a group; expected self, data or node", text));
 }
 
 bool is_collective(OpKind kind) {
@@ -78,9 +82,12 @@ bool is_collective(OpKind kind) {
     case OpKind::backward:
     case OpKind::forward_backward:
     case OpKind::round:
+    case OpKind::accumulate:
     case OpKind::add_uses:
     case OpKind::square_sum:
     case OpKind::verdict:
+    case OpKind::check_finite:
+    case OpKind::hash:
     case OpKind::update:
     case OpKind::send:
     case OpKind::receive: return false;

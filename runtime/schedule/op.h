@@ -25,11 +25,14 @@ enum class OpKind : std::uint8_t {
   recompute,         // the same again, for what backward needs
   backward,          // one segment of a unit
   forward_backward,  // the head with its loss
-  round,             // an f32 gradient chain to the wire type
+  round,             // an f32 gradient chain, or the sum of a group of microbatches, to the wire type
+  accumulate,        // what is of the wire type, or is rounded to it, added to an f32 sum
   add_uses,          // accumulators of a tensor used by several units, in use order
   square_sum,        // of a unit's accumulated gradient slice, exactly
   all_reduce,        // small exact sums over the ranks
   verdict,           // finite? norm? clip scale? read by every update
+  check_finite,      // looks for what is infinite or not a number
+  hash,              // of a gradient, for an audit
   update,            // the optimizer, on this rank's slice of a unit
   send,
   receive,
@@ -39,8 +42,8 @@ inline constexpr int op_kind_count = static_cast<int>(OpKind::receive) + 1;
 enum class StreamId : std::uint8_t { compute, comm };
 inline constexpr int stream_count = 2;
 
-/// The ranks an op speaks with: itself, or the data axis of the mesh.
-enum class Group : std::uint8_t { self, data };
+/// The ranks an op speaks with: itself, the data axis of the mesh, or those of it that are on this node.
+enum class Group : std::uint8_t { self, data, node };
 
 const char* name(OpKind kind);
 const char* name(StreamId stream);

@@ -12,6 +12,13 @@ namespace trireme {
 /// Written as if this rank had a microbatch in every round; strip_absent() takes away what it has not.
 Schedule order_step(const ModelSpec& model, const StepSpec& spec);
 
+/// The same with an audit: behind the turns every rank that has a microbatch replays the first one of its right neighbour,
+/// with its gradients hashed instead of summed, and receives the neighbour's own hashes.
+Schedule order_step_with_audit(const ModelSpec& model, const StepSpec& spec);
+
+/// A step without its end: gradients and their sums, no update.
+Schedule order_diagnose(const ModelSpec& model, const StepSpec& spec);
+
 /// One microbatch on every rank, forward with loss, and the sums over the ranks.
 Schedule order_validate(const ModelSpec& model, const StepSpec& spec);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -9,6 +10,11 @@
 
 namespace trireme {
 namespace {
+
+// A reduce, or the end of a group of microbatches between two of them.
+bool stands_among_reduces(const Op& op) {
+  return op.kind == OpKind::reduce || (op.kind == OpKind::accumulate && op.stream == StreamId::comm);
+}
 
 /// Gradients that become whole together.
 struct GradientGroup {
@@ -18,8 +24,8 @@ struct GradientGroup {
 
 class GradientBoundsPass {
  public:
-  explicit GradientBoundsPass(Schedule schedule)
-      : ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
+  GradientBoundsPass(Schedule schedule, bool bounded)
+      : bounded_(bounded), ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
     find_groups();
   }
 
@@ -27,16 +33,17 @@ class GradientBoundsPass {
     std::size_t started = 0, reduced = 0;  // groups whose first write, whose reduces have been placed
     bool in_reduces = false;
     for (Op& op : ops_) {
-      const bool is_reduce = op.kind == OpKind::reduce;
+      const bool is_reduce = stands_among_reduces(op);
       if (is_reduce && !in_reduces) {
         if (reduced > 0) emit(groups_[reduced - 1].releases);
         ++reduced;
       }
       in_reduces = is_reduce;
-      if (!is_reduce && starts_group(op, started)) {
+      if (bounded_ && !is_reduce && starts_group(op, started)) {
         if (started >= 2) op.reads.push_back(groups_[started - 2].freed);
         ++started;
       }
+      if (reduced > 0 && writes_again(op, groups_[reduced - 1])) emit(groups_[reduced - 1].releases);
       const bool is_last_sum = op.kind == OpKind::all_reduce && op.writes[0] == verdict_sums_;
       writer_.add(std::move(op));
       if (is_last_sum) {
@@ -44,6 +51,8 @@ class GradientBoundsPass {
         emit(slice_releases_);
       }
     }
+    // Without a verdict (diagnose) the last ones are still there.
+    if (reduced > 0) emit(groups_[reduced - 1].releases);
     return writer_.take();
   }
 
@@ -54,28 +63,45 @@ class GradientBoundsPass {
       if (op.kind == OpKind::reduce) {
         if (!in_reduces) groups_.emplace_back();
         const BufferId gradient = op.reads[0];
-        group_of_[gradient] = groups_.size() - 1;
-        groups_.back().releases.push_back(release(op, gradient));
+        const auto [known, is_new] = group_of_.try_emplace(gradient, groups_.size() - 1);
+        if (is_new || known->second != groups_.size() - 1) groups_.back().releases.push_back(release(op, gradient));
+        known->second = groups_.size() - 1;
       }
-      in_reduces = op.kind == OpKind::reduce;
-      if (op.kind == OpKind::update) find_slice(op);
+      in_reduces = stands_among_reduces(op);
+      if (op.kind == OpKind::update || op.kind == OpKind::gather) find_slices(op);
       if (op.kind == OpKind::verdict) verdict_sums_ = op.reads[0];
     }
-    for (std::size_t n = 0; n + 2 < groups_.size(); ++n) {
+    for (std::size_t n = 0; bounded_ && n + 2 < groups_.size(); ++n) {
       groups_[n].freed = writer_.add_token(fmt::format("freed.{}", n));
       groups_[n].releases.back().writes.push_back(groups_[n].freed);
     }
   }
 
-  void find_slice(const Op& update) {
-    for (BufferId id : update.writes)
-      if (writer_.schedule().buffers[static_cast<std::size_t>(id)].exported)
-        slice_releases_.push_back(release(update, id));
+  // Parameters for peers that this op makes anew: its own slice of a unit, or the slice of a node.
+  void find_slices(const Op& maker) {
+    for (BufferId id : maker.writes) {
+      if (!writer_.schedule().buffers[static_cast<std::size_t>(id)].exported || is_released(id)) continue;
+      slice_releases_.push_back(release(maker, id));
+      if (maker.kind == OpKind::gather) slice_releases_.back().group = Group::node;
+    }
+  }
+
+  bool is_released(BufferId id) const {
+    const auto releases = [&](const Op& op) { return op.kind == OpKind::release && op.reads[0] == id; };
+    return std::any_of(ops_.begin(), ops_.end(), releases) ||
+           std::any_of(slice_releases_.begin(), slice_releases_.end(), releases);
   }
 
   static Op release(const Op& of, BufferId exported) {
     return Op{.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = of.unit,
               .microbatch = of.microbatch, .reads = {exported}};
+  }
+
+  // A persistent gradient, in the next turn of a step that has few of them.
+  static bool writes_again(const Op& op, const GradientGroup& group) {
+    return std::any_of(group.releases.begin(), group.releases.end(), [&](const Op& release) {
+      return std::find(op.writes.begin(), op.writes.end(), release.reads[0]) != op.writes.end();
+    });
   }
 
   bool starts_group(const Op& op, std::size_t group) const {
@@ -89,6 +115,7 @@ class GradientBoundsPass {
     releases.clear();
   }
 
+  bool bounded_;
   std::vector<Op> ops_;
   std::vector<GradientGroup> groups_;
   std::unordered_map<BufferId, std::size_t> group_of_;  // by gradient
@@ -99,6 +126,8 @@ class GradientBoundsPass {
 
 }  // namespace
 
-Schedule bound_gradients(Schedule schedule) { return GradientBoundsPass(std::move(schedule)).run(); }
+Schedule bound_gradients(Schedule schedule, bool bounded) {
+  return GradientBoundsPass(std::move(schedule), bounded).run();
+}
 
 }  // namespace trireme

@@ -10,8 +10,10 @@ namespace trireme {
 ///         from what one op wrote, form a group (the head's own and its tied tensor).
 /// Out     a gradient's release stands on comm directly before the reduces of the next group; the last group's stand
 ///         behind the all-reduce. The first op that writes group n reads a token which the release of group n - 2
-///         writes: two groups are alive at most. The releases of the parameter slices stand together behind the
-///         all-reduce, before the first update, so that no update waits for the gather of another unit.
-Schedule bound_gradients(Schedule schedule);
+///         writes: two groups are alive at most (not where `bounded` is false: gradients that are persistent need no
+///         bound). The releases of the parameter slices stand together behind the
+///         all-reduce, before the first update, so that no update waits for the gather of another unit. Slices whose
+///         release stands in the schedule already have none here.
+Schedule bound_gradients(Schedule schedule, bool bounded);
 
 }  // namespace trireme

@@ -21,7 +21,7 @@ struct Use {
 class PrefetchPass {
  public:
   PrefetchPass(Schedule schedule, int distance)
-      : ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
+      : writer_(std::move(schedule)), ops_(std::exchange(writer_.schedule().ops, {})) {
     find_uses();
     distance_ = std::min<std::size_t>(static_cast<std::size_t>(distance), uses_.empty() ? 0 : uses_.size() - 1);
   }
@@ -31,11 +31,11 @@ class PrefetchPass {
     bound_gathers();
     for (std::size_t k = 0; k < carried_; ++k) rename_carried(k);
     std::size_t next_use = 0, next_carried = 0;
-    for (std::size_t i = 0; i < computes_.size(); ++i) {
-      Op op = std::move(computes_[i]);
+    bool is_updating = false;  // behind the verdict
+    for (std::size_t i = 0; i < others_.size(); ++i) {
+      Op op = std::move(others_[i]);
       const bool is_values = op.kind == OpKind::step_values;
-      const bool is_update = op.kind == OpKind::update;
-      const std::int32_t unit = op.unit.value_or(0);
+      is_updating |= op.kind == OpKind::verdict;
       if (next_use < uses_.size() && uses_[next_use].last_op == i) {
         if (uses_[next_use].used) op.writes.push_back(*uses_[next_use].used);
         writer_.add(std::move(op));
@@ -46,18 +46,27 @@ class PrefetchPass {
       writer_.add(std::move(op));
       if (is_values)
         for (std::size_t k = carried_; k <= distance_ && k < uses_.size(); ++k) emit_gathers(k);
-      while (is_update && next_carried < carried_ && reads_up_to(uses_[next_carried], unit)) emit_gathers(next_carried++);
+      while (is_updating && next_carried < carried_ && reads_up_to(uses_[next_carried], i))
+        emit_gathers(next_carried++);
     }
     return writer_.take();
   }
 
+  int distance() const { return static_cast<int>(distance_); }
+
  private:
-  // Splits the list into compute ops and, per use, its gathers.
+  // What fills parameters that are held whole, or in larger slices, stays where it is.
+  bool is_for_a_use(const Op& op) const {
+    return op.kind == OpKind::gather &&
+           writer_.schedule().buffers[static_cast<std::size_t>(op.writes[0])].role == Role::gathered;
+  }
+
+  // Splits the list into the gathers of each use and all other ops.
   void find_uses() {
     std::unordered_map<BufferId, std::size_t> use_of;  // by gathered buffer
     std::vector<Op> waiting;
     for (Op& op : ops_) {
-      if (op.kind == OpKind::gather) {
+      if (is_for_a_use(op)) {
         waiting.push_back(std::move(op));
         continue;
       }
@@ -66,8 +75,9 @@ class PrefetchPass {
         uses_.push_back({.gathers = std::exchange(waiting, {})});
       }
       if (!op.reads.empty())
-        if (const auto use = use_of.find(op.reads[0]); use != use_of.end()) uses_[use->second].last_op = computes_.size();
-      computes_.push_back(std::move(op));
+        if (const auto use = use_of.find(op.reads[0]); use != use_of.end()) uses_[use->second].last_op = others_.size();
+      for (BufferId id : op.writes) last_write_[id] = others_.size();
+      others_.push_back(std::move(op));
     }
   }
 
@@ -87,18 +97,23 @@ class PrefetchPass {
     }
   }
 
-  static bool reads_up_to(const Use& use, std::int32_t updated) {
-    return std::all_of(use.gathers.begin(), use.gathers.end(), [&](const Op& gather) { return *gather.unit <= updated; });
+  // Whether everything that a use gathers has its value of the next step behind op number `done`.
+  bool reads_up_to(const Use& use, std::size_t done) const {
+    return std::all_of(use.gathers.begin(), use.gathers.end(), [&](const Op& gather) {
+      const auto written = last_write_.find(gather.reads[0]);
+      return written == last_write_.end() || written->second <= done;
+    });
   }
 
   void emit_gathers(std::size_t k) {
     for (Op& gather : uses_[k].gathers) writer_.add(std::move(gather));
   }
 
-  std::vector<Op> ops_;       // as given
-  std::vector<Op> computes_;  // without gathers
-  std::vector<Use> uses_;
   ScheduleWriter writer_;
+  std::vector<Op> ops_;     // as given
+  std::vector<Op> others_;  // without the gathers of uses
+  std::vector<Use> uses_;
+  std::unordered_map<BufferId, std::size_t> last_write_;  // of a buffer: index in others_
   std::size_t distance_ = 0, carried_ = 0;
 };
 
@@ -107,6 +122,8 @@ class PrefetchPass {
 Schedule prefetch(Schedule schedule, int distance, bool carry) {
   return PrefetchPass(std::move(schedule), distance).run(carry);
 }
+
+int possible_distance(const Schedule& schedule, int distance) { return PrefetchPass(schedule, distance).distance(); }
 
 Schedule enter_of(const Schedule& step) {
   Schedule enter = step;

@@ -13,6 +13,9 @@ namespace trireme {
 ///         start: they stand at the end, behind the updates of what they read, and write carried buffers.
 Schedule prefetch(Schedule schedule, int distance, bool carry);
 
+/// What `distance` is cut to in this schedule: one less than its uses.
+int possible_distance(const Schedule& schedule, int distance);
+
 /// The schedule that runs before a step which follows any other schedule: exactly the gathers that `step` carries.
 /// Without ops when it carries none.
 Schedule enter_of(const Schedule& step);

@@ -44,7 +44,7 @@ class RecomputePass {
     return found == dropped_.end() ? id : found->second;
   }
 
-  // forward: reads {full, x, batch, constants}, writes {out, saved, workspace}.
+  // forward: reads {full, x, batch, constants, [frozen]}, writes {out, saved, workspace}.
   void drop_saved(Op& op) {
     forward_of_saved_[op.writes[1]] = op;
     forward_of_out_[op.writes[0]] = op;
@@ -56,7 +56,7 @@ class RecomputePass {
     dropped_[kept] = op.writes[0];
   }
 
-  // backward: reads {full, d_out, x, saved, batch, constants}; segments come last to first.
+  // backward: reads {full, d_out, x, saved, batch, constants, [frozen]}; segments come last to first.
   void add_recomputes(const Op& backward) {
     if (policy_ == Recompute::block && !is_last(backward)) return;
     const Op& last = forward_of_saved_.at(backward.reads[3]);
@@ -67,6 +67,7 @@ class RecomputePass {
       const bool needs_out = *op.segment != *backward.segment;
       op.kind = OpKind::recompute;
       op.reads[0] = backward.reads[0];
+      if (op.reads.size() > 4) op.reads[4] = backward.reads[6];  // frozen parameters
       const BufferId workspace = workspace_like(op.writes[2]);
       const BufferId out = op.writes[0], saved = op.writes[1];
       op.writes = {saved, workspace};

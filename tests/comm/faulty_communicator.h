@@ -40,6 +40,7 @@ class FaultyCommunicator final : public Communicator {
   void progress() override { inner_.progress(); }
   bool needs_progress() const override { return inner_.needs_progress(); }
   std::size_t take_waits(std::span<WaitInterval> into) override { return inner_.take_waits(into); }
+  Traffic traffic() const override { return inner_.traffic(); }
   void abort() override { inner_.abort(); }
 
  private:

@@ -65,7 +65,9 @@ expect 2 'at least 0' $two "$trireme" train run.toml --train.steps=-1
 expect 2 'model.heads = 3' $two "$trireme" train run.toml --model.heads=3
 expect 2 'model.kv_heads = 2' $two "$trireme" train run.toml --model.heads=1 --model.kv_heads=2
 expect 2 'train.micro_batch = 3' $two "$trireme" train run.toml --train.micro_batch=3
-expect 2 'not part of this version' $two "$trireme" train run.toml --parallel.zero=2
+expect 2 'not part of this version' $two "$trireme" train run.toml --parallel.stages=2
+expect 2 'stages 0 to 3' $two "$trireme" train run.toml --parallel.zero=4
+expect 2 'nodes must be equal' $two "$trireme" train run.toml --parallel.node_shard --parallel.ranks_per_node=3
 expect 2 'data.valid' $two "$trireme" train run.toml --train.valid_every=1
 expect 4 'gone.txt' $two "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 4 'empty' $two "$trireme" train run.toml '--data.train=["empty.txt"]'

@@ -87,6 +87,22 @@ TEST_CASE("print_config: loading what was printed gives the same configuration")
   CHECK(print_config(load_config(file.path, {})) == printed);
 }
 
+TEST_CASE("load_config: groups of parameters are tables or one line, printed so that loading gives the same") {
+  const std::string line = "[{ pattern = \"*.norm.*\", lr_factor = 0.5, decay = true }, { pattern = \"embedding.*\", frozen = true }]";
+  const std::vector<ParameterGroup> expected = {{.pattern = "*.norm.*", .lr_factor = 0.5, .decay = true},
+                                                {.pattern = "embedding.*", .frozen = true}};
+  const TextFile file(good_text);
+  CHECK(load_config(file.path, {}).train.groups.empty());
+  const Config config = load_config(file.path, {"--train.groups=" + line});
+  CHECK(config.train.groups == expected);
+  CHECK(agreed_text(config) != agreed_text(load_config(file.path, {})));
+  std::ofstream(file.path) << print_config(config);
+  CHECK(load_config(file.path, {}).train.groups == expected);
+  const TextFile tables(std::string(good_text) + "[[train.groups]]\npattern = \"*.norm.*\"\nlr_factor = 0.5\ndecay = true\n"
+                                                 "[[train.groups]]\npattern = \"embedding.*\"\nfrozen = true\n");
+  CHECK(load_config(tables.path, {}).train.groups == expected);
+}
+
 TEST_CASE("load_config: rope_scaling is a table with Hugging Face's names, and printed as one") {
   const std::string scaling = "{ rope_type = \"llama3\", factor = 8.0, low_freq_factor = 1.0, high_freq_factor = 4.5, "
                               "original_max_position_embeddings = 4096 }";
@@ -173,7 +189,16 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--data.end_of_document=0"}, {"data.end_of_document", "does nothing", "data.documents"}},
       {{"--device.kind=cuda"}, {"device.kind", "cpu"}},
       {{"--data.train=a.txt"}, {"data.train", "list"}},
-      {{"--parallel.zero=1"}, {"parallel.zero", "not part of this version"}},
+      {{"--train.groups=3"}, {"train.groups", "a list of tables"}},
+      {{"--train.groups=[{ lr_factor = 2 }]"}, {"train.groups number 1", "pattern is missing"}},
+      {{"--train.groups=[{ pattern = \"*\" }]"}, {"changes nothing"}},
+      {{"--train.groups=[{ pattern = \"*\", lr = 2 }]"}, {"train.groups number 1.lr", "unknown key"}},
+      {{"--train.groups=[{ pattern = \"*\", lr_factor = -1 }]"}, {"lr_factor", "at least 0"}},
+      {{"--train.groups=[{ pattern = \"*\", frozen = true, decay = true }]"}, {"neither lr_factor nor decay"}},
+      {{"--parallel.stages=2"}, {"parallel.stages", "not part of this version"}},
+      {{"--parallel.zero=4"}, {"parallel.zero = 4", "stages 0 to 3"}},
+      {{"--parallel.zero=2", "--parallel.node_shard"}, {"parallel.node_shard", "parallel.zero = 2"}},
+      {{"--train.sum_group=0"}, {"train.sum_group = 0", "at least 1"}},
       {{"--checkpoint.dir=x"}, {"checkpoint.dir", "not part of this version"}},
       {{"train.steps=3"}, {"--section.key=value"}},
       {{"--train.steps"}, {"--train.steps", "--section.key=value"}},

@@ -59,6 +59,9 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
   // Peers read a rank's memory: no trainer may go before all threads have ended, not even where one fails.
   std::vector<std::unique_ptr<Trainer>> trainers(static_cast<std::size_t>(layout.ranks));
   LocalResult result;
+  const int audited = layout.audit_every > 0 ? std::min(layout.ranks, settings.global_batch / settings.micro_batch) : 0;
+  result.diagnoses.resize(static_cast<std::size_t>(layout.ranks));
+  result.audits.resize(static_cast<std::size_t>(audited));
   std::exception_ptr failure;
   std::mutex mutex;
   const auto run_rank = [&](int rank) {
@@ -77,7 +80,10 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
                                         std::span<OpObserver* const>(), edit);
       Trainer& trainer = *owner;
       for (int step = 0; step < steps; ++step) {
-        const StepReport report = trainer.step(step, 1e-2);
+        const bool audits = layout.audit_every > 0 && (step + 1) % layout.audit_every == 0;
+        const StepReport report = trainer.step(step, 1e-2, audits);
+        if (!report.applied) result.diagnoses[static_cast<std::size_t>(rank)] = trainer.diagnose(step);
+        if (audits && rank < audited) result.audits[static_cast<std::size_t>(rank)] = trainer.audit();
         const double valid_loss = settings.validate ? validate(trainer, layout.ranks) : 0;
         if (rank != 0) continue;
         result.steps.push_back(report);
@@ -85,6 +91,10 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       }
       weights[static_cast<std::size_t>(rank)] = trainer.hash_weights();
       state[static_cast<std::size_t>(rank)] = trainer.hash_states();
+      // Ranks as threads read everything in place.
+      const RankWire wire = trainer.wire();
+      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages, "took {} bytes, planned {} and {}",
+             wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
       trainer.close();
       if (layout.at_end) layout.at_end(trainer, communicator);
     } catch (...) {

@@ -16,6 +16,7 @@ struct LocalLayout {
   int checked_seed = -1;  // >= 0: under the checked device, with delays of ops and of reads of peers' memory from this seed
   std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
   std::function<void(Trainer&, Communicator&)> at_end;         // on every rank, when all ranks have closed
+  int audit_every = 0;
   BatchSource edit_batch;                                      // changes a training batch that is filled
 };
 
@@ -23,6 +24,8 @@ struct LocalLayout {
 struct LocalResult {
   std::uint64_t weights = 0, state = 0;
   std::vector<StepReport> steps;
+  std::vector<Diagnosis> diagnoses;   // of the last step that was not applied, by rank
+  std::vector<std::string> audits;    // of the last audit, by rank: what Trainer::audit() said
   std::vector<double> valid_losses;  // behind each step, where the settings say validate
 };
 

@@ -106,6 +106,28 @@ TEST_CASE("model folder: a run from an exported model goes the way of the run th
   }
 }
 
+TEST_CASE("model folder: every ZeRO stage, copies within nodes and frozen tensors read, train and export the same model") {
+  for (const char* kind : {"gpt2", "llama"})
+    for (const bool frozen : {false, true}) {
+      const TemporaryFolder in("stages_in.tmp"), out("stages_out.tmp"), first("stages_first.tmp");
+      write_folder(in.path, folder_model(kind), hf::Storage::f16);
+      TrainerSettings settings = folder_settings(in.path);
+      if (frozen) settings.groups = {{.pattern = "embedding.*", .frozen = true}, {.pattern = "blocks.0.*.weight", .frozen = true}};
+      std::filesystem::remove_all(first.path);
+      const LocalResult wanted = train_and_export(settings, {.folder = first.path, .type = hf::Storage::f32}, {.ranks = 1}, 2);
+      CHECK(wanted.steps.back().applied);
+      for (const auto& [zero, ranks, node_ranks] : {std::tuple{0, 3, 0}, {1, 2, 0}, {2, 3, 0}, {3, 3, 0}, {3, 4, 2}}) {
+        INFO(kind << " frozen " << frozen << " zero " << zero << " on " << ranks << " ranks");
+        settings.zero = zero, settings.node_ranks = node_ranks;
+        std::filesystem::remove_all(out.path);
+        const LocalResult result = train_and_export(settings, {.folder = out.path, .type = hf::Storage::f32}, {.ranks = ranks}, 2);
+        CHECK((result.weights == wanted.weights && result.state == wanted.state));
+        CHECK(tensors_of(out.path) == tensors_of(first.path));
+      }
+      if (frozen) CHECK(tensors_of(first.path).contains("lm_head.weight") == !settings.model.tied);
+    }
+}
+
 TEST_CASE("model folder: f32 compute reads a folder as bf16 compute does") {
   const TemporaryFolder in("f32.tmp");
   write_folder(in.path, folder_model("llama"), hf::Storage::bf16);

@@ -45,12 +45,12 @@ TOML
 }
 
 failures=0 runs=0
-export TRIREME_RANKS_PER_NODE=0
 # run CONFIG RANKS ISA OVERRIDES...: prints "weights state loss" of the run
 run() {
   local config=$1 ranks=$2 isa=$3
   shift 3
-  TRIREME_ISA=$isa mpirun --oversubscribe --bind-to none -n "$ranks" -x TRIREME_ISA -x TRIREME_RANKS_PER_NODE "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
+  TRIREME_ISA=$isa mpirun --oversubscribe --bind-to none -n "$ranks" -x TRIREME_ISA "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
+  grep "^warning: ranks took other bytes" out
   sed -n 's/^weights=//p; s/^state=//p; s/.*valid_loss=/valid=/p' out | tr '\n' ' '
 }
 compare() {  # EXPECTED GOT NAME
@@ -64,12 +64,11 @@ compare() {  # EXPECTED GOT NAME
 best=$("$trireme" doctor 2>/dev/null | sed -n 's/.*instruction set: \([a-z0-9_]*\),.*/\1/p')
 # layout MODEL RANKS THREADS PREFETCH RECOMPUTE ISA TRANSPORT OVERRIDES...: prints what the run printed. What this CPU lacks runs on its best.
 layout() {
-  local isa=$6 share=true
-  TRIREME_RANKS_PER_NODE=0
-  case $7 in messages) share=false ;; pairs) TRIREME_RANKS_PER_NODE=2 ;; esac
+  local isa=$6 share=true node=0
+  case $7 in messages) share=false ;; pairs) node=2 ;; esac
   case $best/$isa in avx2/avx512* | avx512f/avx512_bf16 | scalar/*) isa=$best ;; esac
-  run "$1" "$2" "$isa" --device.threads="$3" --parallel.prefetch="$4" --memory.recompute="$5" --memory.share="$share" "${@:8}"
-  TRIREME_RANKS_PER_NODE=0
+  run "$1" "$2" "$isa" --device.threads="$3" --parallel.prefetch="$4" --memory.recompute="$5" --memory.share="$share" \
+    --parallel.ranks_per_node="$node" "${@:8}"
 }
 
 number=0
@@ -103,6 +102,26 @@ for model in llama.bf16 gpt2.bf16; do
     [ "$selection" = ci ] && [ $((i % 9)) != 8 ] && continue
     read -ra row <<< "${rows[$i]}"
     compare "$expected" "$(layout "$model.toml" "${row[@]}" --precision.products=tiles)" "$model in the tiles order in layout ${rows[$i]}"
+  done
+done
+# ZeRO stages and node-local gathering, in place, by messages and mixed; groups of microbatches, with bits of their own.
+for model in llama.bf16 gpt2.f32; do
+  for sum_group in 1 3; do
+    grouped=(--train.sum_group="$sum_group" --train.valid_every=2)
+    expected=$(run "$model.toml" 1 "$best" "${grouped[@]}")
+    number=0
+    for ranks in 2 3 4 6; do
+      for zero in 0 1 2 3 node; do
+        number=$((number + 1))
+        [ "$selection" = ci ] && [ $((number % 4)) != "$sum_group" ] && continue
+        sharding=(--parallel.zero="$zero")
+        [ "$zero" = node ] && sharding=(--parallel.node_shard --parallel.ranks_per_node=$((ranks % 2 ? 1 : ranks / 2)))
+        [ $((number % 3)) = 0 ] && sharding+=(--memory.share=false)
+        [ $((number % 3)) = 1 ] && [ "$zero" != node ] && sharding+=(--parallel.ranks_per_node=2)
+        compare "$expected" "$(run "$model.toml" "$ranks" "$best" "${grouped[@]}" "${sharding[@]}" --parallel.prefetch=$((number % 4)))" \
+          "$model on $ranks ranks with ${grouped[*]} ${sharding[*]}"
+      done
+    done
   done
 done
 echo "$runs runs compared, $failures differ"

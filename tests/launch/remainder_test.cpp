@@ -52,3 +52,25 @@ TEST_CASE("print_plan_json: the remainder's parts sum to remainder_bytes, peaks 
   CHECK(json["host_bytes_per_node"].get<Bytes>() == node);
   CHECK(print_plan(plans, 5).find("programs") != std::string::npos);
 }
+
+TEST_CASE("print_plan_json: of each class of ranks the training state by kind and the wire of a step") {
+  TrainerSettings settings = tiny_settings(Family::gpt2, DType::bf16, DType::bf16);
+  for (settings.zero = 0; settings.zero <= 3; ++settings.zero) {
+    CAPTURE(settings.zero);
+    const std::vector<RankPlan> plans = plan_ranks(settings, 3, 3);
+    const nlohmann::json json = nlohmann::json::parse(print_plan_json(plans, 3));
+    REQUIRE(json["ranks"].size() == plans.size());
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+      const nlohmann::json &rank = json["ranks"][i], states = rank["states"], wire = rank["wire"];
+      const auto bytes = [&](const char* kind) { return states[kind].get<Bytes>(); };
+      CHECK(bytes("parameters") + bytes("masters") + bytes("optimizer") == rank["states_bytes"].get<Bytes>());
+      CHECK(bytes("optimizer") == 2 * bytes("masters"));
+      CHECK((bytes("gradients") > 0) == (settings.zero <= 1));
+      CHECK(bytes("sums") == plans[i].states.sums);
+      CHECK(wire["gathers_bytes"].get<Bytes>() == plans[i].wire.gathers.total());
+      CHECK(wire["reduces_bytes"].get<Bytes>() == plans[i].wire.reduces.total());
+      const std::string text = fmt::format("gathers {} bytes, reduces {} bytes", plans[i].wire.gathers.total(), plans[i].wire.reduces.total());
+      CHECK(print_plan(plans, 3).find(text) != std::string::npos);
+    }
+  }
+}

@@ -18,13 +18,13 @@ namespace {
 constexpr OptimizerSettings settings{.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1.0};
 constexpr Elems matrix_elems = 1500, slice_elems = 4096;
 constexpr float padding_mark = 77;
-const UnitSpec unit{.name = "block", .tensors = {{.name = "weight", .rows = 30, .cols = 50, .decay = true},
-                                                 {.name = "bias", .cols = 100}}};
+const UnitSpec matrix_and_bias{.name = "block", .tensors = {{.name = "weight", .rows = 30, .cols = 50, .decay = true},
+                                                            {.name = "bias", .cols = 100}}};
 
 /// One unit on one rank: a matrix in blocks 0 and 1, a bias in block 2, and a fourth block when two ranks share them.
 class OneUnit {
  public:
-  explicit OneUnit(const OptimizerSettings& chosen = settings) {
+  explicit OneUnit(const OptimizerSettings& chosen = settings, const UnitSpec& unit = matrix_and_bias) {
     schedule_.name = "step";
     for (const char* name : {"master", "m", "v", "accumulator"})
       add(name, DType::f32, slice_elems);
@@ -35,9 +35,11 @@ class OneUnit {
     add("counters", DType::byte, sizeof(StepCounters));
     add("verdict", DType::byte, sizeof(Verdict));
     arena_.resize(static_cast<std::size_t>(end_) / sizeof(double));
-    schedule_.ops = {{.kind = OpKind::square_sum, .unit = 0, .reads = {accumulator, sums}, .writes = {sums}},
+    const FlatRange whole = FlatLayout(unit, 1).whole();
+    schedule_.ops = {{.kind = OpKind::square_sum, .unit = 0, .reads = {accumulator, sums}, .writes = {sums}, .range = whole},
                      {.kind = OpKind::verdict, .reads = {sums, values, counters}, .writes = {verdict, counters}},
-                     {.kind = OpKind::update, .unit = 0, .reads = {accumulator, verdict, master, m, v}, .writes = {master, m, v, exported}}};
+                     {.kind = OpKind::update, .unit = 0, .reads = {accumulator, verdict, master, m, v},
+                      .writes = {master, m, v, exported}, .range = whole}};
     register_optim_ops(table_, chosen, {unit}, {FlatLayout(unit, 1)});
     for (Elems i = 0; i < slice_elems; ++i) {
       floats(accumulator)[i] = is_padding(i) ? padding_mark : static_cast<float>(i % 7 - 3) / 512;
@@ -161,6 +163,34 @@ TEST_CASE("update: AdamW of every element; only tensors that say so decay") {
     CHECK(std::fabs(state.floats(OneUnit::v)[i] - expected.v.value) <= expected.v.error);
     CHECK(state.exported_bits()[i] == to_bf16(state.floats(OneUnit::master)[i]).bits);
   }
+}
+
+TEST_CASE("update: a tensor's lr_factor scales rate and decay of that tensor alone") {
+  const Elems bias_begin = 2048, bias_end = 2148;
+  UnitSpec grouped = matrix_and_bias;
+  grouped.tensors[1].lr_factor = 0.25;
+  grouped.tensors[1].decay = true;
+  UnitSpec decayed = matrix_and_bias;
+  decayed.tensors[1].decay = true;
+  OneUnit plain, by_group(settings, grouped), by_rate(settings, decayed);
+  by_rate.record<StepValues>(OneUnit::values).learning_rate = 0.01 * 0.25;
+  for (OneUnit* state : {&plain, &by_group, &by_rate}) state->step();
+  for (Elems i = 0; i < slice_elems; ++i) {
+    const bool is_bias = i >= bias_begin && i < bias_end;
+    CAPTURE(i);
+    CHECK(by_group.floats(OneUnit::master)[i] == (is_bias ? by_rate : plain).floats(OneUnit::master)[i]);
+    CHECK(by_group.floats(OneUnit::m)[i] == plain.floats(OneUnit::m)[i]);
+  }
+}
+
+TEST_CASE("update: with an lr_factor of 0 a tensor keeps its bits") {
+  UnitSpec grouped = matrix_and_bias;
+  grouped.tensors[0].lr_factor = 0;
+  OneUnit state(settings, grouped);
+  const std::vector<float> before(state.floats(OneUnit::master), state.floats(OneUnit::master) + slice_elems);
+  state.step();
+  for (Elems i = 0; i < matrix_elems; ++i) CHECK(state.floats(OneUnit::master)[i] == before[static_cast<std::size_t>(i)]);
+  CHECK(state.floats(OneUnit::master)[2048] != before[2048]);
 }
 
 TEST_CASE("update: padding of master, m, v and what is exported stays zero, whatever lies in the gradient's") {

@@ -20,7 +20,7 @@ std::vector<RunPrograms> all_classes(const ModelSpec& model, StepSpec spec) {
   std::vector<RunPrograms> runs;
   for (const RankClass& rank_class : rank_classes(model, spec)) {
     spec.rank = rank_class.rank;
-    runs.push_back(build_run(model, spec, {.validate = true, .sample = true}, &model));
+    runs.push_back(build_run(model, spec, {.validate = true, .sample = true, .diagnose = spec.rank % 3 == 0}, &model));
   }
   return runs;
 }
@@ -45,7 +45,7 @@ TEST_CASE("plan_run: planned programs pass check by bytes, and the transient pea
     RandomSpec random(seed + 5000);
     const ModelSpec model = random.model(6);
     StepSpec spec = random.step(8, 9);
-    RunPrograms run = build_run(model, spec, {.validate = true, .sample = true}, &model);
+    RunPrograms run = build_run(model, spec, {.validate = true, .sample = true, .diagnose = true}, &model);
     const MemoryPlan plan = plan_run(run, INT64_MAX);
     REQUIRE_NOTHROW(check_run({run}));
     const Bytes base = test::persistent_bytes(*run.find("step"));
@@ -62,7 +62,7 @@ TEST_CASE("build_run: programs print and parse back") {
   for (std::uint32_t seed = 0; seed < 50; ++seed) {
     RandomSpec random(seed);
     const ModelSpec model = random.model(3);
-    RunPrograms run = build_run(model, random.step(5, 7), {.validate = true, .sample = true}, &model);
+    RunPrograms run = build_run(model, random.step(5, 7), {.validate = true, .sample = true, .diagnose = true}, &model);
     plan_run(run, INT64_MAX);
     for (const Schedule& schedule : run.schedules) REQUIRE(parse_schedule(print(schedule)) == schedule);
   }

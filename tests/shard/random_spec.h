@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "shard/frozen_units.h"
 #include "shard/step_spec.h"
 #include "shard/unit.h"
 
@@ -46,7 +47,8 @@ class RandomSpec {
     if (coin()) head.tied = TiedTensor{0, 0};
     else head.tensors.push_back({.name = "vocabulary", .rows = vocabulary, .cols = width});
     model.units.push_back(head);
-    return model;
+    if (between(0, 2) == 0) freeze(model);
+    return split_frozen(std::move(model));
   }
 
   /// One node, nodes of equal size, or any ranks together.
@@ -63,6 +65,11 @@ class RandomSpec {
     spec.mesh.data = static_cast<int>(between(1, max_ranks));
     spec.rank = static_cast<int>(between(0, spec.mesh.data - 1));
     spec.microbatches = static_cast<int>(between(1, max_microbatches));
+    spec.sum_group = coin() ? 1 : static_cast<int>(between(2, 5));
+    spec.audit = between(0, 3) == 0;
+    spec.zero = static_cast<int>(between(0, 3));
+    const int node_ranks = static_cast<int>(between(1, 4));
+    if (coin() && spec.mesh.data % node_ranks == 0) spec.zero = 3, spec.node_ranks = node_ranks;
     spec.prefetch = static_cast<int>(between(0, 4));
     spec.recompute = static_cast<Recompute>(between(0, 3));
     spec.nodes = nodes(spec.mesh.data);
@@ -72,6 +79,16 @@ class RandomSpec {
   }
 
  private:
+  // Each tensor with the chance of its unit, but never all.
+  void freeze(ModelSpec& model) {
+    for (UnitSpec& unit : model.units) {
+      const Elems chance = between(0, 4);
+      for (TensorSpec& tensor : unit.tensors) tensor.trainable = between(0, 3) >= chance;
+    }
+    UnitSpec& lucky = model.units[static_cast<std::size_t>(between(0, static_cast<Elems>(model.units.size()) - 1))];
+    lucky.tensors.front().trainable = true;
+  }
+
   std::mt19937 random_;
 };
 

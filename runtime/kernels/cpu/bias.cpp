@@ -58,6 +58,7 @@ HWY_EXPORT(column_sums);
 
 void bias_gradient(const BiasGradient& k) {
   using namespace cpu;
+  if (k.d_bias.empty()) return;
   check_vector("bias_gradient: d_bias", k.d_bias, k.d_bias.type, k.d_out.cols);
   HWY_DYNAMIC_DISPATCH(column_sums)(k);
 }

@@ -123,7 +123,7 @@ void sum_rows(const ConstView& ids, const ConstView& d_out, const View& table, c
 }
 
 void backward(const EmbeddingGradient& k) {
-  sum_rows(k.tokens, k.d_out, k.d_token_table, k.workspace);
+  if (!k.d_token_table.empty()) sum_rows(k.tokens, k.d_out, k.d_token_table, k.workspace);
   if (!k.d_position_table.empty()) sum_rows(k.positions, k.d_out, k.d_position_table, k.workspace);
 }
 

@@ -118,8 +118,8 @@ void backward_columns(const LayerNormBackward& k, Elems first, Elems last) {
     add_rows<T, column_rows_at_once>(k, n, first, width, sums);
   for (; n < k.x.rows; ++n) add_rows<T, 1>(k, n, first, width, sums);
   for (Elems c = 0; c < width; c += lanes) {
-    store_at(k.d_gain.as<G>() + first, load(sums.gain + c), c, width);
-    store_at(k.d_bias.as<G>() + first, load(sums.bias + c), c, width);
+    if (!k.d_gain.empty()) store_at(k.d_gain.as<G>() + first, load(sums.gain + c), c, width);
+    if (!k.d_bias.empty()) store_at(k.d_bias.as<G>() + first, load(sums.bias + c), c, width);
   }
 }
 
@@ -136,7 +136,8 @@ void forward(const LayerNormForward& k) {
 
 template <typename T>
 void backward_all_columns(const LayerNormBackward& k) {
-  with_type(k.d_gain.type, [&](auto gradient) {
+  if (k.d_gain.empty() && k.d_bias.empty()) return;
+  with_type(k.d_gain.empty() ? k.d_bias.type : k.d_gain.type, [&](auto gradient) {
     for_each_column_run(k.x.cols, [&](Elems first, Elems last, int) {
       backward_columns<T, decltype(gradient)>(k, first, last);
     });
@@ -183,8 +184,9 @@ void layer_norm_backward(const LayerNormBackward& k) {
   check_vector("layer_norm_backward: gain", k.gain, k.x.type, k.x.cols);
   check_vector("layer_norm_backward: mean", k.mean, DType::f32, k.x.rows);
   check_vector("layer_norm_backward: inv_std", k.inv_std, DType::f32, k.x.rows);
-  check_vector("layer_norm_backward: d_gain", k.d_gain, k.d_gain.type, k.x.cols);
-  check_vector("layer_norm_backward: d_bias", k.d_bias, k.d_gain.type, k.x.cols);
+  const DType type = k.d_gain.empty() ? k.d_bias.type : k.d_gain.type;
+  if (!k.d_gain.empty()) check_vector("layer_norm_backward: d_gain", k.d_gain, type, k.x.cols);
+  if (!k.d_bias.empty()) check_vector("layer_norm_backward: d_bias", k.d_bias, type, k.x.cols);
   HWY_DYNAMIC_DISPATCH(backward)(k);
 }
 }  // namespace trireme

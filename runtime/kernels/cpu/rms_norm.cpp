@@ -109,6 +109,7 @@ void forward(const RmsNormForward& k) {
 
 template <typename T>
 void backward_all_columns(const RmsNormBackward& k) {
+  if (k.d_gain.empty()) return;
   with_type(k.d_gain.type, [&](auto gradient) {
     for_each_column_run(k.x.cols, [&](Elems first, Elems last, int) {
       backward_columns<T, decltype(gradient)>(k, first, last);
@@ -152,7 +153,7 @@ void rms_norm_backward(const RmsNormBackward& k) {
     check_matrix("rms_norm_backward: d_residual", k.d_residual, k.x.type, k.x.rows, k.x.cols);
   check_vector("rms_norm_backward: gain", k.gain, k.x.type, k.x.cols);
   check_vector("rms_norm_backward: inv_rms", k.inv_rms, DType::f32, k.x.rows);
-  check_vector("rms_norm_backward: d_gain", k.d_gain, k.d_gain.type, k.x.cols);
+  if (!k.d_gain.empty()) check_vector("rms_norm_backward: d_gain", k.d_gain, k.d_gain.type, k.x.cols);
   HWY_DYNAMIC_DISPATCH(backward)(k);
 }
 }  // namespace trireme

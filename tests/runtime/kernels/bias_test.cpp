@@ -28,6 +28,11 @@ TEST_CASE("bias: the gradient is one f32 chain over the tokens in token order, b
         for (Elems channels : {1, 2, 7, 15, 16, 17, 33, 64, 90, 384, 769}) check(type, gradient_type, tokens, channels);
 }
 
+TEST_CASE("bias: without a gradient to write nothing is done", "[kernels]") {
+  GuardedTensor d_out(DType::f32, 3, 8);
+  CHECK_NOTHROW(bias_gradient({.d_out = d_out, .d_bias = {}}));
+}
+
 TEST_CASE("bias: a gradient of another width is refused", "[kernels]") {
   GuardedTensor d_out(DType::f32, 3, 8), d_bias(DType::f32, 7);
   CHECK_THROWS_AS(bias_gradient({.d_out = d_out, .d_bias = d_bias}), Error);

@@ -112,6 +112,24 @@ TEST_CASE("layer_norm: parameter gradients are one f32 chain over the tokens in 
   }
 }
 
+TEST_CASE("layer_norm: a parameter gradient that is left out changes no bit of what is computed", "[kernels]") {
+  for (const DType gradient_type : {DType::bf16, DType::f32})
+    for (const bool has_gain : {false, true})
+      for (const bool has_bias : {false, true}) {
+        Norm k(DType::bf16, 61, 90);
+        k.forward();
+        Gradients all(DType::bf16, gradient_type, 61, 90), some(DType::bf16, gradient_type, 61, 90);
+        layer_norm_backward(all.with(k, true));
+        LayerNormBackward part = some.with(k, true);
+        if (!has_gain) part.d_gain = {};
+        if (!has_bias) part.d_bias = {};
+        layer_norm_backward(part);
+        CHECK(some.d_x.values() == all.d_x.values());
+        if (has_gain) CHECK(some.d_gain.values() == all.d_gain.values());
+        if (has_bias) CHECK(some.d_bias.values() == all.d_bias.values());
+      }
+}
+
 TEST_CASE("layer_norm: the gradient is the slope of the forward formula", "[kernels]") {
   using reference::Doubles;
   const Doubles gain = {1.2, 0.7, -0.4, 1, 0.9}, bias = {0.1, 0, -0.3, 0.2, 0}, d_out = {0.3, -1, 0.8, 0.1, 2};

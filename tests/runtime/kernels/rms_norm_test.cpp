@@ -105,6 +105,17 @@ TEST_CASE("rms_norm: d_gain is one f32 chain over the tokens in token order", "[
   }
 }
 
+TEST_CASE("rms_norm: d_gain left out changes no bit of d_x", "[kernels]") {
+  Norm k(DType::bf16, 61, 90);
+  k.forward();
+  Gradients all(DType::bf16, DType::bf16, 61, 90), some(DType::bf16, DType::bf16, 61, 90);
+  rms_norm_backward(all.with(k, true));
+  RmsNormBackward part = some.with(k, true);
+  part.d_gain = {};
+  rms_norm_backward(part);
+  CHECK(some.d_x.values() == all.d_x.values());
+}
+
 TEST_CASE("rms_norm: the gradient is the slope of the forward formula", "[kernels]") {
   using reference::Doubles;
   const Doubles gain = {1.2, 0.7, -0.4, 1, 0.9}, d_out = {0.3, -1, 0.8, 0.1, 2}, x = {0.5, -1.5, 2, 0.25, 3};

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <vector>
+
+#include "runtime/execute/op_table.h"
+#include "shard/flat_layout.h"
+
+namespace trireme {
+
+/// Brings `hash` to the executor: appends the xxh3 of a gradient's tensors, without padding, to a GradientHashes record.
+void register_hash_ops(OpTable& table, std::vector<FlatLayout> layouts);
+
+}  // namespace trireme
