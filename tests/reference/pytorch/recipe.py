@@ -75,12 +75,13 @@ def write_tokens(path, tokens):
 
 
 # Names in Hugging Face folders and Trireme's names.
-NAMES = [("transformer.", ""), ("model.", ""), ("wte", "embedding.token"), ("embed_tokens", "embedding.token"), ("wpe", "embedding.position"),
-         ("lm_head", "head.vocabulary"), ("layers.", "blocks."), ("attn.c_attn", "attention.qkv"), ("attn.c_proj", "attention.out"),
-         ("mlp.c_fc", "mlp.up"), ("mlp.c_proj", "mlp.down"), ("self_attn.q_proj", "attention.qkv"), ("self_attn.k_proj", "attention.qkv"),
-         ("self_attn.v_proj", "attention.qkv"), ("self_attn.o_proj", "attention.out"), ("input_layernorm", "attention.norm"),
-         ("post_attention_layernorm", "mlp.norm"), ("gate_proj", "gate_up"), ("up_proj", "gate_up"), ("down_proj", "down"),
-         ("ln_1", "attention.norm"), ("ln_2", "mlp.norm"), ("ln_f", "head.norm")]
+NAMES = [("transformer.", ""), ("model.", ""), ("layers.", "blocks."), ("wte", "embedding.token"),
+         ("embed_tokens", "embedding.token"), ("wpe", "embedding.position"), ("lm_head", "head.vocabulary"),
+         ("attn.c_attn", "attention.qkv"), ("attn.c_proj", "attention.out"), ("mlp.c_fc", "mlp.up"),
+         ("mlp.c_proj", "mlp.down"), ("self_attn.q_proj", "attention.qkv"), ("self_attn.k_proj", "attention.qkv"),
+         ("self_attn.v_proj", "attention.qkv"), ("self_attn.o_proj", "attention.out"), ("gate_proj", "gate_up"),
+         ("up_proj", "gate_up"), ("down_proj", "down"), ("input_layernorm", "attention.norm"),
+         ("post_attention_layernorm", "mlp.norm"), ("ln_1", "attention.norm"), ("ln_2", "mlp.norm"), ("ln_f", "head.norm")]
 
 
 def trireme_name(name):
