@@ -158,8 +158,12 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   };
   std::vector<OpObserver*> observers = {&observer_};
   if (profiles()) observers.push_back(&clock_);
+  const auto start = Clock::now();
   trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_device(), observers, nullptr,
                                        std::move(planned_));
+  trainer_->on_comm_stream([](Communicator& ranks) { ranks.barrier(); });
+  if (speaks() && inputs_.folder) say(fmt::format("model folder read in {:.1f} s", ms_since(start) / 1000));
+  trainer_->take_all_memory();
 }
 
 // Before the long part of the start: a folder that cannot be made is a mistake of the configuration, not of a step.

@@ -100,8 +100,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);
-  run(settings.load ? "load" : "init");
-  device_->populate(arena_);
+  submit(settings.load ? "load" : "init");
 }
 
 Trainer::~Trainer() {
@@ -115,7 +114,7 @@ std::size_t Trainer::index_of(std::string_view schedule) const {
   return static_cast<std::size_t>(found - list.begin());
 }
 
-void Trainer::submit(std::string_view schedule) {
+void Trainer::execute(std::string_view schedule) {
   const std::size_t index = index_of(schedule);
   executor_->run(index);
   planned_total_ += planned_[index];
@@ -128,11 +127,21 @@ RankWire Trainer::wire() {
   return wire;
 }
 
+void Trainer::take_all_memory() {
+  if (!has_all_memory_) device_->populate(arena_);
+  has_all_memory_ = true;
+}
+
 void Trainer::run(std::string_view schedule) {
+  take_all_memory();
+  submit(schedule);
+}
+
+void Trainer::submit(std::string_view schedule) {
   running_ = true;
   const bool enters = is_step(schedule) && !is_step(last_) && programs_.run.find("enter");
-  if (enters) submit("enter");
-  submit(schedule);
+  if (enters) execute("enter");
+  execute(schedule);
   last_ = schedule;
   executor_->wait_compute();
 }

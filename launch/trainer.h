@@ -79,13 +79,15 @@ struct Diagnosis {
 
 class Trainer {
  public:
-  /// Builds and plans, unless `planned` is given, checks and allocates, runs `init` or `load`, and only then takes the rest of the memory.
+  /// Builds and plans, unless `planned` is given, checks and allocates, then runs `init` or `load`.
   /// Errors: Error(plan) when it does not fit, Error(device), Error(bug).
   Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
           std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
           std::function<void(OpTable&)> edit_table = {}, std::optional<PlannedPrograms> planned = {});
   ~Trainer();
 
+  /// Takes the memory that init or load did not touch; the first schedule behind them does, too.
+  void take_all_memory();
   /// `audits`, on all ranks alike: replays the right neighbour's first microbatch, too.
   StepReport step(std::int64_t step, double learning_rate, bool audits = false);
   /// Behind a step that was not applied: the step again, with checks. Changes nothing.
@@ -125,6 +127,7 @@ class Trainer {
  private:
   void run(std::string_view schedule);
   void submit(std::string_view schedule);
+  void execute(std::string_view schedule);
   View slice_of(std::string_view state, std::size_t unit);
   std::size_t index_of(std::string_view schedule) const;
   std::vector<std::vector<std::uint64_t>> hash_buffers(const std::vector<std::string>& prefixes);
@@ -150,6 +153,7 @@ class Trainer {
   Traffic planned_total_;           // of what ran
   std::vector<WaitInterval> waits_;       // of the comm stream for peers, since stalls() was asked last
   std::vector<Timeline::Span> late_;      // the same on the executor's clock
+  bool has_all_memory_ = false;
   bool running_ = false;            // ops may still be under way
   std::unique_ptr<Device> device_;  // goes first: its streams' tasks use all of the above
 };
