@@ -1,8 +1,11 @@
 #pragma once
 // What the ranks compare before step 0, over any communicator.
 
+#include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -25,6 +28,22 @@ void agree(Communicator& communicator, std::string_view name, std::string_view t
 
 /// Where any rank brings an error, all ranks throw it: the one of the lowest such rank.
 void agree_on_success(Communicator& communicator, const Error* mine);
+
+/// What `make` returns, on every rank; what it throws on one rank all ranks throw, as agree_on_success().
+template <typename Make>
+auto on_all_ranks(Communicator& communicator, const Make& make) {
+  std::optional<decltype(make())> made;
+  std::optional<Error> error;
+  try {
+    made.emplace(make());
+  } catch (const Error& e) {
+    error = e;
+  } catch (const std::exception& e) {
+    error = Error(ErrorKind::bug, e.what());
+  }
+  agree_on_success(communicator, error ? &*error : nullptr);
+  return std::move(*made);
+}
 
 /// `text` of every rank, by rank.
 std::vector<std::string> all_gather(Communicator& communicator, std::string_view text);

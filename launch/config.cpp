@@ -15,6 +15,7 @@
 #include "launch/parameter_group_list.h"
 #include "launch/rope_scaling_table.h"
 #include "launch/token_file.h"
+#include "models/hf/model_folder.h"
 #include "runtime/base/error.h"
 #include "runtime/kernels/cpu/isa.h"
 
@@ -191,6 +192,46 @@ void apply_override(Config& config, const std::string& text) {
   set(config, section, name, *parsed.get("value"), text);
 }
 
+std::string quoted(const std::string& text) {
+  std::ostringstream out;
+  out << toml::value<std::string>(text);
+  return out.str();
+}
+
+std::string print_value(const ConfigField& field) {
+  return std::visit(
+      [](const auto* value) -> std::string {
+        using T = std::remove_cv_t<std::remove_pointer_t<decltype(value)>>;
+        if constexpr (std::is_same_v<T, std::string>) return quoted(*value);
+        else if constexpr (std::is_same_v<T, Family>) return quoted(name(*value));
+        else if constexpr (std::is_same_v<T, RopeScaling>) return print_rope_scaling(*value);
+        else if constexpr (std::is_same_v<T, std::vector<ParameterGroup>>) return print_groups(*value);
+        else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+          std::vector<std::string> items;
+          for (const std::string& item : *value) items.push_back(quoted(item));
+          return "[" + joined(items, ", ") + "]";
+        } else return fmt::format("{}", *value);
+      },
+      field);
+}
+
+// The model section from its folder. Keys that are given as well must say the same: they are set once more, on top of it.
+void take_model_folder(Config& config, const std::string& path, const std::vector<std::string>& overrides) {
+  Config folder = config;
+  folder.model = hf::read_model(config.model_folder);
+  Config again = folder;
+  read_file(again, path);
+  for (const std::string& text : overrides) apply_override(again, text);
+  for (const ConfigKey& key : config_keys()) {
+    if (std::string_view(key.section) != "model") continue;
+    const std::string found = print_value(key.field(folder)), given = print_value(key.field(again));
+    if (found != given)
+      refuse(fmt::format("{} = {}", key.full_name(), given), fmt::format("the folder model.hf = '{}' has {}; leave {} out", config.model_folder,
+                                                                         found, key.full_name()));
+  }
+  config.model = folder.model;
+}
+
 void resolve(Config& config) {
   ModelConfig& model = config.model;
   if (model.kv_heads == 0) model.kv_heads = model.heads;
@@ -265,35 +306,13 @@ void check_used(const Config& config) {
   check(!is_gpt2 || m.qkv_bias == n.qkv_bias, "model.qkv_bias", "with model.family = \"gpt2\", which always has it");
 }
 
-std::string quoted(const std::string& text) {
-  std::ostringstream out;
-  out << toml::value<std::string>(text);
-  return out.str();
-}
-
-std::string print_value(const ConfigField& field) {
-  return std::visit(
-      [](const auto* value) -> std::string {
-        using T = std::remove_cv_t<std::remove_pointer_t<decltype(value)>>;
-        if constexpr (std::is_same_v<T, std::string>) return quoted(*value);
-        else if constexpr (std::is_same_v<T, Family>) return quoted(name(*value));
-        else if constexpr (std::is_same_v<T, RopeScaling>) return print_rope_scaling(*value);
-        else if constexpr (std::is_same_v<T, std::vector<ParameterGroup>>) return print_groups(*value);
-        else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-          std::vector<std::string> items;
-          for (const std::string& item : *value) items.push_back(quoted(item));
-          return "[" + joined(items, ", ") + "]";
-        } else return fmt::format("{}", *value);
-      },
-      field);
-}
-
 }  // namespace
 
 Config load_config(const std::string& path, const std::vector<std::string>& overrides) {
   Config config;
   read_file(config, path);
   for (const std::string& text : overrides) apply_override(config, text);
+  if (!config.model_folder.empty()) take_model_folder(config, path, overrides);
   resolve(config);
   check_together(config);
   check_used(config);

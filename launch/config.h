@@ -65,6 +65,7 @@ struct LogConfig {
 
 struct Config {
   ModelConfig model;
+  std::string model_folder;  // model.hf: the model section was taken from it; empty: none
   DataConfig data;
   TrainConfig train;
   ParallelConfig parallel;
@@ -74,7 +75,8 @@ struct Config {
   LogConfig log;
 };
 
-/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), fills in what depends on
+/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), takes the model from the
+/// folder that model.hf names, fills in what depends on
 /// other keys (kv_heads, ffn) and what "auto" stands for on this machine (precision.products), and checks everything.
 ///
 /// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file, broken

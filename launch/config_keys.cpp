@@ -13,6 +13,8 @@ constexpr double positive = 1, not_negative = 0, no_token = -1;
 
 const std::vector<ConfigKey>& table() {
   static const std::vector<ConfigKey> keys = {
+      // Not the path, which may differ between machines, but what lies there is agreed on.
+      {"model", "hf", false, FIELD(model_folder)},
       {"model", "family", true, FIELD(model.family)},
       {"model", "layers", true, FIELD(model.layers), positive},
       {"model", "width", true, FIELD(model.width), positive},
@@ -77,7 +79,7 @@ const std::vector<ConfigKey>& table() {
 
 /// Keys of the design that this version has not.
 constexpr std::pair<const char*, const char*> later[] = {
-    {"model.hf", "reading Hugging Face folders"},      {"data.cache", "cached tokenization"},
+    {"data.cache", "cached tokenization"},
     {"parallel.stages", "pipeline stages"},            {"parallel.interleave", "pipeline stages"},
     {"precision.moments", "other types of moments"},   {"precision.master", "other types of masters"},
     {"checkpoint", "checkpoints"},

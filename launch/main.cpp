@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -32,6 +33,7 @@ struct Command {
   int ranks = 1, rank = 0, ranks_per_node = 0;
   std::string device_memory, schedule = "step", output, tokenizer = "byte";
   std::vector<std::string> texts;
+  std::string export_format, export_type, model_folder;
   bool json = false;
 
   int ranks_on_node() const { return ranks_per_node > 0 ? std::min(ranks_per_node, ranks) : ranks; }
@@ -79,7 +81,8 @@ void schedule(const Command& command) {
   plan_run(programs.run, settings.device_memory);
   check_run({programs.run});
   const Schedule* found = programs.run.find(command.schedule);
-  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init, enter (with prefetch), step, diagnose, sample, "
+  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
+          "prefetch), step, step_with_audit (with train.audit), diagnose, sample, "
           "and validate (with data.valid)", command.schedule);
   print_out(print(*found));
 }
@@ -88,6 +91,14 @@ void tokenize(const Command& command) {
   require(command.tokenizer == "byte", ErrorKind::config, "--tokenizer {}: this version has byte", command.tokenizer);
   write_token_file(command.output, command.texts);
   print_out(fmt::format("{}: {} tokens\n", command.output, TokenFile(command.output).tokens()));
+}
+
+void checkpoint_export(const Command& command) {
+  require(command.export_format == "hf", ErrorKind::config, "--format {}: this version has hf", command.export_format);
+  require(!command.model_folder.empty() && std::filesystem::is_regular_file(command.model_folder + "/config.json"), ErrorKind::config,
+          "{}: it has no config.json; this version exports from Hugging Face model folders", command.model_folder);
+  export_folder(command.model_folder, command.train.model_out);
+  print_out(fmt::format("{}: written\n", command.train.model_out.folder));
 }
 
 void doctor(MpiRun& mpi) {
@@ -134,6 +145,8 @@ int run_command(int argc, char** argv) {
   CLI::App& train_app = *app.add_subcommand("train", "train a model: mpirun -n 2 trireme train run.toml");
   train_app.add_option("config", command.train.config_path, "TOML file")->required();
   train_app.add_option("--sample", command.train.sample, "text to continue at the end");
+  train_app.add_option("--export", command.train.model_out.folder, "folder for the trained model, as Hugging Face has them");
+  train_app.add_option("--export-type", command.export_type, "f32, bf16 or f16; as in model.hf, or f32, unless given");
   CLI::App& plan_app = *app.add_subcommand("plan", "bytes of every rank, before anything runs");
   CLI::App& schedule_app = *app.add_subcommand("schedule", "the printed program of one rank");
   for (CLI::App* sub : {&plan_app, &schedule_app}) {
@@ -144,11 +157,18 @@ int run_command(int argc, char** argv) {
   }
   plan_app.add_flag("--json", command.json, "for scripts");
   schedule_app.add_option("--rank", command.rank, "whose program");
-  schedule_app.add_option("--schedule", command.schedule, "init, enter, step, validate or sample");
+  schedule_app.add_option("--schedule", command.schedule, "init or load, enter, step, validate or sample");
   CLI::App& tokenize_app = *app.add_subcommand("tokenize", "text files to one token file");
   tokenize_app.add_option("files", command.texts, "text files")->required();
   tokenize_app.add_option("--tokenizer", command.tokenizer, "byte");
   tokenize_app.add_option("-o,--output", command.output, "the token file")->required();
+  CLI::App& checkpoint_app = *app.add_subcommand("checkpoint", "saved models");
+  checkpoint_app.require_subcommand(1);
+  CLI::App& export_app = *checkpoint_app.add_subcommand("export", "a model folder, in another type");
+  export_app.add_option("--format", command.export_format, "hf")->required();
+  export_app.add_option("--type", command.export_type, "f32, bf16 or f16; as they are unless given");
+  export_app.add_option("folder", command.model_folder, "a Hugging Face model folder")->required();
+  export_app.add_option("out", command.train.model_out.folder, "the new folder")->required();
   app.add_subcommand("doctor", "what a run on this machine would meet");
   for (CLI::App* sub : {&train_app, &plan_app, &schedule_app}) sub->allow_extras();
 
@@ -160,12 +180,17 @@ int run_command(int argc, char** argv) {
   }
   for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
 
+  if (!command.export_type.empty()) {
+    require(!command.train.model_out.folder.empty(), ErrorKind::config, "--export-type without --export: give the folder, too");
+    command.train.model_out.type = hf::parse_storage(command.export_type);
+  }
   if (app.got_subcommand("train"))
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
   if (app.got_subcommand("doctor")) return run_on_all_ranks(argc, argv, doctor);
   if (app.got_subcommand("plan")) plan(command);
   if (app.got_subcommand("schedule")) schedule(command);
   if (app.got_subcommand("tokenize")) tokenize(command);
+  if (app.got_subcommand("checkpoint")) checkpoint_export(command);
   return 0;
 }
 

@@ -25,6 +25,15 @@ std::array<std::pair<const char*, Bytes>, 5> kinds(const PlannedStates& states) 
            {"gradients", states.gradients}, {"sums", states.sums}}};
 }
 
+// What the arena holds while a model folder is read: the pages of all else are taken after it.
+Bytes load_bytes(const RunPrograms& run) {
+  constexpr Bytes alignment = 256;
+  Bytes bytes = 0;
+  if (const Schedule* load = run.find("load"))
+    for (const Buffer& buffer : load->buffers) bytes += align_up(buffer.bytes(), alignment);
+  return bytes;
+}
+
 // The largest arena of any class of ranks.
 Bytes largest_arena(TrainerSettings settings, int ranks) {
   settings.device_memory = std::numeric_limits<Bytes>::max();
@@ -82,7 +91,8 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int
     plans.push_back({.ranks = classes[i], .arena = plan.device,
                      .peak_op = peak ? describe(*peak, plan.device.peak_op) : "",
                      .remainder = remainder_of(built[i], std::min(ranks, ranks_per_node), settings.threads),
-                     .states = planned_states(step), .wire = planned_traffic(step, built[i].spec.nodes)});
+                     .states = planned_states(step), .wire = planned_traffic(step, built[i].spec.nodes),
+                     .load_bytes = load_bytes(built[i].run)});
   }
   return plans;
 }
@@ -112,6 +122,9 @@ std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
                         arena.fragmentation_bytes);
     text += fmt::format("  {:<14} {:>12}  {:>16}  alive in every schedule\n", "states", format_bytes(arena.states_bytes),
                         arena.states_bytes);
+    if (plan.load_bytes > 0)
+      text += fmt::format("  {:<14} {:>12}  {:>16}  of the arena while the model folder is read\n", "load",
+                          format_bytes(plan.load_bytes), plan.load_bytes);
     const Bytes remainder = plan.remainder.total();
     text += fmt::format("  {:<14} {:>12}  {:>16}  beside the arena:\n", "remainder", format_bytes(remainder), remainder);
     for (const Remainder::Part& part : plan.remainder.parts())
@@ -150,6 +163,7 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
                              {"remainder", remainder},
                              {"states", states},
                              {"wire", wire}});
+    if (plan.load_bytes > 0) json["ranks"].back()["load_bytes"] = plan.load_bytes;
   }
   json["host_bytes_per_node"] = host_bytes_per_node(plans, ranks_per_node);
   return json.dump(2) + "\n";

@@ -20,6 +20,7 @@ struct RankPlan {
   Remainder remainder;  // what the arena does not hold
   PlannedStates states;
   PlannedTraffic wire;  // of a step
+  Bytes load_bytes = 0;  // live in schedule load; 0 without one
 
   Bytes bytes() const { return arena.peak_bytes + remainder.total(); }
 };

@@ -90,6 +90,7 @@ double op_flops(const ModelSpec& model, const Op& op) {
     case OpKind::backward: return segment.backward_flops;
     case OpKind::forward_backward: return segment.forward_flops + segment.backward_flops;
     case OpKind::init:
+    case OpKind::read:
     case OpKind::step_values:
     case OpKind::gather:
     case OpKind::release:

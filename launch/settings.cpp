@@ -45,6 +45,7 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.nodes.ranks_per_node = config.memory.share ? node : 1;
   settings.zero = config.parallel.zero;
   settings.node_ranks = config.parallel.node_shard ? node : 0;
+  settings.load = !config.model_folder.empty();
   settings.validate = !config.data.valid.empty();
   settings.sample = true;  // always, so that the plan is the same with and without --sample
   if (config.memory.device != "auto") settings.device_memory = parse_bytes(config.memory.device);

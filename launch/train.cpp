@@ -43,25 +43,10 @@ using Clock = std::chrono::steady_clock;
 
 double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
 
-// What fails on one rank fails on all, with one message.
-template <typename Make>
-auto on_all_ranks(Communicator& communicator, Make make) {
-  std::optional<decltype(make())> made;
-  std::optional<Error> error;
-  try {
-    made.emplace(make());
-  } catch (const Error& e) {
-    error = e;
-  } catch (const std::exception& e) {
-    error = Error(ErrorKind::bug, e.what());
-  }
-  agree_on_success(communicator, error ? &*error : nullptr);
-  return std::move(*made);
-}
-
 /// Everything that a run needs before its first step, the same on all ranks.
 struct Inputs {
   Config config;
+  std::shared_ptr<const hf::ModelFolder> folder;  // null: weights from the seed
   TokenStream train;
   std::optional<TokenStream> valid;
 };
@@ -71,12 +56,14 @@ Inputs read_inputs(const TrainOptions& options) {
   require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
           "--sample with model.vocab = {}: its text is read as bytes, which needs at least 256; leave --sample out",
           config.model.vocab);
+  std::shared_ptr<const hf::ModelFolder> folder;
+  if (!config.model_folder.empty()) folder = std::make_shared<const hf::ModelFolder>(config.model_folder);
   std::optional<int> end_of_document;
   if (config.data.documents) end_of_document = config.data.end_of_document;
   TokenStream train(config.data.train, config.train.sequence, config.model.vocab, end_of_document);
   std::optional<TokenStream> valid;
   if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab, end_of_document);
-  return {std::move(config), std::move(train), std::move(valid)};
+  return {std::move(config), std::move(folder), std::move(train), std::move(valid)};
 }
 
 // Every collective of a program with all that ranks must have in common, a line each.
@@ -137,6 +124,7 @@ class Training {
   double peak_flops_ = 0;
   std::optional<PlannedPrograms> planned_;  // until the trainer takes them
   Bytes arena_bytes_ = 0, remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
+  std::optional<ModelExport> export_;
   StatusObserver observer_;
   StepClock clock_;
   int skipped_ = 0;     // steps
@@ -149,8 +137,11 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
     : mpi_(mpi), options_(options), inputs_(std::move(inputs)), communicator_(communicator),
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
+  settings_.folder = inputs_.folder;
   for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
   if (inputs_.config.parallel.node_shard && inputs_.config.parallel.ranks_per_node == 0) check_equal_nodes();
+  if (!options.model_out.folder.empty())
+    export_.emplace(options.model_out, inputs_.config.model, inputs_.folder, communicator);
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
   log_ = on_all_ranks(communicator_, [&] { return open_log(); });
   check_programs();
@@ -239,6 +230,7 @@ void Training::check_memory() {
 void Training::say_start() const {
   const Config& config = inputs_.config;
   say(print_config(config));
+  if (inputs_.folder) say("model folder:\n" + inputs_.folder->summary());
   say(fmt::format("data:\n{}{}", inputs_.train.summary(), inputs_.valid ? inputs_.valid->summary() : ""));
   say(fmt::format("model: {} parameters; {} ranks x {} threads; instruction set {}; peak {:.1f} GF/s a thread",
                   parameter_count(config.model), mpi_.size(), settings_.threads, cpu::name(cpu::active_isa()),
@@ -420,6 +412,9 @@ void Training::run() {
   say_memory();
   say_wire();
   trainer_->close();
+  if (!export_) return;
+  export_->write(*trainer_);
+  if (speaks()) say(fmt::format("export: {}, {} bytes", options_.model_out.folder, export_->bytes()));
 }
 
 }  // namespace
@@ -431,6 +426,7 @@ void train(MpiRun& mpi, const TrainOptions& options) {
   Inputs inputs = on_all_ranks(*first, [&] { return read_inputs(options); });
   agree(*first, "the configuration", agreed_text(inputs.config));
   agree(*first, "the program", fmt::format("trireme {} build {} numerics {}", TRIREME_VERSION, build_id(), numerics_fingerprint(inputs.config)));
+  agree(*first, "the model folder", inputs.folder ? inputs.folder->summary() : "");
   agree(*first, "the data", inputs.train.summary() + (inputs.valid ? inputs.valid->summary() : ""));
   on_all_ranks(*first, [&] { return check_plannable(inputs.config, mpi.size()), true; });
   deadline_s = inputs.config.parallel.deadline_s;

@@ -6,6 +6,7 @@
 
 #include "comm/bootstrap.h"
 #include "launch/config.h"
+#include "launch/export.h"
 
 namespace trireme {
 
@@ -14,6 +15,7 @@ struct TrainOptions {
   std::vector<std::string> overrides;
   std::string sample;      // --sample: text to continue at the end; empty: none
   int sample_tokens = 200;
+  ExportOptions model_out;  // --export, --export-type; an empty folder: none
 };
 
 /// Runs on every rank. Errors: every kind; those that all ranks have in common are AgreedErrors.

@@ -7,6 +7,7 @@
 #include "comm/comm_ops.h"
 #include "launch/process_memory.h"
 #include "models/describe.h"
+#include "models/hf/load_ops.h"
 #include "models/model_ops.h"
 #include "optim/check_finite.h"
 #include "optim/gradient_hash.h"
@@ -43,7 +44,9 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
                    .prefetch = settings.prefetch, .recompute = settings.recompute, .audit = settings.audit,
                    .nodes = settings.nodes,
                    .compute = settings.compute, .wire = settings.wire};
-  programs.run = build_run(programs.model, programs.spec, {.validate = settings.validate, .sample = settings.sample, .diagnose = true},
+  programs.run = build_run(programs.model, programs.spec,
+                           {.validate = settings.validate, .sample = settings.sample, .diagnose = true,
+                            .load_staging_bytes = settings.load ? hf::load_staging_bytes : 0},
                            &programs.sample_model);
   return programs;
 }
@@ -84,6 +87,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
   register_check_ops(table_, layouts_);
   register_model_ops(table_, make_model(settings.model, settings.sequence, settings.products), units, layouts_,
                      settings.seed);
+  if (settings.folder) hf::register_load_ops(table_, settings.folder, units, layouts_);
   table_.set(OpKind::step_values, [this](const OpContext& context) { step_values(context); });
   if (edit_table) edit_table(table_);
   std::vector<const Schedule*> schedules;
@@ -96,7 +100,8 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);
-  run("init");
+  run(settings.load ? "load" : "init");
+  device_->populate(arena_);
 }
 
 Trainer::~Trainer() {
@@ -257,13 +262,22 @@ std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<
       // Frozen tensors have a master alone.
       const bool has_states = programs_.model.units[u].kind != UnitKind::frozen;
       if (layouts_[u].is_empty() || (!has_states && prefix != "master")) continue;
-      std::byte* slice = &record<std::byte>(fmt::format("{}{}", prefix, u));
-      // Where this rank holds all, it speaks for its slice.
-      if (settings_.zero == 0) slice += programs_.spec.rank * layouts_[u].slice_elems * size_bytes(DType::f32);
       hashes.emplace_back();
-      hash_blocks(layouts_[u], programs_.spec.rank, View(slice, DType::f32, layouts_[u].slice_elems), hashes.back());
+      hash_blocks(layouts_[u], programs_.spec.rank, slice_of(prefix, u), hashes.back());
     }
   return hashes;
+}
+
+// Where this rank holds all, it speaks for its slice; what lies behind the last tensor is not there then.
+View Trainer::slice_of(std::string_view state, std::size_t unit) {
+  std::byte* slice = &record<std::byte>(fmt::format("{}{}", state, unit));
+  const Elems elems = layouts_[unit].slice_elems;
+  if (settings_.zero == 0) slice += programs_.spec.rank * elems * size_bytes(DType::f32);
+  return {slice, DType::f32, elems};
+}
+
+View Trainer::master(std::size_t unit) {
+  return slice_of("master", unit);
 }
 
 std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() { return hash_buffers({"master"}); }

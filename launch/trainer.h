@@ -12,6 +12,7 @@
 #include "comm/communicator.h"
 #include "launch/wire_report.h"
 #include "models/batch.h"
+#include "models/hf/model_folder.h"
 #include "models/model_config.h"
 #include "models/parameter_groups.h"
 #include "optim/optim_ops.h"
@@ -40,6 +41,8 @@ struct TrainerSettings {
   Recompute recompute = Recompute::none;
   NodeLayout nodes;               // which ranks read each other's memory
   bool validate = false, sample = false, audit = false;
+  bool load = false;              // the first weights come from a model folder
+  std::shared_ptr<const hf::ModelFolder> folder;  // that one; plans need none
   Bytes device_memory = INT64_MAX;
 };
 
@@ -76,7 +79,7 @@ struct Diagnosis {
 
 class Trainer {
  public:
-  /// Builds and plans, unless `planned` is given, checks and allocates, then runs `init`.
+  /// Builds and plans, unless `planned` is given, checks and allocates, runs `init` or `load`, and only then takes the rest of the memory.
   /// Errors: Error(plan) when it does not fit, Error(device), Error(bug).
   Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
           std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
@@ -108,6 +111,9 @@ class Trainer {
   /// xxh3 of each block of the masters, and of the optimizer's states, by unit and buffer: for combine_hashes().
   std::vector<std::vector<std::uint64_t>> hash_weights();
   std::vector<std::vector<std::uint64_t>> hash_states();
+  /// This rank's slice of a unit's masters, f32; call after finish().
+  View master(std::size_t unit);
+  const std::vector<FlatLayout>& layouts() const { return layouts_; }
 
   /// What this rank takes from others: planned for a step, and for all schedules that ran, and what it took. Waits.
   RankWire wire();
@@ -119,6 +125,7 @@ class Trainer {
  private:
   void run(std::string_view schedule);
   void submit(std::string_view schedule);
+  View slice_of(std::string_view state, std::size_t unit);
   std::size_t index_of(std::string_view schedule) const;
   std::vector<std::vector<std::uint64_t>> hash_buffers(const std::vector<std::string>& prefixes);
   void step_values(const OpContext& context);

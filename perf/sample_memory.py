@@ -78,6 +78,7 @@ class PeakSampler:
     """
 
     look_for_ranks_s = 1.0
+    start_s = 3.0  # ranks start one after the other: until then they are looked for at every sample
     share_of_core = 0.01
     growth_bytes = 1 << 20
 
@@ -108,10 +109,11 @@ class PeakSampler:
         return max((sum(held.values()) for _, held, _ in self.samples), default=0)
 
     def _run(self):
-        ranks, looked = {}, 0.0
+        ranks, looked, started = {}, 0.0, time.monotonic()
         while not self._stopping.wait(INTERVAL_S):
-            if not ranks or time.monotonic() - looked > self.look_for_ranks_s:
-                ranks, looked = find_ranks(self._launcher, self._name), time.monotonic()
+            now = time.monotonic()
+            if not ranks or now - started < self.start_s or now - looked > self.look_for_ranks_s:
+                ranks, looked = find_ranks(self._launcher, self._name), now
             for pid, rank in ranks.items():
                 if self._is_due(pid):
                     self._sample(pid, rank)

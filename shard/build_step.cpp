@@ -109,7 +109,8 @@ const Schedule* RunPrograms::find(std::string_view name) const {
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model) {
   RunPrograms run;
-  run.schedules.push_back(finish(lay_out(order_init(model, spec), model, spec), spec, false));
+  Schedule first = programs.load_staging_bytes > 0 ? order_load(model, spec, programs.load_staging_bytes) : order_init(model, spec);
+  run.schedules.push_back(finish(lay_out(std::move(first), model, spec), spec, false));
   Schedule step = order_step(model, spec);
   // An audit has more uses, but what the two carry into each other must be the same.
   const int distance = possible_distance(step, spec.prefetch);
@@ -154,7 +155,7 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
 
 void check_run(const std::vector<RunPrograms>& classes) {
   for (const RunPrograms& run : classes) {
-    const Schedule* init = run.find("init");
+    const Schedule* init = run.find("init") ? run.find("init") : run.find("load");
     const Schedule* step = run.find("step");
     const Schedule* enter = run.find("enter");
     const auto check_after = [&](std::vector<const Schedule*> sequence) {
@@ -176,7 +177,7 @@ void check_run(const std::vector<RunPrograms>& classes) {
         check_after({step, other, other});
       }
   }
-  for (const char* name : {"init", "enter", "step", "step_with_audit", "diagnose", "validate", "sample"}) {
+  for (const char* name : {"init", "load", "enter", "step", "step_with_audit", "diagnose", "validate", "sample"}) {
     std::vector<const Schedule*> ranks;
     for (const RunPrograms& run : classes)
       if (const Schedule* schedule = run.find(name)) ranks.push_back(schedule);

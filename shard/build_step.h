@@ -10,12 +10,13 @@
 
 namespace trireme {
 
-/// Which schedules a run has besides init, enter and step. In validate and sample every rank has a microbatch.
+/// Which schedules a run has besides enter and step. In validate and sample every rank has a microbatch.
 struct Programs {
   bool validate = false, sample = false, diagnose = false;
+  Bytes load_staging_bytes = 0;  // above 0: load, from a model folder through so many bytes, instead of init
 };
 
-/// All schedules of one rank, in the order init, enter, step, step_with_audit, diagnose, validate, sample. `enter` is there when something is
+/// All schedules of one rank, in the order init or load, enter, step, step_with_audit, diagnose, validate, sample. `enter` is there when something is
 /// carried.
 struct RunPrograms {
   std::vector<Schedule> schedules;

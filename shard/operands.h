@@ -4,6 +4,7 @@
 //
 //   kind               reads                                            writes
 //   init               -                                                master, states [exported]; or, without a unit, constants, counters
+//   read               -                                                master, states [exported] staging
 //   step_values        -                                                values, sums, tokens, batch of each local microbatch
 //   gather             slice                                            full (absent on a rank outside `to`)
 //   release            exported                                         -

@@ -77,8 +77,10 @@ StoredTensor read_tensor(const std::string& name, const Json& entry, Bytes data_
   for (const Json& size : shape) tensor.shape.push_back(whole_number(size, most, ErrorKind::data, where + ": shape"));
   if (!offsets.is_array() || offsets.size() != 2) refuse(where, fmt::format("data_offsets = {} are not two", shown(offsets)));
   const Bytes data_bytes = file.size_bytes() - data_begin;
-  const Bytes begin = whole_number(offsets[0], data_bytes, ErrorKind::data, where + ": data_offsets");
-  const Bytes end = whole_number(offsets[1], data_bytes, ErrorKind::data, where + ": data_offsets");
+  const Bytes begin = whole_number(offsets[0], most, ErrorKind::data, where + ": data_offsets");
+  const Bytes end = whole_number(offsets[1], most, ErrorKind::data, where + ": data_offsets");
+  if (std::max(begin, end) > data_bytes)
+    refuse(where, fmt::format("data_offsets = {} reach beyond the file's {} bytes of tensors", shown(offsets), data_bytes));
   const Bytes bytes = checked_bytes(tensor, where);
   if (end < begin || end - begin != bytes)
     refuse(where, fmt::format("data_offsets = {} and {} of {}, which are {} bytes", shown(offsets), tensor.type, shape_text(tensor.shape), bytes));

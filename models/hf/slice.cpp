@@ -17,15 +17,19 @@ void add_blocks(const Block& rectangle, Elems most_elems, std::vector<Block>& li
 
 }  // namespace
 
-std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const FlatLayout& layout, int rank) {
+std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const std::vector<TensorPart>& parts) {
   std::vector<Overlap> list;
-  for (const TensorPart& part : owned_parts(layout, rank))
+  for (const TensorPart& part : parts)
     for (const Piece& piece : unit[static_cast<std::size_t>(part.tensor)]) {
       const Elems begin = std::max(part.first, piece.first);
       const Elems end = std::min(part.first + part.elems, piece.first + piece.elems());
       if (begin < end) list.push_back({&piece, begin - piece.first, end - begin, part.in_slice + begin - part.first});
     }
   return list;
+}
+
+std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const FlatLayout& layout, int rank) {
+  return overlaps(unit, owned_parts(layout, rank));
 }
 
 std::vector<Block> blocks(const Overlap& overlap, Elems most_elems) {

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Finished:
     """What a command left: its output, and the peak bytes of its ranks."""
     output: str
     peak_bytes: dict  # by rank
+    together_bytes: int  # the largest sum over the first launcher's ranks at one time
 
 
 def give_up(message):
@@ -79,7 +81,25 @@ def run(commands, env=None, timeout_s=7200):
     for process, output, command in zip(processes, outputs, commands):
         if process.returncode != 0:
             give_up(f"exit code {process.returncode} of {' '.join(command)}\n" + "\n".join(output.splitlines()[-25:]))
-    return Finished(outputs[0], peaks)
+    return Finished(outputs[0], peaks, samplers[0].node_peak())
+
+
+def timed_lines(command):
+    """Runs one launcher to its end: [(seconds, line)], with the time at which each line was printed.
+
+    Errors: ends this program, with the last lines, where it failed.
+    """
+    exit_on_signals()
+    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                               start_new_session=True)
+    try:
+        lines = [(time.monotonic(), line.rstrip("\n")) for line in process.stdout]
+        process.wait()
+    finally:
+        end(process)
+    if process.returncode != 0:
+        give_up(f"exit code {process.returncode} of {' '.join(command)}\n" + "\n".join(line for _, line in lines[-25:]))
+    return lines
 
 
 def free_port():

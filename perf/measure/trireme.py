@@ -56,6 +56,7 @@ kv_heads = {model.kv_heads}
 ffn = {model.ffn}
 vocab = {model.vocab}
 context = {case.tokens}
+tied = {str(model.tied).lower()}
 [data]
 train = ["{launch.text_file()}"]
 [train]

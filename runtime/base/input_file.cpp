@@ -16,7 +16,7 @@ namespace {
 Bytes size_of(int descriptor, const std::string& path) {
   struct stat status {};
   require(::fstat(descriptor, &status) == 0, ErrorKind::data, "{}: {}", path, std::strerror(errno));
-  require(S_ISREG(status.st_mode), ErrorKind::data, "{}: not a file; name text or .bin files", path);
+  require(S_ISREG(status.st_mode), ErrorKind::data, "{}: not a file; name one", path);
   return status.st_size;
 }
 

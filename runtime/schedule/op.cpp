@@ -9,6 +9,7 @@ namespace trireme {
 const char* name(OpKind kind) {
   switch (kind) {
     case OpKind::init: return "init";
+    case OpKind::read: return "read";
     case OpKind::step_values: return "step_values";
     case OpKind::gather: return "gather";
     case OpKind::release: return "release";
@@ -73,6 +74,7 @@ bool is_collective(OpKind kind) {
     case OpKind::reduce:
     case OpKind::all_reduce: return true;
     case OpKind::init:
+    case OpKind::read:
     case OpKind::step_values:
     case OpKind::release:
     case OpKind::forward:

@@ -16,6 +16,7 @@ using OpId = std::int32_t;      // index into Schedule::ops
 
 enum class OpKind : std::uint8_t {
   init,              // masters and optimizer states of a unit, from the seed
+  read,              // the same from a model folder
   step_values,       // batch, learning rate, step number: all that differs from step to step
   gather,            // slices of a unit's flat buffer, from all ranks, into `full`
   release,           // completes when every peer has finished reading an exported buffer

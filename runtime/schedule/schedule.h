@@ -66,7 +66,7 @@ struct BoundaryEvent {
 /// recent record of that event above it in the list, or, for a boundary event without one, the most recent record in
 /// the schedules that ran before (if none ever recorded it, the wait passes).
 struct Schedule {
-  std::string name;  // init, enter, step, validate, sample
+  std::string name;  // init or load, enter, step, validate, sample
   int rank = 0, world = 1;
   std::vector<Buffer> buffers;
   std::vector<Op> ops;

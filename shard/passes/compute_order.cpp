@@ -69,7 +69,7 @@ class Order {
     writer_.add(Op{.kind = OpKind::verdict, .reads = {run_.sums, run_.values, run_.counters},
                    .writes = {run_.verdict, run_.counters}});
   }
-  void init();
+  void init(Bytes load_staging_bytes);
 
   Schedule take() { return writer_.take(); }
 
@@ -353,13 +353,16 @@ void Order::finish_step() {
   }
 }
 
-void Order::init() {
+void Order::init(Bytes load_staging_bytes) {
+  std::optional<BufferId> staging;
+  if (load_staging_bytes > 0) staging = writer_.add("staging", Role::data, DType::byte, load_staging_bytes);
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
     if (run_.layouts[u].is_empty()) continue;
     const StateBuffers& state = run_.units[u];
-    Op op{.kind = OpKind::init, .unit = static_cast<int>(u), .writes = {state.master}, .range = run_.layouts[u].whole()};
+    Op op{.kind = staging ? OpKind::read : OpKind::init, .unit = static_cast<int>(u), .writes = {state.master}, .range = run_.layouts[u].whole()};
     op.writes.insert(op.writes.end(), state.states.begin(), state.states.end());
     if (state.exported != state.master) op.writes.push_back(state.exported);
+    if (staging) op.writes.push_back(*staging);
     writer_.add(std::move(op));
   }
   writer_.add(Op{.kind = OpKind::init, .writes = {run_.constants, run_.counters}});
@@ -424,7 +427,13 @@ Schedule order_sample(const ModelSpec& model, const StepSpec& spec) {
 
 Schedule order_init(const ModelSpec& model, const StepSpec& spec) {
   Order order("init", model, spec);
-  order.init();
+  order.init(0);
+  return order.take();
+}
+
+Schedule order_load(const ModelSpec& model, const StepSpec& spec, Bytes staging_bytes) {
+  Order order("load", model, spec);
+  order.init(staging_bytes);
   return order.take();
 }
 

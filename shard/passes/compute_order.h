@@ -28,4 +28,7 @@ Schedule order_sample(const ModelSpec& model, const StepSpec& spec);
 /// Parameters, optimizer states, constants and counters from the seed.
 Schedule order_init(const ModelSpec& model, const StepSpec& spec);
 
+/// The same with the parameters of a model folder, which pass through `staging_bytes` (above 0) that all units share.
+Schedule order_load(const ModelSpec& model, const StepSpec& spec, Bytes staging_bytes);
+
 }  // namespace trireme

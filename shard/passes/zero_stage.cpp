@@ -88,7 +88,7 @@ class ZeroStagePass {
 
   void hold_whole(Op& op) {
     if (op.kind == OpKind::update) gather_sum(op);
-    if (op.unit && (op.kind == OpKind::update || op.kind == OpKind::init))
+    if (op.unit && (op.kind == OpKind::update || op.kind == OpKind::init || op.kind == OpKind::read))
       op.range = alone(static_cast<std::size_t>(*op.unit));
   }
 

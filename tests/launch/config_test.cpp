@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "launch/settings.h"
 #include "runtime/base/error.h"
 #include "runtime/kernels/cpu/isa.h"
+#include "tests/models/hf/test_folder.h"
 
 using namespace trireme;
 
@@ -308,4 +310,30 @@ TEST_CASE("load_config: mistakes in the file name its line") {
   CHECK(message_of("layers = 2\n", {}).find("outside a section") != std::string::npos);
   CHECK(message_of("", {}).find("model.layers") != std::string::npos);
   CHECK_THROWS_WITH(load_config("nowhere.toml", {}), Catch::Contains("nowhere.toml") && Catch::Contains("no such file"));
+}
+
+TEST_CASE("load_config: model.hf takes the model from a folder, and what it resolves to loads again") {
+  const test::TemporaryFolder folder("config_test_folder.tmp");
+  for (const char* kind : test::folder_kinds) {
+    const ModelConfig model = test::folder_model(kind);
+    test::write_text(folder.path + "/config.json", test::folder_config(model, hf::Storage::bf16));
+    const std::string text = "[model]\nhf = \"" + folder.path + "\"\n[data]\ntrain = [\"a.bin\"]\n[train]\nsequence = 16\n";
+    const TextFile file(text);
+    const Config config = load_config(file.path, {});
+    CHECK((config.model.family == model.family && config.model.vocab == 131 && config.model.kv_heads == model.kv_heads));
+    CHECK((config.model.context == 24 && config.model.tied == model.tied && config.model.rope_scaling == model.rope_scaling));
+    CHECK(trainer_settings(config, 1).load);
+    const std::string printed = print_config(config);
+    CHECK_THAT(printed, Catch::Contains("hf = '" + folder.path + "'") || Catch::Contains("hf = \"" + folder.path + "\""));
+    const TextFile again(printed, "config_test_again.toml");
+    CHECK(print_config(load_config(again.path, {})) == printed);
+    CHECK(agreed_text(config).find("model.hf") == std::string::npos);
+    CHECK(load_config(file.path, {"--model.width=36", "--model.vocab=131"}).model.width == 36);
+    CHECK_THAT(message_of(text, {"--model.width=48"}), Catch::Contains("model.width = 48") && Catch::Contains("has 36; leave model.width out"));
+    CHECK_THAT(message_of(text, {std::string("--model.tied=") + (model.tied ? "false" : "true")}), Catch::Contains("model.tied"));
+    CHECK_THAT(message_of(text, {"--train.sequence=25"}), Catch::Contains("longer than model.context = 24"));
+  }
+  CHECK_THAT(message_of(good_text, {"--model.hf=nowhere"}), Catch::Contains("model.hf = nowhere: no such folder"));
+  std::filesystem::remove(folder.path + "/config.json");
+  CHECK_THAT(message_of(good_text, {"--model.hf=" + folder.path}), Catch::Contains("config.json"));
 }

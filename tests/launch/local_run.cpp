@@ -96,6 +96,7 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages, "took {} bytes, planned {} and {}",
              wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
       trainer.close();
+      if (layout.at_end) layout.at_end(trainer, communicator);
     } catch (...) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "perf"))
 
-from measure import bounds, launch, trireme  # noqa: E402
+from measure import audit, bounds, launch, planned, trireme, zero  # noqa: E402
 from measure.case import CASES  # noqa: E402
 from measure.measurement import Measurement, median_of  # noqa: E402
 from measure.report import Report, table  # noqa: E402
@@ -102,6 +102,64 @@ class Reports(unittest.TestCase):
     def test_tables_align(self):
         lines = table(("name", "n"), [("a", 1), ("long name", 100)]).splitlines()
         self.assertEqual({len(line) for line in lines}, {len(lines[0])})
+
+
+class ZeroFormulas(unittest.TestCase):
+    counts = zero.Counts(whole=1000, psi=1000, uses=1700, gradients=1000)  # untied
+
+    def held(self, stage, ranks):
+        of_kinds = zero.states(stage, self.counts, ranks)
+        return sum(total for kind, (_, total) in of_kinds.items() if kind != "sums") / ranks
+
+    def test_states_are_the_papers_bytes_a_parameter(self):
+        # Gradients of stages 2 and 3 live during a step alone: without the paper's 2 psi/N.
+        self.assertEqual([self.held(zero.Stage(stage), 4) for stage in range(4)],
+                         [16 * 1000, (4 + 12 / 4) * 1000, (2 + 12 / 4) * 1000, (2 + 12) / 4 * 1000])
+        self.assertEqual(self.held(zero.Stage(3, 2, node_shard=True), 4), (2 / 2 + 12 / 4) * 1000)
+
+    def test_wire_of_a_step_grows_with_rounds_where_uses_are_gathered(self):
+        gathered = [[zero.gathers(zero.Stage(stage), self.counts, 4, rounds)[1] for stage in range(4)] for rounds in (1, 2)]
+        self.assertEqual(gathered, [[12000, 6000, 6000, 10200], [12000, 6000, 6000, 20400]])
+        self.assertEqual(zero.reduces(self.counts, 4, 2)[1], 2 * 2 * 1000 * 3)
+        self.assertEqual(zero.gathers(zero.Stage(0), self.counts, 1, 1)[1], 0)
+
+    def test_node_shard_takes_parameters_once_a_step_from_other_nodes(self):
+        node, plain = zero.Stage(3, 2, node_shard=True), zero.Stage(3, 2)
+        reduced = 2 * 1000 * 2
+        self.assertEqual(zero.messages(node, self.counts, 4, 1)[1], reduced + 2 * 1000)
+        self.assertEqual(zero.messages(plain, self.counts, 4, 1)[1], reduced + 2 * 1700 * 2)
+        self.assertEqual([zero.own_slices(*layout) for layout in ((4, 2), (6, 3), (3, 3), (1, 1))], [2, 2, 3, 1])
+
+    def test_the_layout_pads_no_more_than_its_rule_allows(self):
+        for case in CASES.values():
+            for ranks in (1, 2, 3, 7, 64):
+                paper, layout = zero.Counts.of_paper(case.model, case.tokens), zero.Counts.of_layout(case.model, case.tokens, ranks)
+                self.assertTrue(paper.psi <= layout.whole <= layout.psi, case.name)
+                self.assertLessEqual(layout.psi - paper.psi, zero.largest_padding(case.model, case.tokens, ranks))
+
+    def test_last_lines_of_a_run_are_read(self):
+        said = ("memory of rank 0: planned 1 KiB (1024 bytes), measured 2 KiB (2048 bytes), +100.0%\n"
+                "memory of node a: planned 1 KiB (1024 bytes), measured 3 KiB (3072 bytes), +200.0%\n"
+                "wire of a step: gathers 10 bytes, reduces 20 bytes, of both 5 bytes by messages\n"
+                "wire of the run: planned 100 bytes in place and 50 by messages, measured 101 and 51\n")
+        self.assertEqual((planned.own_measure(said), planned.wire_of_step(said), planned.wire_of_run(said)),
+                         (3072, (10, 20, 5), (101, 51)))
+        with self.assertRaisesRegex(RuntimeError, "wire of a step"):
+            planned.wire_of_step("")
+
+
+class AuditCost(unittest.TestCase):
+    def test_counts_what_the_step_behind_an_audit_waits_for(self):
+        # Steps of 1 s; an audit takes 0.7 s more in its step and 0.2 s in the next.
+        ended, now = [], 0.0
+        for step in range(21):
+            now += 1 + (0.7 if (step + 1) % 5 == 0 else 0) + (0.2 if step and step % 5 == 0 else 0)
+            ended.append(now)
+        cost = audit.cost_of(ended, 5)
+        self.assertAlmostEqual(cost.step_s, 1)
+        self.assertAlmostEqual(cost.audit_s, 0.9)
+        self.assertEqual(cost.audits, 4)
+        self.assertAlmostEqual(cost.share(100), 0.009)
 
 
 class OurSide(unittest.TestCase):

@@ -18,6 +18,7 @@ class CheckedDevice final : public Device {
   CheckedDevice(std::unique_ptr<Device> device, int streams, const CheckedOptions& options);
 
   std::byte* allocate(Bytes bytes) override { return device_->allocate(bytes); }
+  void populate(std::byte* arena) override { device_->populate(arena); }
   int memory_file() const override { return device_->memory_file(); }
   Event create_event() override { return device_->create_event(); }
   void submit(Stream stream, Task task) override;

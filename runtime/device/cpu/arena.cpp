@@ -20,11 +20,14 @@ void require_memory(bool holds, Bytes bytes) {
           format_bytes(bytes), bytes, std::strerror(errno));
 }
 
-// Kernels before 5.14 do not know MADV_POPULATE_WRITE (EINVAL): there each page is touched.
-bool populate(std::byte* data, Bytes bytes) {
+// Kernels before 5.14 do not know MADV_POPULATE_WRITE (EINVAL): there a byte of each page is written as it is.
+bool populate_pages(std::byte* data, Bytes bytes) {
   if (madvise(data, static_cast<std::size_t>(bytes), MADV_POPULATE_WRITE) == 0) return true;
   if (errno != EINVAL) return false;
-  for (Bytes at = 0; at < bytes; at += page_bytes) *const_cast<volatile std::byte*>(data + at) = std::byte{0};
+  for (Bytes at = 0; at < bytes; at += page_bytes) {
+    auto* const byte = const_cast<volatile std::byte*>(data + at);
+    *byte = *byte;
+  }
   return true;
 }
 
@@ -35,28 +38,30 @@ Arena::Arena(Bytes bytes, Pages pages) : Arena() {
   require(bytes >= 0 && bytes < INT64_MAX - 2 * huge_page_bytes, ErrorKind::device, "an arena of {} bytes", bytes);
   const bool shared = pages == Pages::shared;
   const int access = PROT_READ | PROT_WRITE;
-  const Bytes data_bytes = align_up(bytes > 0 ? bytes : 1, page_bytes);
-  mapping_bytes_ = static_cast<std::size_t>(data_bytes + huge_page_bytes);
+  data_bytes_ = align_up(bytes > 0 ? bytes : 1, page_bytes);
+  mapping_bytes_ = static_cast<std::size_t>(data_bytes_ + huge_page_bytes);
   void* mapping = mmap(nullptr, mapping_bytes_, shared ? PROT_NONE : access, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   require_memory(mapping != MAP_FAILED, bytes);
   mapping_ = static_cast<std::byte*>(mapping);
   const auto address = static_cast<Bytes>(reinterpret_cast<std::uintptr_t>(mapping_));
   data_ = mapping_ + (align_up(address, huge_page_bytes) - address);
-  const auto size = static_cast<std::size_t>(data_bytes);
+  const auto size = static_cast<std::size_t>(data_bytes_);
   if (shared) {
     // A memfd lies in no file system that could be small, as /dev/shm is in many containers.
     file_ = memfd_create("trireme", MFD_CLOEXEC);
-    require_memory(file_ >= 0 && ftruncate(file_, data_bytes) == 0, bytes);
+    require_memory(file_ >= 0 && ftruncate(file_, data_bytes_) == 0, bytes);
     require_memory(mmap(data_, size, access, MAP_SHARED | MAP_FIXED, file_, 0) != MAP_FAILED, bytes);
   }
   madvise(data_, size, MADV_HUGEPAGE);  // a wish: without it all still works
-  require_memory(populate(data_, data_bytes), bytes);
 }
+
+void Arena::populate() { require_memory(populate_pages(data_, data_bytes_), data_bytes_); }
 
 Arena::Arena(Arena&& other) noexcept
     : mapping_(std::exchange(other.mapping_, nullptr)),
       mapping_bytes_(other.mapping_bytes_),
       data_(other.data_),
+      data_bytes_(other.data_bytes_),
       file_(std::exchange(other.file_, -1)) {}
 
 Arena::~Arena() {

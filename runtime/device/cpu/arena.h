@@ -8,8 +8,8 @@
 
 namespace trireme::cpu {
 
-/// Zeroed pages, all present, at a 2 MiB boundary (huge pages where the system has them). Given back at the end; what
-/// other processes have mapped of shared pages stays theirs until they let go.
+/// Zeroed pages at a 2 MiB boundary (huge pages where the system has them), present from their first use or populate() on.
+/// Given back at the end; what other processes have mapped of shared pages stays theirs until they let go.
 class Arena {
  public:
   /// Errors: Error(device) with the size and the system's reason when there is not that much.
@@ -19,6 +19,8 @@ class Arena {
   ~Arena();
 
   std::byte* data() const { return data_; }
+  /// Makes every page present; streams may run. Errors: Error(device) as above.
+  void populate();
   /// The file that begins with the first byte; -1 for own pages.
   int file() const { return file_; }
 
@@ -28,6 +30,7 @@ class Arena {
   std::byte* mapping_ = nullptr;
   std::size_t mapping_bytes_ = 0;
   std::byte* data_ = nullptr;
+  Bytes data_bytes_ = 0;  // whole pages
   int file_ = -1;
 };
 

@@ -55,6 +55,12 @@ void CpuDevice::stop() {
 
 std::byte* CpuDevice::allocate(Bytes bytes) { return arenas_.emplace_back(bytes, pages_).data(); }
 
+void CpuDevice::populate(std::byte* data) {
+  for (Arena& arena : arenas_)
+    if (arena.data() == data) return arena.populate();
+  ensure(false, "an arena to populate is none of this device's");
+}
+
 Device::Event CpuDevice::create_event() {
   events_.emplace_back();
   return static_cast<Event>(events_.size()) - 1;

@@ -28,6 +28,7 @@ class CpuDevice final : public Device {
   ~CpuDevice() override;
 
   std::byte* allocate(Bytes bytes) override;
+  void populate(std::byte* arena) override;
   int memory_file() const override { return arenas_.empty() ? -1 : arenas_.back().file(); }
   Event create_event() override;
   void submit(Stream stream, Task task) override;

@@ -3,9 +3,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
 #include "runtime/base/error.h"
 #include "runtime/device/device.h"
@@ -21,6 +23,23 @@ TEST_CASE("device: the arena is zeroed, writable to its last byte and begins at 
     for (Bytes i = 0; i < bytes; ++i) REQUIRE(data[i] == std::byte{0});
     std::memset(data, 1, static_cast<std::size_t>(bytes));
   }
+}
+
+TEST_CASE("device: an arena takes pages where it is touched, populate() takes the rest and keeps what was written", "[device]") {
+  const auto device = make_cpu_device(1, 1, GENERATE(Pages::own, Pages::shared));
+  const Bytes bytes = 64 * MiB, page = 4 * KiB;
+  std::byte* data = device->allocate(bytes);
+  const auto present = [&] {
+    std::vector<unsigned char> pages(static_cast<std::size_t>(bytes / page));
+    REQUIRE(mincore(data, static_cast<std::size_t>(bytes), pages.data()) == 0);
+    return std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return (p & 1) != 0; }) * page;
+  };
+  data[5] = std::byte{7}, data[40 * MiB] = std::byte{9};
+  CHECK(present() <= 4 * MiB);  // two huge pages at most
+  device->populate(data);
+  CHECK(present() == bytes);
+  CHECK((data[5] == std::byte{7} && data[40 * MiB] == std::byte{9} && data[40 * MiB + 1] == std::byte{0}));
+  CHECK_THROWS_AS(device->populate(data + page), Error);
 }
 
 TEST_CASE("device: an arena that the machine does not have is refused with its size", "[device]") {

@@ -1,0 +1,142 @@
+#include "launch/export.h"
+
+#include <filesystem>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "comm/agreement.h"
+#include "models/describe.h"
+#include "models/hf/config.h"
+#include "models/hf/slice.h"
+#include "shard/frozen_units.h"
+
+namespace trireme {
+namespace {
+
+constexpr Bytes staging_bytes = MiB;
+
+hf::ExportPlan plan_of(const hf::TensorMap& map, const ExportOptions& options, const hf::ModelFolder* source) {
+  return hf::plan_export(map, [&](const hf::Piece& piece) {
+    if (options.type) return *options.type;
+    return source ? hf::storage_of(source->weights.find(piece.name)) : hf::Storage::f32;
+  });
+}
+
+hf::FolderTexts texts_of(const ModelConfig& model, const ExportOptions& options, const hf::ModelFolder* source) {
+  if (source) return {hf::rewrite_config(source->config_text, options.type), source->weights.folder()};
+  return {hf::write_config(model, options.type.value_or(hf::Storage::f32)), ""};
+}
+
+/// Runs `task` here and agrees with the other ranks on its success, on the stream to which the communicator belongs.
+void together(Trainer& trainer, const std::function<void()>& task) {
+  std::optional<Error> error;
+  try {
+    task();
+  } catch (const Error& e) {
+    error = e;
+  } catch (const std::exception& e) {
+    error = Error(ErrorKind::bug, e.what());
+  }
+  trainer.on_comm_stream([&](Communicator& communicator) { agree_on_success(communicator, error ? &*error : nullptr); });
+}
+
+// The probe is the temporary folder itself: whoever sees it will see its files.
+void check_common_place(const hf::ExportPaths& paths, Communicator& communicator) {
+  std::error_code failed;
+  on_all_ranks(communicator, [&] {
+    if (communicator.rank() == 0) std::filesystem::create_directory(paths.temporary, failed);
+    require(!failed, ErrorKind::config, "{} cannot be made: {}; export to a place where this user may write", paths.temporary, failed.message());
+    return true;
+  });
+  std::exception_ptr missing;
+  try {
+    on_all_ranks(communicator, [&] {
+      require(std::filesystem::is_directory(paths.temporary, failed), ErrorKind::config, "rank {} does not see {}, which rank 0 made: "
+              "export to a file system that all ranks have in common", communicator.rank(), paths.temporary);
+      return true;
+    });
+  } catch (...) {
+    missing = std::current_exception();
+  }
+  if (communicator.rank() == 0) std::filesystem::remove(paths.temporary, failed);
+  if (missing) std::rethrow_exception(missing);
+}
+
+}  // namespace
+
+ModelExport::ModelExport(const ExportOptions& options, const ModelConfig& model, std::shared_ptr<const hf::ModelFolder> source,
+                         Communicator& communicator)
+    : options_(options), model_(model), source_(std::move(source)),
+      map_(source_ ? source_->map : hf::map_tensors(model, describe(model, {}).units)), plan_(plan_of(map_, options, source_.get())),
+      paths_(hf::export_paths(options.folder)), rank_(communicator.rank()) {
+  paths_.temporary = all_gather(communicator, paths_.temporary).front();  // a random name: that of rank 0 for all
+  on_all_ranks(communicator, [&] {
+    if (rank_ == 0) check_target(paths_), check_space(paths_, plan_.total_bytes());
+    return true;
+  });
+  check_common_place(paths_, communicator);
+}
+
+void ModelExport::write_units(Trainer& trainer) const {
+  std::optional<hf::FolderWriter> writer;
+  together(trainer, [&] { writer.emplace(paths_, plan_); });
+  std::vector<std::byte> staging(static_cast<std::size_t>(staging_bytes));
+  // The ranks meet behind every unit, on the disk: one that is slow keeps none waiting past the deadline at the end.
+  const std::vector<UnitSpec>& units = trainer.rank_programs().model.units;
+  for (std::size_t u = 0; u < units.size(); ++u)
+    together(trainer, [&] {
+      if (trainer.layouts()[u].is_empty()) return;
+      writer->write_slice(hf::overlaps(map_[described_unit(units, u)], trainer.layouts()[u], rank_), trainer.master(u),
+                          {staging.data(), DType::byte, staging_bytes});
+      writer->flush();
+    });
+}
+
+void ModelExport::write(Trainer& trainer) const {
+  try {
+    together(trainer, [&] { if (rank_ == 0) create_folder(paths_, plan_); });
+    write_units(trainer);
+    together(trainer, [&] { if (rank_ == 0) complete_folder(paths_, plan_, texts_of(model_, options_, source_.get())); });
+  } catch (...) {
+    if (rank_ == 0) discard_folder(paths_);
+    throw;
+  }
+  together(trainer, [&] { if (rank_ == 0) publish_folder(paths_); });
+}
+
+void export_folder(const std::string& from, const ExportOptions& options) {
+  constexpr Elems most_slice_elems = 4 << 20;
+  const hf::ModelFolder source(from);
+  const hf::ExportPlan plan = plan_of(source.map, options, &source);
+  const hf::ExportPaths paths = hf::export_paths(options.folder);
+  check_target(paths), check_space(paths, plan.total_bytes());
+  std::vector<std::byte> buffer(static_cast<std::size_t>(staging_bytes));
+  const View staging(buffer.data(), DType::byte, staging_bytes);
+  const std::vector<UnitSpec> units = describe(source.model, {}).units;
+  try {
+    create_folder(paths, plan);
+    const hf::FolderWriter writer(paths, plan);
+    if (source.model.tied) hf::check_tied_head(source.weights, token_table_of(source.map), 0, 1, staging);
+    // Slices as of so many ranks that one of them is small.
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      const int shares = static_cast<int>(ceil_div(FlatLayout(units[u], 1).slice_elems, most_slice_elems));
+      const FlatLayout layout(units[u], shares);
+      std::vector<float> slice(static_cast<std::size_t>(layout.slice_elems));
+      for (int share = 0; share < shares; ++share) {
+        const std::vector<hf::Overlap> parts = hf::overlaps(source.map[u], layout, share);
+        const View view(slice.data(), DType::f32, layout.slice_elems);
+        hf::read_slice(source.weights, parts, view, staging);
+        writer.write_slice(parts, view, staging);
+      }
+    }
+    writer.flush();
+    complete_folder(paths, plan, texts_of(source.model, options, &source));
+  } catch (...) {
+    discard_folder(paths);
+    throw;
+  }
+  publish_folder(paths);
+}
+
+}  // namespace trireme

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# The real program from and to model folders: the same hashes on any ranks, and what it refuses before it trains.
+# usage: model_folder.sh TRIREME
+set -u
+trireme=$(readlink -f "$1")
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+for ((i = 0; i < 60; ++i)); do echo "line $i: the quick brown fox jumps over the lazy dog"; done > text.txt
+cat > seed.toml <<'TOML'
+[model]
+family = "llama"
+layers = 2
+width = 36
+heads = 6
+kv_heads = 2
+vocab = 300
+context = 40
+tied = false
+[data]
+train = ["text.txt"]
+[train]
+steps = 2
+global_batch = 6
+micro_batch = 2
+sequence = 32
+warmup = 1
+TOML
+sed -e '/^\[model\]/,/^\[data\]/{/=/d}' -e 's/^\[model\]/[model]\nhf = "begin"/' seed.toml > folder.toml
+
+failures=0
+fail() { failures=$((failures + 1)); echo "FAILED: $*"; }
+ranks() { mpirun --oversubscribe --bind-to none -n "$1" "$trireme" "${@:2}" 2>&1; }
+# expect CODE TEXT COMMAND...: the command ends with that exit code and says that text.
+expect() {
+  local code=$1 text=$2 said status
+  shift 2
+  said=$("$@" 2>&1)
+  status=$?
+  [ "$status" = "$code" ] || fail "$*: exit code $status instead of $code: $said"
+  grep -qF -- "$text" <<< "$said" || fail "$*: does not say '$text': $said"
+}
+hashes() { grep -E '^(weights|state)='; }
+
+ranks 2 train seed.toml --train.steps=0 --export begin > log || fail "no export: $(cat log)"
+grep -q '^export: begin, ' log || fail "the export is not told"
+wanted=$(ranks 1 train seed.toml | hashes)
+[ "$(wc -l <<< "$wanted")" = 2 ] || fail "no hashes: $wanted"
+for n in 1 2 3; do
+  rm -rf "out$n"
+  ranks "$n" train folder.toml --export "out$n" > log
+  [ "$(hashes < log)" = "$wanted" ] || fail "$n ranks from the folder: $(cat log)"
+  grep -q 'config.json xxh3' log || fail "the folder's hash is not told"
+  cmp -s out1/model.safetensors "out$n/model.safetensors" || fail "$n ranks export another model"
+done
+TRIREME_RANKS_PER_NODE=1 ranks 2 train folder.toml --export out_messages > log
+cmp -s out1/model.safetensors out_messages/model.safetensors || fail "by messages another model: $(cat log)"
+"$trireme" plan folder.toml --ranks 3 | grep -q 'of the arena while the model folder is read' || fail "plan does not tell of the load"
+"$trireme" schedule folder.toml --ranks 3 --schedule load | grep -q ' read ' || fail "schedule prints no load"
+
+"$trireme" checkpoint export --format hf --type bf16 out1 half > /dev/null || fail "no checkpoint export"
+"$trireme" checkpoint export --format hf half again > /dev/null || fail "no checkpoint export again"
+cmp -s half/model.safetensors again/model.safetensors || fail "the same type is not bit-equal"
+cmp -s half/config.json again/config.json || fail "the same type has another config.json"
+
+expect 2 'is there already' ranks 2 train seed.toml --export begin
+expect 2 'no folder; make it first' ranks 2 train seed.toml --export nowhere/out
+expect 2 'give the folder, too' "$trireme" train seed.toml --export-type bf16
+expect 2 "is no type of a model folder" "$trireme" train seed.toml --export out --export-type f64
+expect 2 'model.width = 48' ranks 2 train folder.toml --model.width=48
+expect 2 'no such folder' "$trireme" plan folder.toml --model.hf=nowhere
+expect 2 'it has no config.json' "$trireme" checkpoint export --format hf . out
+expect 2 '--format h5' "$trireme" checkpoint export --format h5 begin out
+expect 2 'is there already' "$trireme" checkpoint export --format hf begin out1
+
+# Ranks in folders of their own are as machines without a common file system.
+mkdir a b && cp -r begin text.txt seed.toml folder.toml a && cp -r begin text.txt seed.toml folder.toml b
+apart() { mpirun --oversubscribe --bind-to none -n 1 --wdir "$folder/a" "$trireme" "$@" : -n 1 --wdir "$folder/b" "$trireme" "$@" 2>&1; }
+expect 2 'a file system that all ranks have in common' apart train seed.toml --export out
+expect 0 'weights=' apart train folder.toml
+sed -i 's/1e-05/1e-06/' b/begin/config.json
+expect 2 'model.norm_eps' apart train folder.toml
+cp begin/config.json b/begin && sed -i 's/"torch_dtype": "float32"/"torch_dtype": "float16"/' b/begin/config.json
+expect 2 'the model folder' apart train folder.toml
+cp begin/config.json b/begin
+printf 'x' | dd of=b/begin/model.safetensors bs=1 seek=40 conv=notrunc 2> /dev/null
+expect 4 'model.safetensors' apart train folder.toml
+
+truncate -s -1 begin/model.safetensors
+expect 4 'fetch it again' ranks 2 train folder.toml
+expect 0 'load' "$trireme" plan folder.toml --ranks 2
+ls -d ./*.part-* ./*/*.part-* > /dev/null 2>&1 && fail "a half folder stays: $(ls -d ./*.part-* ./*/*.part-*)"
+echo "$failures failed"
+[ "$failures" = 0 ]

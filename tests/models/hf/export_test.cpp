@@ -1,0 +1,75 @@
+#include "models/hf/export_plan.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "models/describe.h"
+#include "models/hf/folder_writer.h"
+#include "models/hf/model_folder.h"
+#include "tests/models/hf/test_folder.h"
+
+using namespace trireme;
+using namespace trireme::test;
+
+TEST_CASE("export plan: above the limit tensors are cut into files with an index, none larger unless one tensor is, wider types first") {
+  const ModelConfig model = folder_model("llama");
+  const hf::TensorMap map = hf::map_tensors(model, describe(model, {}).units);
+  const auto type_of = [](const hf::Piece& piece) { return piece.is_vector ? hf::Storage::f32 : hf::Storage::bf16; };
+  CHECK(hf::plan_export(map, type_of).files.size() == 1);
+  CHECK(hf::plan_export(map, type_of).index.empty());
+  const hf::ExportPlan plan = hf::plan_export(map, type_of, 8000);
+  CHECK(plan.files.size() > 3);
+  const auto index = nlohmann::json::parse(plan.index);
+  std::map<std::size_t, std::vector<hf::ExportPlace>> places;
+  Bytes total = 0;
+  for (const auto& unit : map)
+    for (const auto& tensor : unit)
+      for (const hf::Piece& piece : tensor) {
+        const hf::ExportPlace& place = plan.places.at(piece.name);
+        const Bytes bytes = piece.elems() * hf::size_bytes(place.type);
+        CHECK(place.begin % hf::size_bytes(place.type) == 0);
+        CHECK(place.begin + bytes <= plan.files[place.file].bytes);
+        CHECK(index["weight_map"][piece.name] == plan.files[place.file].name);
+        places[place.file].push_back(place);
+        total += bytes;
+      }
+  CHECK(index["metadata"]["total_size"] == total);
+  for (const auto& [file, list] : places) CHECK((list.size() == 1 || plan.files[file].bytes - static_cast<Bytes>(plan.files[file].header.size()) <= 8000));
+}
+
+TEST_CASE("export: ranks write what they own into files that are cut, through any buffer, and the folder reads back whole") {
+  for (const char* kind : folder_kinds)
+    for (const auto& [ranks, staging_bytes] : {std::pair{1, 1 << 16}, {2, 60}, {5, 4}}) {
+      const ModelConfig model = folder_model(kind);
+      const TemporaryFolder in("export_in.tmp"), out("export_out.tmp");
+      write_folder(in.path, model, hf::Storage::f32);
+      const hf::ModelFolder folder(in.path);
+      const hf::ExportPlan plan = hf::plan_export(folder.map, [](const hf::Piece&) { return hf::Storage::f32; }, 9000);
+      const hf::ExportPaths paths = hf::export_paths(out.path);
+      hf::create_folder(paths, plan);
+      const std::vector<UnitSpec> units = describe(model, {}).units;
+      std::vector<std::byte> staging(static_cast<std::size_t>(staging_bytes));
+      const View buffer(staging.data(), DType::byte, staging_bytes);
+      for (int rank = 0; rank < ranks; ++rank) {
+        const hf::FolderWriter writer(paths, plan);
+        for (std::size_t u = 0; u < units.size(); ++u) {
+          const FlatLayout layout(units[u], ranks);
+          std::vector<float> slice(static_cast<std::size_t>(layout.slice_elems));
+          const View view(slice.data(), DType::f32, layout.slice_elems);
+          hf::read_slice(folder.weights, hf::overlaps(folder.map[u], layout, rank), view, buffer);
+          writer.write_slice(hf::overlaps(folder.map[u], layout, rank), view, buffer);
+        }
+        writer.flush();
+      }
+      hf::complete_folder(paths, plan, {folder.config_text, in.path});
+      hf::publish_folder(paths);
+      const hf::ModelFolder back(out.path);
+      for (const RawTensor& tensor : folder_tensors(model, hf::Storage::f32, model.family == Family::gpt2 ? "transformer." : "model.")) {
+        const hf::WeightPlace place = back.weights.find(tensor.name);
+        std::string bytes(tensor.bytes.size(), '\0');
+        REQUIRE(place.tensor->bytes == static_cast<Bytes>(bytes.size()));
+        place.file->read(place.tensor->begin, bytes.data(), place.tensor->bytes);
+        CHECK(bytes == tensor.bytes);
+      }
+    }
+}
