@@ -86,7 +86,7 @@ def parse():
     parser.add_argument("--live", action="store_true", help="make new trajectories: needs torch and transformers")
     for name, value in {**recipe.sizes(), "sequence": recipe.TRAIN["sequence"], "seed": 2}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"of --live ({value})")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of --live's files")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the files")
     parser.add_argument("--shard", default="5GB", help="largest file of --live; beyond it there are several")
     return parser.parse_intermixed_args()
 

@@ -32,7 +32,8 @@ def make_model(family, sizes, seed):
         rope = ROPE if family == "llama" else {"rope_type": "default", "rope_theta": 10000.0}
         model = make(make_config(
             hidden_size=width, num_attention_heads=heads, num_key_value_heads=1, num_hidden_layers=layers,
-            vocab_size=vocab, intermediate_size=sizes["ffn"], max_position_embeddings=sizes["context"], rope_parameters=rope,
+            vocab_size=vocab, intermediate_size=sizes["ffn"], max_position_embeddings=sizes["context"],
+            rope_parameters=rope,
             tie_word_embeddings=family == "qwen2", bos_token_id=0, eos_token_id=0))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -60,7 +61,7 @@ class Data:
         return self.tokens[at], torch.where(self.counts[at + 1], self.tokens[at + 1], -100)
 
     def document_arguments(self, inputs):
-        """Positions that start anew behind every end of a document, and a mask that is block-diagonal over documents."""
+        """Positions that start anew behind each end of a document; a mask that is block-diagonal over documents."""
         if not self.documents:
             return {}
         ends = inputs == recipe.END_OF_DOCUMENT
