@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "comm/agreement.h"
 #include "comm/comm_ops.h"
 #include "launch/process_memory.h"
 #include "models/describe.h"
@@ -246,6 +247,12 @@ void Trainer::on_comm_stream(const std::function<void(Communicator&)>& task) {
   device_->submit(comm_stream, [this, &task] { task(communicator_); });
   device_->synchronize();
   running_ = false;
+}
+
+std::vector<std::string> Trainer::gather_text(const std::string& own) {
+  std::vector<std::string> all;
+  on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
+  return all;
 }
 
 StallTime Trainer::stalls() {

@@ -105,6 +105,9 @@ class Trainer {
   /// Runs `task` on the comm stream, to which the communicator belongs, and waits for it.
   void on_comm_stream(const std::function<void(Communicator&)>& task);
 
+  /// What every rank brings, by rank. Collective; waits.
+  std::vector<std::string> gather_text(const std::string& own);
+
   /// Waits for everything that still runs on this rank. A trainer that goes away before that has failed: it aborts the
   /// communicator, so that no op of its waits for peers.
   void finish();
