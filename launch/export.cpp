@@ -9,6 +9,7 @@
 #include "models/describe.h"
 #include "models/hf/config.h"
 #include "models/hf/slice.h"
+#include "shard/frozen_units.h"
 
 namespace trireme {
 namespace {
@@ -67,7 +68,7 @@ void check_common_place(const hf::ExportPaths& paths, Communicator& communicator
 ModelExport::ModelExport(const ExportOptions& options, const ModelConfig& model, std::shared_ptr<const hf::ModelFolder> source,
                          Communicator& communicator)
     : options_(options), model_(model), source_(std::move(source)),
-      plan_(plan_of(source_ ? source_->map : hf::map_tensors(model, describe(model, {}).units), options, source_.get())),
+      map_(source_ ? source_->map : hf::map_tensors(model, describe(model, {}).units)), plan_(plan_of(map_, options, source_.get())),
       paths_(hf::export_paths(options.folder)), rank_(communicator.rank()) {
   paths_.temporary = all_gather(communicator, paths_.temporary).front();  // a random name: that of rank 0 for all
   on_all_ranks(communicator, [&] {
@@ -82,15 +83,14 @@ void ModelExport::write_units(Trainer& trainer) const {
   together(trainer, [&] { writer.emplace(paths_, plan_); });
   std::vector<std::byte> staging(static_cast<std::size_t>(staging_bytes));
   // The ranks meet behind every unit, on the disk: one that is slow keeps none waiting past the deadline at the end.
-  const hf::TensorMap map = hf::map_tensors(model_, trainer.rank_programs().model.units, !source_ || source_->prefix);
-  for (std::size_t u = 0; u < map.size(); ++u) {
-    const FlatLayout& layout = trainer.layouts()[u];
-    if (layout.is_empty()) continue;
+  const std::vector<UnitSpec>& units = trainer.rank_programs().model.units;
+  for (std::size_t u = 0; u < units.size(); ++u)
     together(trainer, [&] {
-      writer->write_slice(hf::overlaps(map[u], owned_parts(layout, rank_)), trainer.master(u), {staging.data(), DType::byte, staging_bytes});
+      if (trainer.layouts()[u].is_empty()) return;
+      writer->write_slice(hf::overlaps(map_[described_unit(units, u)], trainer.layouts()[u], rank_), trainer.master(u),
+                          {staging.data(), DType::byte, staging_bytes});
       writer->flush();
     });
-  }
 }
 
 void ModelExport::write(Trainer& trainer) const {
@@ -124,7 +124,7 @@ void export_folder(const std::string& from, const ExportOptions& options) {
       const FlatLayout layout(units[u], shares);
       std::vector<float> slice(static_cast<std::size_t>(layout.slice_elems));
       for (int share = 0; share < shares; ++share) {
-        const std::vector<hf::Overlap> parts = hf::overlaps(source.map[u], owned_parts(layout, share));
+        const std::vector<hf::Overlap> parts = hf::overlaps(source.map[u], layout, share);
         const View view(slice.data(), DType::f32, layout.slice_elems);
         hf::read_slice(source.weights, parts, view, staging);
         writer.write_slice(parts, view, staging);

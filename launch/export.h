@@ -38,6 +38,7 @@ class ModelExport {
   ExportOptions options_;
   ModelConfig model_;
   std::shared_ptr<const hf::ModelFolder> source_;
+  hf::TensorMap map_;
   hf::ExportPlan plan_;
   hf::ExportPaths paths_;
   int rank_ = 0;

@@ -81,8 +81,9 @@ void schedule(const Command& command) {
   plan_run(programs.run, settings.device_memory);
   check_run({programs.run});
   const Schedule* found = programs.run.find(command.schedule);
-  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with prefetch), step, "
-          "diagnose, sample, and validate (with data.valid)", command.schedule);
+  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
+          "prefetch), step, step_with_audit (with train.audit), diagnose, sample, "
+          "and validate (with data.valid)", command.schedule);
   print_out(print(*found));
 }
 

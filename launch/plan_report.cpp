@@ -19,6 +19,12 @@ std::string rank_names(const RankClass& ranks) {
   return fmt::format("{} ranks like rank {}", ranks.count, ranks.rank);
 }
 
+// By kind, as printed and as JSON names them.
+std::array<std::pair<const char*, Bytes>, 5> kinds(const PlannedStates& states) {
+  return {{{"parameters", states.parameters}, {"masters", states.masters}, {"optimizer", states.optimizer},
+           {"gradients", states.gradients}, {"sums", states.sums}}};
+}
+
 // Bytes of the arena that schedule load touches: the pages of all else are taken after it.
 Bytes load_bytes(const RunPrograms& run) {
   std::vector<std::pair<Bytes, Bytes>> places;
@@ -32,12 +38,6 @@ Bytes load_bytes(const RunPrograms& run) {
     end = std::max(end, last);
   }
   return bytes;
-}
-
-// By kind, as printed and as JSON names them.
-std::array<std::pair<const char*, Bytes>, 5> kinds(const PlannedStates& states) {
-  return {{{"parameters", states.parameters}, {"masters", states.masters}, {"optimizer", states.optimizer},
-           {"gradients", states.gradients}, {"sums", states.sums}}};
 }
 
 // The largest arena of any class of ranks.

@@ -2,29 +2,19 @@
 
 #include <vector>
 
-#include "comm/agreement.h"
 #include "launch/audit_report.h"
 
 namespace trireme {
-namespace {
-
-std::vector<std::string> gather_words(Trainer& trainer, const std::string& own) {
-  std::vector<std::string> all;
-  trainer.on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
-  return all;
-}
-
-}  // namespace
 
 std::optional<std::string> audit_together(Trainer& trainer, int audited_ranks) {
-  std::vector<std::string> all = gather_words(trainer, trainer.audit());
+  std::vector<std::string> all = trainer.gather_text(trainer.audit());
   all.resize(static_cast<std::size_t>(audited_ranks));
   return audit_verdict(all);
 }
 
 std::string diagnose_together(Trainer& trainer, std::int64_t step) {
   const Diagnosis own = trainer.diagnose(step);
-  const std::vector<std::string> all = gather_words(trainer, own.op < 0 ? "" : fmt::format("{} {}", own.op, own.text));
+  const std::vector<std::string> all = trainer.gather_text(own.op < 0 ? "" : fmt::format("{} {}", own.op, own.text));
   std::int64_t first = -1;
   std::string words;
   for (std::size_t rank = 0; rank < all.size(); ++rank) {

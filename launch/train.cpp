@@ -23,6 +23,7 @@
 #include "launch/process_memory.h"
 #include "launch/profile.h"
 #include "launch/remainder.h"
+#include "launch/run_end.h"
 #include "launch/sample_text.h"
 #include "launch/settings.h"
 #include "launch/step_clock.h"
@@ -108,11 +109,7 @@ class Training {
   void on_bad_step(std::int64_t step, const StepReport& report);
   void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
-  std::uint64_t hash(std::vector<std::vector<std::uint64_t>> own);
-  void write_trace();
   void say_profile();
-  void say_memory();
-  void say_wire();
   void continue_sample();
 
   MpiRun& mpi_;
@@ -306,52 +303,6 @@ void Training::validate(std::int64_t step) {
     stop_together(ErrorKind::data, "no token of data.valid counts as a target; look at its mask files, or leave data.valid out");
   if (log_) log_->validation(step, loss.value() / static_cast<double>(valid_tokens));
 }
-
-std::uint64_t Training::hash(std::vector<std::vector<std::uint64_t>> own) {
-  // Lists travel as text of bytes: the count of each, then the hashes.
-  std::string bytes;
-  for (std::vector<std::uint64_t>& list : own) {
-    const std::uint64_t count = list.size();
-    bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
-    bytes.append(reinterpret_cast<const char*>(list.data()), count * sizeof(std::uint64_t));
-    list = {};
-  }
-  std::vector<std::string> all;
-  trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, bytes); });
-  HashCombiner combiner;
-  std::vector<std::size_t> at(all.size());  // of the next list of each rank
-  for (std::size_t buffer = 0; buffer < own.size(); ++buffer)
-    for (std::size_t rank = 0; rank < all.size(); ++rank) {
-      std::uint64_t count = 0;
-      std::memcpy(&count, all[rank].data() + at[rank], sizeof count);
-      combiner.add_bytes(std::string_view(all[rank]).substr(at[rank] + sizeof count, count * sizeof(std::uint64_t)));
-      at[rank] += (count + 1) * sizeof(std::uint64_t);
-    }
-  return combiner.value();
-}
-
-void Training::write_trace() {
-  const std::string& dir = inputs_.config.log.dir;
-  if (!speaks() || dir.empty() || inputs_.config.train.steps == 0) return;
-  const Schedule& step = *trainer_->programs().find("step");
-  const ModelSpec& model = trainer_->rank_programs().model;
-  // On paper compute runs at the register peak, and bytes move at 10 GB/s.
-  const Timeline planned = plan_timeline(step, [&](OpId id) {
-    const Op& op = step.ops[static_cast<std::size_t>(id)];
-    double us = 1 + static_cast<double>(op.bytes) / 10e3;
-    if (op.stream == StreamId::compute) us += op_flops(model, op) / (peak_flops_ * settings_.threads) * 1e6;
-    return us;
-  });
-  const Timeline measured = trainer_->timeline("step");
-  const TraceRow rows[] = {{"rank 0 planned", &step, &planned}, {"rank 0 measured, last step", &step, &measured}};
-  const std::string path = dir + "/trace.json";
-  std::ofstream file(path);
-  print_trace(file, rows);
-  file << std::flush;
-  require(file.good(), ErrorKind::data, "{}: cannot be written: {}; free space or choose another log.dir", path,
-          std::strerror(errno));
-}
-
 void Training::say_profile() {
   if (!profiles()) return;
   trainer_->finish();
@@ -360,32 +311,6 @@ void Training::say_profile() {
   say(print_profile(*trainer_->programs().find("step"), trainer_->rank_programs().model, times,
                     peak_flops_ * settings_.threads));
 }
-
-// While all ranks are there: what they share counts once in their sum.
-void Training::say_memory() {
-  const std::string own = fmt::format("{} {} {} {}", planned_bytes_, peak_process_bytes(), mpi_.node_first_rank(), mpi_.node_name());
-  std::vector<std::string> all;
-  trainer_->on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
-  std::vector<RankMemory> ranks;
-  for (const std::string& line : all) {
-    std::istringstream words(line);
-    RankMemory& rank = ranks.emplace_back();
-    words >> rank.planned_bytes >> rank.measured_bytes >> rank.node_first_rank >> rank.node;
-  }
-  if (speaks()) say(print_memory(ranks));
-}
-
-void Training::say_wire() {
-  const RankWire own = trainer_->wire();
-  std::vector<RankWire> ranks;
-  trainer_->on_comm_stream([&](Communicator& communicator) {
-    static_assert(std::is_trivially_copyable_v<RankWire>);
-    for (const std::string& bytes : all_gather(communicator, std::string(reinterpret_cast<const char*>(&own), sizeof own)))
-      std::memcpy(&ranks.emplace_back(), bytes.data(), sizeof own);
-  });
-  if (speaks()) say(print_wire(ranks));
-}
-
 void Training::continue_sample() {
   if (options_.sample.empty()) return;
   std::vector<int> tokens;
@@ -408,13 +333,19 @@ void Training::run() {
   }
   if (skipped_ > 0 && speaks()) say(fmt::format("skipped {} of {} steps", skipped_, steps));
   if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(std::max(steps - 1, 0));
-  write_trace();
+  if (speaks() && !config.log.dir.empty() && steps > 0)
+    write_trace(config.log.dir + "/trace.json", *trainer_, peak_flops_ * settings_.threads);
   say_profile();
   continue_sample();
-  const std::uint64_t weights = hash(trainer_->hash_weights()), state = hash(trainer_->hash_states());
+  const std::uint64_t weights = hash_over_ranks(*trainer_, trainer_->hash_weights());
+  const std::uint64_t state = hash_over_ranks(*trainer_, trainer_->hash_states());
   if (speaks()) say(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
-  say_memory();
-  say_wire();
+  const std::vector<RankMemory> memory = memory_over_ranks(*trainer_, {.node_first_rank = mpi_.node_first_rank(),
+                                                                       .node = mpi_.node_name(),
+                                                                       .planned_bytes = planned_bytes_,
+                                                                       .measured_bytes = peak_process_bytes()});
+  const std::vector<RankWire> wire = wire_over_ranks(*trainer_);
+  if (speaks()) say(print_memory(memory) + "\n" + print_wire(wire));
   trainer_->close();
   if (!export_) return;
   export_->write(*trainer_);

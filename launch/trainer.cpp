@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "comm/agreement.h"
 #include "comm/comm_ops.h"
 #include "launch/process_memory.h"
 #include "models/describe.h"
@@ -100,7 +101,7 @@ Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, Ba
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);
-  run_alone(settings.load ? "load" : "init");
+  submit(settings.load ? "load" : "init");
 }
 
 Trainer::~Trainer() {
@@ -114,12 +115,7 @@ std::size_t Trainer::index_of(std::string_view schedule) const {
   return static_cast<std::size_t>(found - list.begin());
 }
 
-void Trainer::take_all_memory() {
-  if (!has_all_memory_) device_->populate(arena_);
-  has_all_memory_ = true;
-}
-
-void Trainer::submit(std::string_view schedule) {
+void Trainer::execute(std::string_view schedule) {
   const std::size_t index = index_of(schedule);
   executor_->run(index);
   planned_total_ += planned_[index];
@@ -132,16 +128,21 @@ RankWire Trainer::wire() {
   return wire;
 }
 
-void Trainer::run(std::string_view schedule) {
-  take_all_memory();
-  run_alone(schedule);
+void Trainer::take_all_memory() {
+  if (!has_all_memory_) device_->populate(arena_);
+  has_all_memory_ = true;
 }
 
-void Trainer::run_alone(std::string_view schedule) {
+void Trainer::run(std::string_view schedule) {
+  take_all_memory();
+  submit(schedule);
+}
+
+void Trainer::submit(std::string_view schedule) {
   running_ = true;
   const bool enters = is_step(schedule) && !is_step(last_) && programs_.run.find("enter");
-  if (enters) submit("enter");
-  submit(schedule);
+  if (enters) execute("enter");
+  execute(schedule);
   last_ = schedule;
   executor_->wait_compute();
 }
@@ -248,6 +249,12 @@ void Trainer::on_comm_stream(const std::function<void(Communicator&)>& task) {
   running_ = false;
 }
 
+std::vector<std::string> Trainer::gather_text(const std::string& own) {
+  std::vector<std::string> all;
+  on_comm_stream([&](Communicator& communicator) { all = all_gather(communicator, own); });
+  return all;
+}
+
 StallTime Trainer::stalls() {
   const std::size_t taken = communicator_.take_waits(waits_);
   late_.clear();
@@ -263,15 +270,6 @@ Record& Trainer::record(std::string_view name) {
   throw Error(ErrorKind::bug, fmt::format("the run has no buffer {}", name));
 }
 
-View Trainer::slice_of(std::string_view prefix, std::size_t unit) {
-  std::byte* slice = &record<std::byte>(fmt::format("{}{}", prefix, unit));
-  // Where this rank holds all, it speaks for its slice.
-  if (settings_.zero == 0) slice += programs_.spec.rank * layouts_[unit].slice_elems * size_bytes(DType::f32);
-  return {slice, DType::f32, layouts_[unit].slice_elems};
-}
-
-View Trainer::master(std::size_t unit) { return slice_of("master", unit); }
-
 std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<std::string>& prefixes) {
   finish();
   std::vector<std::vector<std::uint64_t>> hashes;
@@ -284,6 +282,18 @@ std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<
       hash_blocks(layouts_[u], programs_.spec.rank, slice_of(prefix, u), hashes.back());
     }
   return hashes;
+}
+
+// Where this rank holds all, it speaks for its slice; what lies behind the last tensor is not there then.
+View Trainer::slice_of(std::string_view state, std::size_t unit) {
+  std::byte* slice = &record<std::byte>(fmt::format("{}{}", state, unit));
+  const Elems elems = layouts_[unit].slice_elems;
+  if (settings_.zero == 0) slice += programs_.spec.rank * elems * size_bytes(DType::f32);
+  return {slice, DType::f32, elems};
+}
+
+View Trainer::master(std::size_t unit) {
+  return slice_of("master", unit);
 }
 
 std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() { return hash_buffers({"master"}); }

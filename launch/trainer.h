@@ -105,6 +105,9 @@ class Trainer {
   /// Runs `task` on the comm stream, to which the communicator belongs, and waits for it.
   void on_comm_stream(const std::function<void(Communicator&)>& task);
 
+  /// What every rank brings, by rank. Collective; waits.
+  std::vector<std::string> gather_text(const std::string& own);
+
   /// Waits for everything that still runs on this rank. A trainer that goes away before that has failed: it aborts the
   /// communicator, so that no op of its waits for peers.
   void finish();
@@ -113,7 +116,7 @@ class Trainer {
   /// xxh3 of each block of the masters, and of the optimizer's states, by unit and buffer: for combine_hashes().
   std::vector<std::vector<std::uint64_t>> hash_weights();
   std::vector<std::vector<std::uint64_t>> hash_states();
-  /// This rank's slice of the masters of a unit whose layout is not empty, f32; call after finish().
+  /// This rank's slice of a unit's masters, f32; call after finish().
   View master(std::size_t unit);
   const std::vector<FlatLayout>& layouts() const { return layouts_; }
 
@@ -126,10 +129,10 @@ class Trainer {
 
  private:
   void run(std::string_view schedule);
-  void run_alone(std::string_view schedule);
   void submit(std::string_view schedule);
+  void execute(std::string_view schedule);
+  View slice_of(std::string_view state, std::size_t unit);
   std::size_t index_of(std::string_view schedule) const;
-  View slice_of(std::string_view prefix, std::size_t unit);
   std::vector<std::vector<std::uint64_t>> hash_buffers(const std::vector<std::string>& prefixes);
   void step_values(const OpContext& context);
   template <typename Record>

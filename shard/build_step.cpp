@@ -109,8 +109,7 @@ const Schedule* RunPrograms::find(std::string_view name) const {
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model) {
   RunPrograms run;
-  const Bytes staging_bytes = programs.load_staging_bytes;
-  Schedule first = staging_bytes > 0 ? order_load(model, spec, staging_bytes) : order_init(model, spec);
+  Schedule first = programs.load_staging_bytes > 0 ? order_load(model, spec, programs.load_staging_bytes) : order_init(model, spec);
   run.schedules.push_back(finish(lay_out(std::move(first), model, spec), spec, false));
   Schedule step = order_step(model, spec);
   // An audit has more uses, but what the two carry into each other must be the same.

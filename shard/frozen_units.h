@@ -10,4 +10,7 @@ namespace trireme {
 /// Out  both units list all tensors, so that their numbers stay; FlatLayout gives each its own part of them.
 ModelSpec split_frozen(ModelSpec model);
 
+/// The unit whose tensors unit number `u` holds: itself, or the one that a frozen unit belongs to.
+std::size_t described_unit(const std::vector<UnitSpec>& units, std::size_t u);
+
 }  // namespace trireme

@@ -28,6 +28,10 @@ std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const
   return list;
 }
 
+std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const FlatLayout& layout, int rank) {
+  return overlaps(unit, owned_parts(layout, rank));
+}
+
 std::vector<Block> blocks(const Overlap& overlap, Elems most_elems) {
   ensure(most_elems > 0, "blocks without elements");
   std::vector<Block> list;

@@ -18,8 +18,10 @@ struct Overlap {
   Elems in_slice = 0;  // element of the slice
 };
 
-/// Where `parts` of a unit's tensors, in a slice, meet its pieces; padding is in none.
+/// The pieces of a unit in parts of its tensors, in their order; padding is in none.
 std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const std::vector<TensorPart>& parts);
+/// The same of what rank `rank` owns.
+std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const FlatLayout& layout, int rank);
 
 /// A part of an overlap that fits a buffer: a rectangle of the piece. Of a piece that is not transposed the rows lie one
 /// behind the other, so it counts as one long row there.

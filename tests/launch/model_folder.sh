@@ -54,7 +54,7 @@ for n in 1 2 3; do
   grep -q 'config.json xxh3' log || fail "the folder's hash is not told"
   cmp -s out1/model.safetensors "out$n/model.safetensors" || fail "$n ranks export another model"
 done
-ranks 2 train folder.toml --memory.share=false --export out_messages > log
+TRIREME_RANKS_PER_NODE=1 ranks 2 train folder.toml --export out_messages > log
 cmp -s out1/model.safetensors out_messages/model.safetensors || fail "by messages another model: $(cat log)"
 "$trireme" plan folder.toml --ranks 3 | grep -q 'of the arena while the model folder is read' || fail "plan does not tell of the load"
 "$trireme" schedule folder.toml --ranks 3 --schedule load | grep -q ' read ' || fail "schedule prints no load"

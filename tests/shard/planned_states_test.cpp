@@ -43,7 +43,7 @@ PlannedStates over_ranks(const ModelSpec& model, StepSpec spec) {
 
 TEST_CASE("planned_states: 2 + 2 + 12 bytes a parameter, those of which a stage shards divided by the ranks") {
   for (std::uint32_t seed = 0; seed < 20; ++seed) {
-    const ModelSpec model = RandomSpec(seed).model(3);
+    const ModelSpec model = RandomSpec(seed).model(3, false);
     for (const int ranks : {1, 2, 3, 8}) {
       StepSpec spec{.mesh = {.data = ranks}, .microbatches = 2 * ranks};
       const Elems sharded = ranks * slices(model, ranks), whole = ranks * slices(model, 1);
@@ -61,7 +61,7 @@ TEST_CASE("planned_states: 2 + 2 + 12 bytes a parameter, those of which a stage 
 }
 
 TEST_CASE("planned_states: with node-local gathering every node holds the parameters once more") {
-  const ModelSpec model = RandomSpec(5).model(3);
+  const ModelSpec model = RandomSpec(5).model(3, false);
   for (const auto& [ranks, node_ranks] : {std::pair(4, 2), {6, 3}, {8, 2}, {3, 3}}) {
     CAPTURE(ranks, node_ranks);
     const StepSpec spec{.mesh = {.data = ranks}, .microbatches = ranks, .node_ranks = node_ranks};
@@ -74,7 +74,7 @@ TEST_CASE("planned_states: with node-local gathering every node holds the parame
 }
 
 TEST_CASE("planned_states: where compute is f32 stages 0 and 3 hold the masters alone") {
-  const ModelSpec model = RandomSpec(6).model(3);
+  const ModelSpec model = RandomSpec(6).model(3, false);
   StepSpec spec{.mesh = {.data = 3}, .microbatches = 3, .compute = DType::f32, .wire = DType::f32};
   for (const int zero : {0, 3}) {
     spec.zero = zero;

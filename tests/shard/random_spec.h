@@ -16,8 +16,8 @@ class RandomSpec {
   Elems between(Elems low, Elems high) { return std::uniform_int_distribution<Elems>(low, high)(random_); }
   bool coin() { return between(0, 1) == 1; }
 
-  /// A model with up to `max_blocks` blocks of sizes that vary by orders of magnitude.
-  ModelSpec model(int max_blocks) {
+  /// A model with up to `max_blocks` blocks of sizes that vary by orders of magnitude, some with frozen tensors.
+  ModelSpec model(int max_blocks, bool may_freeze = true) {
     ModelSpec model;
     const Elems width = between(1, 12) * 16, tokens = between(1, 300);
     model.activation_elems = width * tokens;
@@ -47,7 +47,7 @@ class RandomSpec {
     if (coin()) head.tied = TiedTensor{0, 0};
     else head.tensors.push_back({.name = "vocabulary", .rows = vocabulary, .cols = width});
     model.units.push_back(head);
-    if (between(0, 2) == 0) freeze(model);
+    if (may_freeze && between(0, 2) == 0) freeze(model);
     return split_frozen(std::move(model));
   }
 

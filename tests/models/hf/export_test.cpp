@@ -56,8 +56,8 @@ TEST_CASE("export: ranks write what they own into files that are cut, through an
           const FlatLayout layout(units[u], ranks);
           std::vector<float> slice(static_cast<std::size_t>(layout.slice_elems));
           const View view(slice.data(), DType::f32, layout.slice_elems);
-          hf::read_slice(folder.weights, hf::overlaps(folder.map[u], owned_parts(layout, rank)), view, buffer);
-          writer.write_slice(hf::overlaps(folder.map[u], owned_parts(layout, rank)), view, buffer);
+          hf::read_slice(folder.weights, hf::overlaps(folder.map[u], layout, rank), view, buffer);
+          writer.write_slice(hf::overlaps(folder.map[u], layout, rank), view, buffer);
         }
         writer.flush();
       }

@@ -70,7 +70,7 @@ std::optional<std::string> load(const std::string& path) {
     for (std::size_t u = 0; u < units.size(); ++u) {
       const FlatLayout layout(units[u], 1);
       std::vector<float> flat(static_cast<std::size_t>(layout.full_elems()));
-      hf::read_slice(folder.weights, hf::overlaps(folder.map[u], owned_parts(layout, 0)), View(flat.data(), DType::f32, layout.full_elems()), view);
+      hf::read_slice(folder.weights, hf::overlaps(folder.map[u], layout, 0), View(flat.data(), DType::f32, layout.full_elems()), view);
       all.append(reinterpret_cast<const char*>(flat.data()), flat.size() * sizeof(float));
     }
     if (folder.model.tied) hf::check_tied_head(folder.weights, token_table_of(folder.map), 0, 1, view);

@@ -31,13 +31,15 @@ def loss_of(folder, case, tokens_path):
 
 def check(program, case):
     """Prints a line; true where both losses agree."""
-    exported = os.path.join(program.folder, "exported", case.name)
+    exported = os.path.join(program.folder, "exported_" + case.name.replace("/", "_"))
     steps = case.config["train"]["steps"]
-    run = program.train(case, arguments=[f"--data.valid=[\"{case.tokens}\"]", f"--train.valid_every={steps}", "--export", exported])
+    arguments = [f'--data.valid=["{case.tokens}"]', f"--train.valid_every={steps}", "--export", exported]
+    run = program.train(case, arguments=arguments)
     expected, got = run.validations[-1], loss_of(exported, case, case.tokens)
     difference, moved = abs(got / expected - 1), abs(loss_of(case.model, case, case.tokens) / expected - 1)
     agrees = difference <= TOLERANCE < moved
-    print(f"{'agrees ' if agrees else 'DIFFERS'} {case.name}: loss {expected:.9f}, in transformers {got:.9f}: {difference:.1e}", flush=True)
+    print(f"{'agrees ' if agrees else 'DIFFERS'} {case.name}: loss {expected:.9f}, in transformers {got:.9f}: "
+          f"{difference:.1e}", flush=True)
     return agrees
 
 

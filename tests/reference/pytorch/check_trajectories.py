@@ -21,10 +21,11 @@ TOLERANCE = {"f32": (2e-4, 2e-3), "bf16": (2e-2, 2e-2)}
 # Of the stored cases, where f32 and f64 in PyTorch differ by 3e-7 and 2e-5.
 STORED_TOLERANCE = {"f32": (2e-5, 2e-4), "bf16": (2e-2, 2e-2)}
 # Recipes that differ in one thing.
-FAULTS = [("llama/plain", ["--train.weight_decay=0"]), ("gpt2/plain", ["--train.clip=0"]), ("qwen2/plain", ["--train.warmup=4"]),
-          ("qwen2/plain", ["--train.beta2=0.96"]), ("llama/documents", ["--data.documents=false", "--data.end_of_document=-1"]),
-          ("gpt2/plain", ["--data.order=shuffled"]), ("llama/ignored", [f'--data.train=["{CASES}/data/plain.bin"]']),
-          ("qwen2/groups", ["--train.groups=[]"])]
+FAULTS = [("llama/plain", ["--train.weight_decay=0"]), ("gpt2/plain", ["--train.clip=0"]),
+          ("qwen2/plain", ["--train.warmup=4"]), ("qwen2/plain", ["--train.beta2=0.96"]),
+          ("gpt2/plain", ["--data.order=shuffled"]), ("qwen2/groups", ["--train.groups=[]"]),
+          ("llama/documents", ["--data.documents=false", "--data.end_of_document=-1"]),
+          ("llama/ignored", [f'--data.train=["{CASES}/data/plain.bin"]'])]
 
 
 def differences(expected, got):
@@ -68,7 +69,9 @@ def check_live(program, options):
     import make_trajectories
     with tempfile.TemporaryDirectory() as folder:
         sizes = recipe.sizes(options.width, options.heads, options.vocab, options.context, options.layers, options.ffn)
-        make_trajectories.make(folder, sizes, options.seed, dict(recipe.TRAIN, sequence=options.sequence))
+        run = dict(recipe.TRAIN, sequence=options.sequence)
+        saving = {"dtype": options.dtype, "max_shard_size": options.shard}
+        make_trajectories.make(folder, sizes, options.seed, run, saving)
         return check(program, folder, case_names(folder), options.compute, options.ranks)
 
 
@@ -83,6 +86,8 @@ def parse():
     parser.add_argument("--live", action="store_true", help="make new trajectories: needs torch and transformers")
     for name, value in {**recipe.sizes(), "sequence": recipe.TRAIN["sequence"], "seed": 2}.items():
         parser.add_argument(f"--{name}", type=int, default=value, help=f"of --live ({value})")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="of the files")
+    parser.add_argument("--shard", default="5GB", help="largest file of --live; beyond it there are several")
     return parser.parse_intermixed_args()
 
 
@@ -103,4 +108,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except RuntimeError as error:
+        sys.exit(f"FAILED: {error}")

@@ -31,8 +31,9 @@ def make_model(family, sizes, seed):
                              "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM)}[family]
         rope = ROPE if family == "llama" else {"rope_type": "default", "rope_theta": 10000.0}
         model = make(make_config(
-            hidden_size=width, num_attention_heads=heads, num_key_value_heads=1, num_hidden_layers=layers, vocab_size=vocab,
-            intermediate_size=sizes["ffn"], max_position_embeddings=sizes["context"], rope_parameters=rope,
+            hidden_size=width, num_attention_heads=heads, num_key_value_heads=1, num_hidden_layers=layers,
+            vocab_size=vocab, intermediate_size=sizes["ffn"], max_position_embeddings=sizes["context"],
+            rope_parameters=rope,
             tie_word_embeddings=family == "qwen2", bos_token_id=0, eos_token_id=0))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -50,16 +51,17 @@ class Data:
 
     def __init__(self, tokens, mask, documents, sequence):
         self.tokens, self.documents, self.sequence = torch.tensor(tokens), documents, sequence
-        self.counts = torch.ones(len(tokens), dtype=torch.bool) if mask is None else torch.tensor(list(mask), dtype=torch.bool)
+        self.counts = torch.tensor([1] * len(tokens) if mask is None else list(mask)) > 0
         self.sequences = (len(tokens) - 1) // sequence
 
     def batch(self, first, count):
         """Inputs and targets, [count, sequence]; targets that do not count are -100."""
-        at = torch.stack([torch.arange(self.sequence) + i % self.sequences * self.sequence for i in range(first, first + count)])
+        starts = torch.arange(first, first + count) % self.sequences * self.sequence
+        at = starts[:, None] + torch.arange(self.sequence)
         return self.tokens[at], torch.where(self.counts[at + 1], self.tokens[at + 1], -100)
 
     def document_arguments(self, inputs):
-        """Positions that start anew behind every end of a document, and a mask that is block-diagonal over documents."""
+        """Positions that start anew behind each end of a document; a mask that is block-diagonal over documents."""
         if not self.documents:
             return {}
         ends = inputs == recipe.END_OF_DOCUMENT
@@ -140,16 +142,22 @@ def read_data(path, config):
     return Data(tokens, counts, config["data"].get("documents", False), config["train"]["sequence"])
 
 
-def make(folder, sizes, seed, run, families=recipe.FAMILIES, clips=recipe.CLIP):
+def save(model, place, dtype="float32", max_shard_size="5GB"):
+    """As transformers does, readable for everybody."""
+    model.to(getattr(torch, dtype)).save_pretrained(place, max_shard_size=max_shard_size)
+    for file in os.listdir(place):
+        os.chmod(os.path.join(place, file), 0o644)
+
+
+def make(folder, sizes, seed, run, saving=None):
     """folder/data/VARIANT.bin, and for each family folder/FAMILY: a model and VARIANT.json, what training it did."""
     torch.set_num_threads(1)
     os.makedirs(os.path.join(folder, "data"), exist_ok=True)
     variants = {v: write_data(os.path.join(folder, "data"), v, sizes["vocab"], seed, run) for v in recipe.VARIANTS}
-    for number, family in enumerate(families):
-        run = dict(run, clip=clips[family])
+    for number, family in enumerate(recipe.FAMILIES):
+        run = dict(run, clip=recipe.CLIP[family])
         place = os.path.join(folder, family)
-        make_model(family, sizes, seed + number).save_pretrained(place)
-        os.chmod(os.path.join(place, "model.safetensors"), 0o644)
+        save(make_model(family, sizes, seed + number), place, **(saving or {}))
         for variant, data in variants.items():
             documents = {"documents": True, "end_of_document": recipe.END_OF_DOCUMENT} if data.documents else {}
             keys = dict(run, groups=recipe.GROUPS) if variant == "groups" else run

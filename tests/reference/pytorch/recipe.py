@@ -11,7 +11,8 @@ VARIANTS = ("plain", "ignored", "documents", "groups")
 END_OF_DOCUMENT = 7
 # Of the variant groups, by Trireme's names; the first that matches has a tensor.
 GROUPS = [{"pattern": "*.norm.weight", "lr_factor": 0.1, "decay": True}, {"pattern": "blocks.0.mlp.*", "frozen": True},
-          {"pattern": "embedding.token.weight", "lr_factor": 0.5, "decay": False}, {"pattern": "*.qkv.*", "lr_factor": 2.0}]
+          {"pattern": "embedding.token.weight", "lr_factor": 0.5, "decay": False},
+          {"pattern": "*.qkv.*", "lr_factor": 2.0}]
 
 # Sections and keys of Trireme's run.toml. 100 sequences of data: the ninth step begins a new epoch.
 TRAIN = {"steps": 12, "global_batch": 12, "micro_batch": 2, "sequence": 40, "lr": 3e-3, "min_lr": 3e-4, "warmup": 3,
@@ -75,12 +76,14 @@ def write_tokens(path, tokens):
 
 
 # Names in Hugging Face folders and Trireme's names.
-NAMES = [("transformer.", ""), ("model.", ""), ("wte", "embedding.token"), ("embed_tokens", "embedding.token"), ("wpe", "embedding.position"),
-         ("lm_head", "head.vocabulary"), ("layers.", "blocks."), ("attn.c_attn", "attention.qkv"), ("attn.c_proj", "attention.out"),
-         ("mlp.c_fc", "mlp.up"), ("mlp.c_proj", "mlp.down"), ("self_attn.q_proj", "attention.qkv"), ("self_attn.k_proj", "attention.qkv"),
-         ("self_attn.v_proj", "attention.qkv"), ("self_attn.o_proj", "attention.out"), ("input_layernorm", "attention.norm"),
-         ("post_attention_layernorm", "mlp.norm"), ("gate_proj", "gate_up"), ("up_proj", "gate_up"), ("down_proj", "down"),
-         ("ln_1", "attention.norm"), ("ln_2", "mlp.norm"), ("ln_f", "head.norm")]
+NAMES = [("transformer.", ""), ("model.", ""), ("layers.", "blocks."), ("wte", "embedding.token"),
+         ("embed_tokens", "embedding.token"), ("wpe", "embedding.position"), ("lm_head", "head.vocabulary"),
+         ("attn.c_attn", "attention.qkv"), ("attn.c_proj", "attention.out"), ("mlp.c_fc", "mlp.up"),
+         ("mlp.c_proj", "mlp.down"), ("self_attn.q_proj", "attention.qkv"), ("self_attn.k_proj", "attention.qkv"),
+         ("self_attn.v_proj", "attention.qkv"), ("self_attn.o_proj", "attention.out"), ("gate_proj", "gate_up"),
+         ("up_proj", "gate_up"), ("down_proj", "down"), ("input_layernorm", "attention.norm"),
+         ("post_attention_layernorm", "mlp.norm"), ("ln_1", "attention.norm"), ("ln_2", "mlp.norm"),
+         ("ln_f", "head.norm")]
 
 
 def trireme_name(name):

@@ -1,0 +1,26 @@
+#pragma once
+// The end of a run: what its ranks find out together, and its trace.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launch/memory_report.h"
+#include "launch/trainer.h"
+
+namespace trireme {
+
+/// One hash of what each rank hashed of its own (Trainer::hash_weights, hash_states). Collective.
+std::uint64_t hash_over_ranks(Trainer& trainer, std::vector<std::vector<std::uint64_t>> own);
+
+/// What every rank holds, by rank. Collective: while all ranks are there, what they share counts once in their sum.
+std::vector<RankMemory> memory_over_ranks(Trainer& trainer, const RankMemory& own);
+
+/// What every rank took from others, by rank. Collective.
+std::vector<RankWire> wire_over_ranks(Trainer& trainer);
+
+/// The last step of this rank as planned on paper (compute at `peak_flops`, bytes at 10 GB/s) and as measured.
+/// Errors: Error(data) when the file cannot be written.
+void write_trace(const std::string& path, Trainer& trainer, double peak_flops);
+
+}  // namespace trireme
