@@ -13,4 +13,7 @@ constexpr std::uint32_t random_cases(std::uint32_t count) {
 #endif
 }
 
+/// Whether this is a build in which long lists of layouts are cut short.
+constexpr bool is_sanitized = random_cases(5) < 5;
+
 }  // namespace trireme
