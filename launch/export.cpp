@@ -38,7 +38,8 @@ void together(Trainer& trainer, const std::function<void()>& task) {
   } catch (const std::exception& e) {
     error = Error(ErrorKind::bug, e.what());
   }
-  trainer.on_comm_stream([&](Communicator& communicator) { agree_on_success(communicator, error ? &*error : nullptr); });
+  trainer.on_comm_stream(
+      [&](Communicator& communicator) { agree_on_success(communicator, error ? &*error : nullptr); });
 }
 
 // The probe is the temporary folder itself: whoever sees it will see its files.
@@ -46,14 +47,17 @@ void check_common_place(const hf::ExportPaths& paths, Communicator& communicator
   std::error_code failed;
   on_all_ranks(communicator, [&] {
     if (communicator.rank() == 0) std::filesystem::create_directory(paths.temporary, failed);
-    require(!failed, ErrorKind::config, "{} cannot be made: {}; export to a place where this user may write", paths.temporary, failed.message());
+    require(!failed, ErrorKind::config, "{} cannot be made: {}; export to a place where this user may write",
+            paths.temporary, failed.message());
     return true;
   });
   std::exception_ptr missing;
   try {
     on_all_ranks(communicator, [&] {
-      require(std::filesystem::is_directory(paths.temporary, failed), ErrorKind::config, "rank {} does not see {}, which rank 0 made: "
-              "export to a file system that all ranks have in common", communicator.rank(), paths.temporary);
+      require(std::filesystem::is_directory(paths.temporary, failed), ErrorKind::config,
+              "rank {} does not see {}, which rank 0 made: "
+              "export to a file system that all ranks have in common",
+              communicator.rank(), paths.temporary);
       return true;
     });
   } catch (...) {
@@ -65,11 +69,15 @@ void check_common_place(const hf::ExportPaths& paths, Communicator& communicator
 
 }  // namespace
 
-ModelExport::ModelExport(const ExportOptions& options, const ModelConfig& model, std::shared_ptr<const hf::ModelFolder> source,
-                         Communicator& communicator)
-    : options_(options), model_(model), source_(std::move(source)),
-      map_(source_ ? source_->map : hf::map_tensors(model, describe(model, {}).units)), plan_(plan_of(map_, options, source_.get())),
-      paths_(hf::export_paths(options.folder)), rank_(communicator.rank()) {
+ModelExport::ModelExport(const ExportOptions& options, const ModelConfig& model,
+                         std::shared_ptr<const hf::ModelFolder> source, Communicator& communicator)
+    : options_(options),
+      model_(model),
+      source_(std::move(source)),
+      map_(source_ ? source_->map : hf::map_tensors(model, describe(model, {}).units)),
+      plan_(plan_of(map_, options, source_.get())),
+      paths_(hf::export_paths(options.folder)),
+      rank_(communicator.rank()) {
   paths_.temporary = all_gather(communicator, paths_.temporary).front();  // a random name: that of rank 0 for all
   on_all_ranks(communicator, [&] {
     if (rank_ == 0) check_target(paths_), check_space(paths_, plan_.total_bytes());
@@ -97,7 +105,9 @@ void ModelExport::write(Trainer& trainer) const {
   try {
     together(trainer, [&] { if (rank_ == 0) create_folder(paths_, plan_); });
     write_units(trainer);
-    together(trainer, [&] { if (rank_ == 0) complete_folder(paths_, plan_, texts_of(model_, options_, source_.get())); });
+    together(trainer, [&] {
+      if (rank_ == 0) complete_folder(paths_, plan_, texts_of(model_, options_, source_.get()));
+    });
   } catch (...) {
     if (rank_ == 0) discard_folder(paths_);
     throw;

@@ -22,7 +22,8 @@ struct ExportOptions {
 class ModelExport {
  public:
   /// Collective. `source`: the folder that the run begins with; null without one.
-  /// Errors: AgreedError(config) for a target that is in use or that not all ranks see; AgreedError(data) where it does not fit.
+  /// Errors: AgreedError(config) for a target that is in use or that not all ranks see; AgreedError(data) where it does
+  /// not fit.
   ModelExport(const ExportOptions& options, const ModelConfig& model, std::shared_ptr<const hf::ModelFolder> source,
               Communicator& communicator);
 
@@ -44,8 +45,8 @@ class ModelExport {
   int rank_ = 0;
 };
 
-/// The command `checkpoint export`: one process, a model folder again, in another type where one is given, a part at a time.
-/// Errors: those of reading and writing.
+/// The command `checkpoint export`: one process, a model folder again, in another type where one is given, a part at a
+/// time. Errors: those of reading and writing.
 void export_folder(const std::string& from, const ExportOptions& options);
 
 }  // namespace trireme

@@ -12,6 +12,7 @@ namespace trireme::hf {
 namespace {
 
 constexpr int no_default = -1;
+constexpr int most_size = 1 << 26;  // so that no product of sizes leaves its type
 
 /// A setting that we compute for one value only; absent (or null) means that value, too.
 struct OnlyValue {
@@ -34,7 +35,7 @@ class Keys {
       if (otherwise == no_default) refuse(fmt::format("{} is missing", key), "save the model with save_pretrained");
       return otherwise;
     }
-    return static_cast<int>(whole_number(*value, std::numeric_limits<int>::max(), ErrorKind::config, where_ + ": " + key));
+    return static_cast<int>(whole_number(*value, most_size, ErrorKind::config, where_ + ": " + key));
   }
   /// NaN: no default.
   double number(const char* key, double otherwise) const {
@@ -88,27 +89,33 @@ void check_architecture(const Keys& keys, const char* wanted) {
 void check_dropout(const Keys& keys, const char* key, double otherwise) {
   const double rate = keys.number(key, otherwise);
   if (rate != 0)
-    keys.refuse(fmt::format("{} = {}{}", key, rate, keys.find(key) ? "" : " (what transformers takes where it is missing)"),
-                fmt::format("training here has no dropout: set \"{}\": 0.0 in config.json", key));
+    keys.refuse(
+        fmt::format("{} = {}{}", key, rate, keys.find(key) ? "" : " (what transformers takes where it is missing)"),
+        fmt::format("training here has no dropout: set \"{}\": 0.0 in config.json", key));
 }
 
 ModelConfig read_gpt2(const Keys& keys) {
   check_architecture(keys, "GPT2LMHeadModel");
   for (const char* key : {"resid_pdrop", "embd_pdrop", "attn_pdrop"}) check_dropout(keys, key, 0.1);
-  keys.only({{"scale_attn_weights", true}, {"scale_attn_by_inverse_layer_idx", false}, {"reorder_and_upcast_attn", false}});
+  keys.only(
+      {{"scale_attn_weights", true}, {"scale_attn_by_inverse_layer_idx", false}, {"reorder_and_upcast_attn", false}});
   const std::string activation = keys.text("activation_function", "gelu_new");
   // Both are the tanh form, which the kernel computes.
   if (activation != "gelu_new" && activation != "gelu_pytorch_tanh")
     keys.refuse("activation_function", activation, "GELU in its tanh form is computed here: gelu_new");
-  ModelConfig model{.family = Family::gpt2, .layers = keys.integer("n_layer"), .width = keys.integer("n_embd"),
-                    .heads = keys.integer("n_head"), .vocab = keys.integer("vocab_size"), .context = keys.integer("n_positions"),
-                    .tied = keys.flag("tie_word_embeddings", true), .norm_eps = keys.small_number("layer_norm_epsilon", 1e-5)};
+  ModelConfig model{.family = Family::gpt2,
+                    .layers = keys.integer("n_layer"),
+                    .width = keys.integer("n_embd"),
+                    .heads = keys.integer("n_head"),
+                    .vocab = keys.integer("vocab_size"),
+                    .context = keys.integer("n_positions"),
+                    .tied = keys.flag("tie_word_embeddings", true),
+                    .norm_eps = keys.small_number("layer_norm_epsilon", 1e-5)};
   // transformers takes either name of a size.
   keys.only({{"hidden_size", model.width}, {"num_hidden_layers", model.layers}, {"num_attention_heads", model.heads},
              {"max_position_embeddings", model.context}, {"n_ctx", model.context}});
   model.kv_heads = model.heads;
-  model.ffn = keys.find("n_inner") ? keys.integer("n_inner")
-                                   : static_cast<int>(std::min<std::int64_t>(4LL * model.width, std::numeric_limits<int>::max()));
+  model.ffn = keys.integer("n_inner", 4 * model.width);
   return model;
 }
 
@@ -134,7 +141,8 @@ Rope read_rope_table(const Keys& keys, const char* key, double theta, const std:
   if (type == "default") return rope;
   if (type != "llama3") inner.refuse("rope_type", type, "default and llama3 are computed here");
   const double missing = std::numeric_limits<double>::quiet_NaN();
-  rope.scaling = {.factor = inner.number("factor", missing), .low_freq_factor = inner.number("low_freq_factor", missing),
+  rope.scaling = {.factor = inner.number("factor", missing),
+                  .low_freq_factor = inner.number("low_freq_factor", missing),
                   .high_freq_factor = inner.number("high_freq_factor", missing),
                   .original_context = static_cast<double>(inner.integer("original_max_position_embeddings"))};
   if (rope.scaling.factor == 1) rope.scaling = {};
@@ -147,19 +155,25 @@ void read_rope(const Keys& keys, const std::string& where, ModelConfig& model) {
   Rope rope = read_rope_table(keys, "rope_scaling", theta, where);
   if (keys.find("rope_parameters")) {
     const Rope other = read_rope_table(keys, "rope_parameters", theta, where);
-    const bool contradicts = (keys.find("rope_scaling") && other != rope) || (keys.find("rope_theta") && other.theta != theta);
-    if (contradicts) keys.refuse("rope_parameters", *keys.find("rope_parameters"), "rope_theta or rope_scaling say something else: remove those");
+    const bool contradicts =
+        (keys.find("rope_scaling") && other != rope) || (keys.find("rope_theta") && other.theta != theta);
+    if (contradicts)
+      keys.refuse("rope_parameters", *keys.find("rope_parameters"),
+                  "rope_theta or rope_scaling say something else: remove those");
     rope = other;
   }
   model.rope_theta = static_cast<float>(rope.theta);
-  if (model.rope_theta != rope.theta) keys.refuse(fmt::format("rope_theta = {}", rope.theta), "it must fit a 32-bit float");
+  if (model.rope_theta != rope.theta)
+    keys.refuse(fmt::format("rope_theta = {}", rope.theta), "it must fit a 32-bit float");
   model.rope_scaling = rope.scaling;
 }
 
 void check_full_attention(const Keys& keys) {
   keys.only({{"use_sliding_window", false}, {"use_mrope", false}});
   const Json* types = keys.find("layer_types");
-  const bool full = !types || (types->is_array() && std::all_of(types->begin(), types->end(), [](const Json& type) { return type == "full_attention"; }));
+  const bool full = !types || (types->is_array() && std::all_of(types->begin(), types->end(), [](const Json& type) {
+                                 return type == "full_attention";
+                               }));
   if (!full) keys.refuse("layer_types", *types, "every layer has \"full_attention\" here");
 }
 
@@ -169,16 +183,22 @@ ModelConfig read_llama(const Keys& keys, const std::string& where, bool is_qwen2
   keys.only({{"hidden_act", "silu"}});
   if (is_qwen2) check_full_attention(keys);
   else keys.only({{"attention_bias", false}, {"mlp_bias", false}, {"pretraining_tp", 1}});
-  ModelConfig model{.family = Family::llama, .layers = keys.integer("num_hidden_layers"), .width = keys.integer("hidden_size"),
-                    .heads = keys.integer("num_attention_heads"), .ffn = keys.integer("intermediate_size"),
-                    .vocab = keys.integer("vocab_size"), .context = keys.integer("max_position_embeddings"),
-                    .tied = keys.flag("tie_word_embeddings", false), .norm_eps = keys.small_number("rms_norm_eps", 1e-6),
+  ModelConfig model{.family = Family::llama,
+                    .layers = keys.integer("num_hidden_layers"),
+                    .width = keys.integer("hidden_size"),
+                    .heads = keys.integer("num_attention_heads"),
+                    .ffn = keys.integer("intermediate_size"),
+                    .vocab = keys.integer("vocab_size"),
+                    .context = keys.integer("max_position_embeddings"),
+                    .tied = keys.flag("tie_word_embeddings", false),
+                    .norm_eps = keys.small_number("rms_norm_eps", 1e-6),
                     .qkv_bias = is_qwen2};
   // Where it is missing transformers takes the heads for Llama, and 32 for Qwen2, which would be another model.
   model.kv_heads = is_qwen2 ? keys.integer("num_key_value_heads") : keys.integer("num_key_value_heads", model.heads);
   if (model.heads > 0 && keys.find("head_dim") && keys.integer("head_dim") != model.width / model.heads)
-    keys.refuse("head_dim", *keys.find("head_dim"), fmt::format("heads of hidden_size / num_attention_heads = {} are computed here",
-                                                                model.width / model.heads));
+    keys.refuse(
+        "head_dim", *keys.find("head_dim"),
+        fmt::format("heads of hidden_size / num_attention_heads = {} are computed here", model.width / model.heads));
   read_rope(keys, where, model);
   return model;
 }
@@ -188,19 +208,36 @@ double shortest(float value) { return std::stod(fmt::format("{}", value)); }
 using OrderedJson = nlohmann::ordered_json;
 
 OrderedJson gpt2_json(const ModelConfig& m) {
-  return {{"architectures", {"GPT2LMHeadModel"}}, {"model_type", "gpt2"}, {"vocab_size", m.vocab}, {"n_positions", m.context},
-          {"n_embd", m.width}, {"n_layer", m.layers}, {"n_head", m.heads}, {"n_inner", m.ffn},
-          {"activation_function", "gelu_new"}, {"layer_norm_epsilon", shortest(m.norm_eps)}, {"resid_pdrop", 0.0},
-          {"embd_pdrop", 0.0}, {"attn_pdrop", 0.0}};
+  return {{"architectures", {"GPT2LMHeadModel"}},
+          {"model_type", "gpt2"},
+          {"vocab_size", m.vocab},
+          {"n_positions", m.context},
+          {"n_embd", m.width},
+          {"n_layer", m.layers},
+          {"n_head", m.heads},
+          {"n_inner", m.ffn},
+          {"activation_function", "gelu_new"},
+          {"layer_norm_epsilon", shortest(m.norm_eps)},
+          {"resid_pdrop", 0.0},
+          {"embd_pdrop", 0.0},
+          {"attn_pdrop", 0.0}};
 }
 
 OrderedJson llama_json(const ModelConfig& m) {
   OrderedJson json{{"architectures", {m.qkv_bias ? "Qwen2ForCausalLM" : "LlamaForCausalLM"}},
-                   {"model_type", m.qkv_bias ? "qwen2" : "llama"}, {"vocab_size", m.vocab},
-                   {"max_position_embeddings", m.context}, {"hidden_size", m.width}, {"intermediate_size", m.ffn},
-                   {"num_hidden_layers", m.layers}, {"num_attention_heads", m.heads}, {"num_key_value_heads", m.kv_heads},
-                   {"hidden_act", "silu"}, {"rms_norm_eps", shortest(m.norm_eps)}, {"rope_theta", shortest(m.rope_theta)},
-                   {"rope_scaling", nullptr}, {"attention_dropout", 0.0}};
+                   {"model_type", m.qkv_bias ? "qwen2" : "llama"},
+                   {"vocab_size", m.vocab},
+                   {"max_position_embeddings", m.context},
+                   {"hidden_size", m.width},
+                   {"intermediate_size", m.ffn},
+                   {"num_hidden_layers", m.layers},
+                   {"num_attention_heads", m.heads},
+                   {"num_key_value_heads", m.kv_heads},
+                   {"hidden_act", "silu"},
+                   {"rms_norm_eps", shortest(m.norm_eps)},
+                   {"rope_theta", shortest(m.rope_theta)},
+                   {"rope_scaling", nullptr},
+                   {"attention_dropout", 0.0}};
   if (const RopeScaling& s = m.rope_scaling; s != RopeScaling())
     json["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", s.factor}, {"low_freq_factor", s.low_freq_factor},
                             {"high_freq_factor", s.high_freq_factor},
@@ -218,7 +255,8 @@ ModelConfig read_config(std::string_view text, const std::string& where) {
   const std::string type = keys.text("model_type", "");
   const bool is_gpt2 = type == "gpt2";
   if (!is_gpt2 && type != "llama" && type != "qwen2")
-    keys.refuse(type.empty() ? "model_type is missing" : fmt::format("model_type = {}", shown(type)), "gpt2, llama and qwen2 are read");
+    keys.refuse(type.empty() ? "model_type is missing" : fmt::format("model_type = {}", shown(type)),
+                "gpt2, llama and qwen2 are read");
   ModelConfig model = is_gpt2 ? read_gpt2(keys) : read_llama(keys, where, type == "qwen2");
   try {
     validate(model);

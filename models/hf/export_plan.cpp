@@ -21,7 +21,8 @@ std::vector<Entry> entries_of(const TensorMap& map, const std::function<Storage(
   for (const auto& unit : map)
     for (const auto& tensor : unit)
       for (const Piece& piece : tensor) entries.push_back({&piece, type_of(piece)});
-  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return size_bytes(a.type) > size_bytes(b.type); });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry& a, const Entry& b) { return size_bytes(a.type) > size_bytes(b.type); });
   return entries;
 }
 

@@ -35,6 +35,7 @@ struct ExportPlan {
 inline constexpr Bytes most_file_bytes = 5'000'000'000;
 
 /// Lays the map's tensors one behind the other, wider types first, so that each is aligned to its type.
-ExportPlan plan_export(const TensorMap& map, const std::function<Storage(const Piece&)>& type_of, Bytes most_bytes = most_file_bytes);
+ExportPlan plan_export(const TensorMap& map, const std::function<Storage(const Piece&)>& type_of,
+                       Bytes most_bytes = most_file_bytes);
 
 }  // namespace trireme::hf

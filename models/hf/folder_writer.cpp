@@ -18,8 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* copied_files[] = {"tokenizer.json",  "tokenizer.model",         "tokenizer_config.json", "vocab.json", "merges.txt",
-                                        "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja"};
+constexpr const char* copied_files[] = {
+    "tokenizer.json",          "tokenizer.model",   "tokenizer_config.json",  "vocab.json",         "merges.txt",
+    "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja"};
 
 void check(bool holds, const std::string& path, const char* what) {
   require(holds, ErrorKind::data, "{} {}: {}; free space or choose another place", path, what, std::strerror(errno));
@@ -93,10 +94,13 @@ ExportPaths export_paths(std::string folder) {
 void check_target(const ExportPaths& paths) {
   std::error_code failed;
   const fs::file_status status = fs::symlink_status(paths.folder, failed);
-  const bool is_free = status.type() == fs::file_type::not_found || (fs::is_directory(status) && fs::is_empty(paths.folder, failed) && !failed);
-  require(is_free, ErrorKind::config, "{}: the folder to export to is there already; name one that is not, or an empty one", paths.folder);
+  const bool is_free = status.type() == fs::file_type::not_found ||
+                       (fs::is_directory(status) && fs::is_empty(paths.folder, failed) && !failed);
+  require(is_free, ErrorKind::config,
+          "{}: the folder to export to is there already; name one that is not, or an empty one", paths.folder);
   const std::string parent = parent_of(paths.folder);
-  require(fs::is_directory(parent, failed), ErrorKind::config, "{}: {} is no folder; make it first", paths.folder, parent);
+  require(fs::is_directory(parent, failed), ErrorKind::config, "{}: {} is no folder; make it first", paths.folder,
+          parent);
 }
 
 void check_space(const ExportPaths& paths, Bytes bytes) {
@@ -104,14 +108,17 @@ void check_space(const ExportPaths& paths, Bytes bytes) {
   const std::string parent = parent_of(paths.folder);
   check(::statvfs(parent.c_str(), &status) == 0, parent, "cannot be looked at");
   const double left = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize);
-  require(left >= static_cast<double>(bytes), ErrorKind::data, "{}: the exported model needs {} and {} are left there; free space or "
-          "choose another place", paths.folder, format_bytes(bytes), format_bytes(static_cast<Bytes>(left)));
+  require(left >= static_cast<double>(bytes), ErrorKind::data,
+          "{}: the exported model needs {} and {} are left there; free space or "
+          "choose another place",
+          paths.folder, format_bytes(bytes), format_bytes(static_cast<Bytes>(left)));
 }
 
 void create_folder(const ExportPaths& paths, const ExportPlan& plan) {
   std::error_code failed;
   fs::create_directory(paths.temporary, failed);
-  require(!failed, ErrorKind::data, "{} cannot be made: {}; choose a place where this user may write", paths.temporary, failed.message());
+  require(!failed, ErrorKind::data, "{} cannot be made: {}; choose a place where this user may write", paths.temporary,
+          failed.message());
   for (const ExportFile& file : plan.files) {
     const std::string path = paths.temporary + "/" + file.name;
     const Descriptor out(path, O_WRONLY | O_CREAT | O_EXCL);
@@ -141,7 +148,8 @@ FolderWriter::~FolderWriter() {
 
 void FolderWriter::write(const ExportPlace& place, Elems first, Elems elems, const std::byte* data) const {
   const Bytes width = size_bytes(place.type);
-  write_at(files_[place.file], place.begin + first * width, data, elems * width, paths_.temporary + "/" + plan_.files[place.file].name);
+  write_at(files_[place.file], place.begin + first * width, data, elems * width,
+           paths_.temporary + "/" + plan_.files[place.file].name);
 }
 
 void FolderWriter::write_slice(const std::vector<Overlap>& parts, View slice, View staging) const {
@@ -179,7 +187,8 @@ void complete_folder(const ExportPaths& paths, const ExportPlan& plan, const Fol
 
 void publish_folder(const ExportPaths& paths) {
   require(::rename(paths.temporary.c_str(), paths.folder.c_str()) == 0, ErrorKind::data,
-          "{} is whole but cannot be renamed to {}: {}; move it yourself", paths.temporary, paths.folder, std::strerror(errno));
+          "{} is whole but cannot be renamed to {}: {}; move it yourself", paths.temporary, paths.folder,
+          std::strerror(errno));
   Descriptor(parent_of(paths.folder), O_RDONLY | O_DIRECTORY).flush();
 }
 

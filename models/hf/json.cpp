@@ -8,7 +8,8 @@ namespace {
 
 constexpr int deepest = 16;
 
-/// Refuses while the text is read what the finished tree would not show: a second value of a key, and nesting without end.
+/// Refuses while the text is read what the finished tree would not show: a second value of a key, and nesting without
+/// end.
 class Watch {
  public:
   Watch(ErrorKind kind, const std::string& where) : kind_(kind), where_(where) {}
@@ -19,8 +20,8 @@ class Watch {
       case Json::parse_event_t::object_start: keys_.emplace_back(); break;
       case Json::parse_event_t::object_end: keys_.pop_back(); break;
       case Json::parse_event_t::key:
-        require(keys_.back().insert(parsed.get<std::string>()).second, kind_, "{}: key {} stands twice; remove one of them",
-                where_, shown(parsed));
+        require(keys_.back().insert(parsed.get<std::string>()).second, kind_,
+                "{}: key {} stands twice; remove one of them", where_, shown(parsed));
         break;
       case Json::parse_event_t::array_start:
       case Json::parse_event_t::array_end:
@@ -41,7 +42,8 @@ Json parse_object(std::string_view text, ErrorKind kind, const std::string& wher
   Watch watch(kind, where);
   Json parsed;
   try {
-    parsed = Json::parse(text, [&](int depth, Json::parse_event_t event, const Json& value) { return watch(depth, event, value); });
+    parsed = Json::parse(
+        text, [&](int depth, Json::parse_event_t event, const Json& value) { return watch(depth, event, value); });
   } catch (const Json::exception& error) {
     throw Error(kind, fmt::format("{}: no JSON: {}; the file is damaged", where, error.what()));
   }

@@ -14,7 +14,8 @@ using Json = nlohmann::json;
 
 /// Parses one JSON object.
 ///
-/// Errors  Error(kind) that starts with `where`: no JSON, no object, a key that stands twice, values nested deeper than 16.
+/// Errors  Error(kind) that starts with `where`: no JSON, no object, a key that stands twice, values nested deeper
+/// than 16.
 Json parse_object(std::string_view text, ErrorKind kind, const std::string& where);
 
 /// A whole number from 0 to `most`. Errors: Error(kind) that says `what` it should be, starting with `where`.

@@ -27,7 +27,8 @@ BufferId staging_of(const OpContext& context) {
 
 bool is_first_read(const OpContext& context) {
   const std::vector<Op>& ops = context.schedule.ops;
-  return std::find_if(ops.begin(), ops.end(), [](const Op& op) { return op.kind == OpKind::read; }) - ops.begin() == context.id;
+  return std::find_if(ops.begin(), ops.end(), [](const Op& op) { return op.kind == OpKind::read; }) - ops.begin() ==
+         context.id;
 }
 
 void Loader::read_unit(const OpContext& context) const {
@@ -40,7 +41,8 @@ void Loader::read_unit(const OpContext& context) const {
       std::memset(view.data, 0, static_cast<std::size_t>(view.bytes()));
   const View master = context.view(op.writes.front());
   const int rank = context.schedule.rank;
-  read_slice(folder->weights, overlaps(folder->map[described_unit(units, u)], held_parts(layouts[u], op.range, rank)), master, staging);
+  read_slice(folder->weights, overlaps(folder->map[described_unit(units, u)], held_parts(layouts[u], op.range, rank)),
+             master, staging);
   // Not with the embedding's: where all of that is frozen its unit has no op.
   if (is_first_read(context) && folder->model.tied)
     check_tied_head(folder->weights, token_table_of(folder->map), rank, context.schedule.world, staging);
@@ -53,9 +55,8 @@ void Loader::read_unit(const OpContext& context) const {
 
 void register_load_ops(OpTable& table, std::shared_ptr<const ModelFolder> folder, std::vector<UnitSpec> units,
                        std::vector<FlatLayout> layouts) {
-  table.set(OpKind::read, [loader = Loader{std::move(folder), std::move(units), std::move(layouts)}](const OpContext& context) {
-    loader.read_unit(context);
-  });
+  table.set(OpKind::read, [loader = Loader{std::move(folder), std::move(units), std::move(layouts)}](
+                              const OpContext& context) { loader.read_unit(context); });
 }
 
 }  // namespace trireme::hf

@@ -50,7 +50,8 @@ std::string read_header(const InputFile& file) {
 }
 
 void check_metadata(const Json& metadata, const std::string& path) {
-  const bool holds = metadata.is_object() && std::all_of(metadata.begin(), metadata.end(), [](const Json& v) { return v.is_string(); });
+  const bool holds = metadata.is_object() &&
+                     std::all_of(metadata.begin(), metadata.end(), [](const Json& v) { return v.is_string(); });
   if (!holds) refuse(path, fmt::format("__metadata__ = {} is no object of texts", shown(metadata)));
 }
 
@@ -59,7 +60,8 @@ Bytes checked_bytes(const StoredTensor& tensor, const std::string& where) {
   if (!width) refuse(where, fmt::format("dtype = {} is unknown", shown(tensor.type)));
   Bytes bytes = *width;
   for (const Elems size : tensor.shape)
-    if (__builtin_mul_overflow(bytes, size, &bytes)) refuse(where, fmt::format("shape {} has more elements than can be", shape_text(tensor.shape)));
+    if (__builtin_mul_overflow(bytes, size, &bytes))
+      refuse(where, fmt::format("shape {} has more elements than can be", shape_text(tensor.shape)));
   return bytes;
 }
 
@@ -67,7 +69,8 @@ Bytes checked_bytes(const StoredTensor& tensor, const std::string& where) {
 StoredTensor read_tensor(const std::string& name, const Json& entry, Bytes data_begin, const InputFile& file) {
   const std::string where = fmt::format("{}: tensor {}", file.path(), shown(name));
   if (name.empty() || name.find('\0') != std::string::npos) refuse(where, "is no name");
-  if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") || !entry.contains("shape") || !entry.contains("data_offsets"))
+  if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") || !entry.contains("shape") ||
+      !entry.contains("data_offsets"))
     refuse(where, fmt::format("{}: expected dtype, shape and data_offsets", shown(entry)));
   StoredTensor tensor{.name = name};
   const Json &type = entry["dtype"], &shape = entry["shape"], &offsets = entry["data_offsets"];
@@ -75,15 +78,18 @@ StoredTensor read_tensor(const std::string& name, const Json& entry, Bytes data_
   tensor.type = type.get<std::string>();
   if (!shape.is_array()) refuse(where, fmt::format("shape = {} is no list", shown(shape)));
   for (const Json& size : shape) tensor.shape.push_back(whole_number(size, most, ErrorKind::data, where + ": shape"));
-  if (!offsets.is_array() || offsets.size() != 2) refuse(where, fmt::format("data_offsets = {} are not two", shown(offsets)));
+  if (!offsets.is_array() || offsets.size() != 2)
+    refuse(where, fmt::format("data_offsets = {} are not two", shown(offsets)));
   const Bytes data_bytes = file.size_bytes() - data_begin;
   const Bytes begin = whole_number(offsets[0], most, ErrorKind::data, where + ": data_offsets");
   const Bytes end = whole_number(offsets[1], most, ErrorKind::data, where + ": data_offsets");
   if (std::max(begin, end) > data_bytes)
-    refuse(where, fmt::format("data_offsets = {} reach beyond the file's {} bytes of tensors", shown(offsets), data_bytes));
+    refuse(where,
+           fmt::format("data_offsets = {} reach beyond the file's {} bytes of tensors", shown(offsets), data_bytes));
   const Bytes bytes = checked_bytes(tensor, where);
   if (end < begin || end - begin != bytes)
-    refuse(where, fmt::format("data_offsets = {} and {} of {}, which are {} bytes", shown(offsets), tensor.type, shape_text(tensor.shape), bytes));
+    refuse(where, fmt::format("data_offsets = {} and {} of {}, which are {} bytes", shown(offsets), tensor.type,
+                              shape_text(tensor.shape), bytes));
   tensor.begin = data_begin + begin;
   tensor.bytes = bytes;
   return tensor;
@@ -94,11 +100,13 @@ void check_places(const std::vector<StoredTensor>& tensors, Bytes data_begin, co
   Bytes at = data_begin;
   for (const StoredTensor& tensor : tensors) {
     const std::string where = fmt::format("{}: tensor {}", file.path(), shown(tensor.name));
-    if (tensor.begin < at) refuse(where, fmt::format("its {} bytes overlap those of the tensor before it", tensor.bytes));
+    if (tensor.begin < at)
+      refuse(where, fmt::format("its {} bytes overlap those of the tensor before it", tensor.bytes));
     if (tensor.begin > at) refuse(where, fmt::format("{} bytes before it belong to no tensor", tensor.begin - at));
     at += tensor.bytes;
   }
-  if (at != file.size_bytes()) refuse(file.path(), fmt::format("its last {} bytes belong to no tensor", file.size_bytes() - at));
+  if (at != file.size_bytes())
+    refuse(file.path(), fmt::format("its last {} bytes belong to no tensor", file.size_bytes() - at));
 }
 
 }  // namespace

@@ -21,12 +21,14 @@ struct StoredTensor {
 /// "[3, 4]".
 std::string shape_text(const std::vector<Elems>& shape);
 
-/// A file whose header was found whole: 8 bytes of length, JSON, then the tensors' bytes without a gap. Reads with pread.
+/// A file whose header was found whole: 8 bytes of length, JSON, then the tensors' bytes without a gap. Reads with
+/// pread.
 class SafetensorsFile {
  public:
-  /// Errors  Error(data) with the path, the tensor, what is wrong and what to do: a header longer than the file or 100 MB;
-  ///         no JSON; an unknown type or key; a shape whose product overflows or is not what the offsets say; offsets outside
-  ///         the file; tensors that overlap, or bytes that belong to none.
+  /// Errors  Error(data) with the path, the tensor, what is wrong and what to do: a header longer than the file or 100
+  /// MB;
+  ///         no JSON; an unknown type or key; a shape whose product overflows or is not what the offsets say; offsets
+  ///         outside the file; tensors that overlap, or bytes that belong to none.
   /// Source  github.com/huggingface/safetensors, README, "Format".
   explicit SafetensorsFile(const std::string& path);
 

@@ -12,7 +12,8 @@ void add_blocks(const Block& rectangle, Elems most_elems, std::vector<Block>& li
   const Elems rows = std::min(rectangle.rows, most_elems), cols = std::max<Elems>(1, most_elems / rows);
   for (Elems r = 0; r < rectangle.rows; r += rows)
     for (Elems c = 0; c < rectangle.cols; c += cols)
-      list.push_back({rectangle.row + r, std::min(rows, rectangle.rows - r), rectangle.col + c, std::min(cols, rectangle.cols - c)});
+      list.push_back({rectangle.row + r, std::min(rows, rectangle.rows - r), rectangle.col + c,
+                      std::min(cols, rectangle.cols - c)});
 }
 
 }  // namespace
@@ -90,7 +91,8 @@ void check_tied_head(const Weights& weights, const Piece& table, int share, int 
     weights.read(place, at, elems, left);
     weights.read(head, at, elems, left + half_bytes);
     require(std::memcmp(left, left + half_bytes, static_cast<std::size_t>(elems * width)) == 0, ErrorKind::data,
-            "{}: {} differs from {} among elements {} to {}, and config.json says they are tied; set tie_word_embeddings to false",
+            "{}: {} differs from {} among elements {} to {}, and config.json says they are tied; set "
+            "tie_word_embeddings to false",
             weights.folder(), head_name, table.name, at, at + elems - 1);
   }
 }

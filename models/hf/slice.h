@@ -23,8 +23,8 @@ std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const
 /// The same of what rank `rank` owns.
 std::vector<Overlap> overlaps(const std::vector<std::vector<Piece>>& unit, const FlatLayout& layout, int rank);
 
-/// A part of an overlap that fits a buffer: a rectangle of the piece. Of a piece that is not transposed the rows lie one
-/// behind the other, so it counts as one long row there.
+/// A part of an overlap that fits a buffer: a rectangle of the piece. Of a piece that is not transposed the rows lie
+/// one behind the other, so it counts as one long row there.
 struct Block {
   Elems row = 0, rows = 1, col = 0, cols = 0;
 
@@ -45,12 +45,12 @@ void for_each_run(const Piece& piece, const Block& block, const Each& each) {
 /// The block's memory in the slice (`values`: of the overlap's first element) and in a buffer of the folder's type.
 Exchange exchange(const Overlap& overlap, const Block& block, float* values, std::byte* stored, Storage type);
 
-/// Reads this rank's slice of a unit, f32, from the folder, with `staging` between. Elements of no piece are left alone.
-/// Errors: Error(data) from reading.
+/// Reads this rank's slice of a unit, f32, from the folder, with `staging` between. Elements of no piece are left
+/// alone. Errors: Error(data) from reading.
 void read_slice(const Weights& weights, const std::vector<Overlap>& parts, View slice, View staging);
 
-/// Where a tied model's folder holds the head once more: throws Error(data) unless share `share` of `shares` of it equals
-/// the token table bit for bit.
+/// Where a tied model's folder holds the head once more: throws Error(data) unless share `share` of `shares` of it
+/// equals the token table bit for bit.
 void check_tied_head(const Weights& weights, const Piece& table, int share, int shares, View staging);
 
 }  // namespace trireme::hf

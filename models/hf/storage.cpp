@@ -120,14 +120,17 @@ const char* torch_name(Storage type) {
 void widen(const Exchange& k) {
   with_storage(k.type, [&]<typename Type>(Type) {
     const auto* stored = reinterpret_cast<const typename Type::Raw*>(k.stored);
-    for_each_element(k, [&](Elems value, Elems place) { k.values[value] = std::bit_cast<float>(Type::widen(stored[place])); });
+    for_each_element(
+        k, [&](Elems value, Elems place) { k.values[value] = std::bit_cast<float>(Type::widen(stored[place])); });
   });
 }
 
 void narrow(const Exchange& k) {
   with_storage(k.type, [&]<typename Type>(Type) {
     auto* stored = reinterpret_cast<typename Type::Raw*>(k.stored);
-    for_each_element(k, [&](Elems value, Elems place) { stored[place] = Type::narrow(std::bit_cast<std::uint32_t>(k.values[value])); });
+    for_each_element(k, [&](Elems value, Elems place) {
+      stored[place] = Type::narrow(std::bit_cast<std::uint32_t>(k.values[value]));
+    });
   });
 }
 

@@ -12,7 +12,8 @@ namespace {
 struct Names {
   const char *prefix, *table, *block, *norm;
 };
-constexpr Names gpt2_names{"transformer.", "wte.weight", "h.", "ln_f."}, llama_names{"model.", "embed_tokens.weight", "layers.", "norm."};
+constexpr Names gpt2_names{"transformer.", "wte.weight", "h.", "ln_f."},
+    llama_names{"model.", "embed_tokens.weight", "layers.", "norm."};
 
 const Names& names_of(const ModelConfig& model) {
   switch (model.family) {
@@ -36,19 +37,27 @@ struct Rule {
 
 std::vector<Rule> gpt2_rules(const ModelConfig& m) {
   const Elems width = m.width, ffn = m.ffn;
-  return {{"attention.norm.weight", {{"ln_1.weight", width}}}, {"attention.norm.bias", {{"ln_1.bias", width}}},
-          {"attention.qkv.weight", {{"attn.c_attn.weight", 3 * width}}}, {"attention.qkv.bias", {{"attn.c_attn.bias", 3 * width}}},
-          {"attention.out.weight", {{"attn.c_proj.weight", width}}}, {"attention.out.bias", {{"attn.c_proj.bias", width}}},
-          {"mlp.norm.weight", {{"ln_2.weight", width}}}, {"mlp.norm.bias", {{"ln_2.bias", width}}},
-          {"mlp.up.weight", {{"mlp.c_fc.weight", ffn}}}, {"mlp.up.bias", {{"mlp.c_fc.bias", ffn}}},
-          {"mlp.down.weight", {{"mlp.c_proj.weight", width}}}, {"mlp.down.bias", {{"mlp.c_proj.bias", width}}}};
+  return {{"attention.norm.weight", {{"ln_1.weight", width}}},
+          {"attention.norm.bias", {{"ln_1.bias", width}}},
+          {"attention.qkv.weight", {{"attn.c_attn.weight", 3 * width}}},
+          {"attention.qkv.bias", {{"attn.c_attn.bias", 3 * width}}},
+          {"attention.out.weight", {{"attn.c_proj.weight", width}}},
+          {"attention.out.bias", {{"attn.c_proj.bias", width}}},
+          {"mlp.norm.weight", {{"ln_2.weight", width}}},
+          {"mlp.norm.bias", {{"ln_2.bias", width}}},
+          {"mlp.up.weight", {{"mlp.c_fc.weight", ffn}}},
+          {"mlp.up.bias", {{"mlp.c_fc.bias", ffn}}},
+          {"mlp.down.weight", {{"mlp.c_proj.weight", width}}},
+          {"mlp.down.bias", {{"mlp.c_proj.bias", width}}}};
 }
 
 std::vector<Rule> llama_rules(const ModelConfig& m) {
   const Elems width = m.width, ffn = m.ffn, keys = width / m.heads * m.kv_heads;
   return {{"attention.norm.weight", {{"input_layernorm.weight", width}}},
-          {"attention.qkv.weight", {{"self_attn.q_proj.weight", width}, {"self_attn.k_proj.weight", keys}, {"self_attn.v_proj.weight", keys}}},
-          {"attention.qkv.bias", {{"self_attn.q_proj.bias", width}, {"self_attn.k_proj.bias", keys}, {"self_attn.v_proj.bias", keys}}},
+          {"attention.qkv.weight",
+           {{"self_attn.q_proj.weight", width}, {"self_attn.k_proj.weight", keys}, {"self_attn.v_proj.weight", keys}}},
+          {"attention.qkv.bias",
+           {{"self_attn.q_proj.bias", width}, {"self_attn.k_proj.bias", keys}, {"self_attn.v_proj.bias", keys}}},
           {"attention.out.weight", {{"self_attn.o_proj.weight", width}}},
           {"mlp.norm.weight", {{"post_attention_layernorm.weight", width}}},
           {"mlp.gate_up.weight", {{"mlp.gate_proj.weight", ffn}, {"mlp.up_proj.weight", ffn}}},
@@ -79,14 +88,18 @@ class Mapper {
   // Ours are "blocks.<n>.<rest>".
   std::vector<Piece> block_pieces(const TensorSpec& tensor) const {
     const std::size_t number = tensor.name.find('.') + 1, rest = tensor.name.find('.', number) + 1;
-    const auto rule = std::find_if(rules_.begin(), rules_.end(), [&](const Rule& r) { return tensor.name.substr(rest) == r.ours; });
+    const auto rule =
+        std::find_if(rules_.begin(), rules_.end(), [&](const Rule& r) { return tensor.name.substr(rest) == r.ours; });
     ensure(rule != rules_.end(), "no tensor of a model folder is {}", tensor.name);
     const bool is_vector = tensor.rows == 1;
     std::vector<Piece> pieces;
     Elems first = 0;
     for (const Part& part : rule->parts) {
-      Piece piece{.name = prefix_ + names_.block + tensor.name.substr(number, rest - number) + part.name, .first = first,
-                  .rows = is_vector ? 1 : part.length, .cols = is_vector ? part.length : tensor.cols, .is_vector = is_vector,
+      Piece piece{.name = prefix_ + names_.block + tensor.name.substr(number, rest - number) + part.name,
+                  .first = first,
+                  .rows = is_vector ? 1 : part.length,
+                  .cols = is_vector ? part.length : tensor.cols,
+                  .is_vector = is_vector,
                   .transposed = is_gpt2_ && !is_vector};
       first += piece.elems();
       pieces.push_back(std::move(piece));
@@ -109,8 +122,10 @@ bool is_constant(const std::string& name) {
 std::string listed(const char* what, const std::vector<std::string>& names) {
   constexpr std::size_t most = 5;
   if (names.empty()) return "";
-  const std::vector<std::string> few(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(std::min(most, names.size())));
-  return fmt::format("; {}: {}{}", what, fmt::join(few, ", "), names.size() > most ? fmt::format(" and {} more", names.size() - most) : "");
+  const std::vector<std::string> few(names.begin(),
+                                     names.begin() + static_cast<std::ptrdiff_t>(std::min(most, names.size())));
+  return fmt::format("; {}: {}{}", what, fmt::join(few, ", "),
+                     names.size() > most ? fmt::format(" and {} more", names.size() - most) : "");
 }
 
 std::string misfit(const std::string& name, const WeightPlace& place, const std::vector<Elems>& shape) {
@@ -122,7 +137,8 @@ void check_tied_head(const Piece& table, const Weights& weights, std::vector<std
   if (!head.file || !place.file) return;
   if (head.tensor->shape != table.shape()) misshapen.push_back(misfit(head_name, head, table.shape()));
   else if (head.tensor->type != place.tensor->type)
-    misshapen.push_back(fmt::format("{} {} beside {} of the tied {}", head_name, head.tensor->type, place.tensor->type, table.name));
+    misshapen.push_back(
+        fmt::format("{} {} beside {} of the tied {}", head_name, head.tensor->type, place.tensor->type, table.name));
 }
 
 }  // namespace
@@ -168,9 +184,11 @@ void check_tensors(const ModelConfig& model, const TensorMap& map, const Weights
   for (const auto& [name, place] : weights.tensors())
     if (!known.contains(name) && !is_constant(name)) extra.push_back(name);
   if (missing.empty() && extra.empty() && misshapen.empty()) return;
-  throw Error(ErrorKind::data, fmt::format("{}: its tensors are not those of config.json{}{}{}; fetch the folder again, or correct config.json",
-                                           weights.folder(), listed("missing", missing), listed("extra", extra),
-                                           listed("of another shape or type", misshapen)));
+  throw Error(
+      ErrorKind::data,
+      fmt::format("{}: its tensors are not those of config.json{}{}{}; fetch the folder again, or correct config.json",
+                  weights.folder(), listed("missing", missing), listed("extra", extra),
+                  listed("of another shape or type", misshapen)));
 }
 
 }  // namespace trireme::hf

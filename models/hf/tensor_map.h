@@ -23,7 +23,8 @@ struct Piece {
   std::vector<Elems> shape() const;
 };
 
-/// [unit][tensor][piece]. q, k, v and gate, up are separate in Llama's folders; padding rows of the vocabulary are in none.
+/// [unit][tensor][piece]. q, k, v and gate, up are separate in Llama's folders; padding rows of the vocabulary are in
+/// none.
 using TensorMap = std::vector<std::vector<std::vector<Piece>>>;
 
 /// `units`: what describe() gives of the model. `prefix`: whether names begin with "transformer." or "model.", as whole
@@ -38,8 +39,9 @@ inline constexpr const char* head_name = "lm_head.weight";
 /// What a tied head must equal.
 const Piece& token_table_of(const TensorMap& map);
 
-/// Every piece is in the folder with its shape and a type that is read, and nothing else is, but for constants that older
-/// folders hold (attention masks, RoPE frequencies) and, in a tied model, the head with the table's shape and type.
+/// Every piece is in the folder with its shape and a type that is read, and nothing else is, but for constants that
+/// older folders hold (attention masks, RoPE frequencies) and, in a tied model, the head with the table's shape and
+/// type.
 ///
 /// Errors  Error(data) that lists the first few missing, extra and misshapen tensors, before anything is read.
 void check_tensors(const ModelConfig& model, const TensorMap& map, const Weights& weights);

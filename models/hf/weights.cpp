@@ -20,12 +20,14 @@ bool exists(const std::string& path) {
 
 // A folder from elsewhere must not make this program open what lies outside it.
 bool is_plain(const std::string& name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
 }
 
 FileOfTensor read_index(const std::string& path) {
   const InputFile file(path);
-  require(file.size_bytes() <= longest_index_bytes, ErrorKind::data, "{}: {} bytes are too long for an index", path, file.size_bytes());
+  require(file.size_bytes() <= longest_index_bytes, ErrorKind::data, "{}: {} bytes are too long for an index", path,
+          file.size_bytes());
   std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
   file.read(0, text.data(), file.size_bytes());
   const Json index = parse_object(text, ErrorKind::data, path);
@@ -41,15 +43,17 @@ FileOfTensor read_index(const std::string& path) {
   return files;
 }
 
-void check_index(const FileOfTensor& index, const std::map<std::string, WeightPlace, std::less<>>& places, const std::string& path) {
+void check_index(const FileOfTensor& index, const std::map<std::string, WeightPlace, std::less<>>& places,
+                 const std::string& path) {
   for (const auto& [tensor, shard] : index) {
     const auto found = places.find(tensor);
-    require(found != places.end() && std::filesystem::path(found->second.file->path()).filename() == shard, ErrorKind::data,
-            "{}: {} lacks the tensor {} that weight_map says it has; fetch both again", path, shard, shown(tensor));
+    require(found != places.end() && std::filesystem::path(found->second.file->path()).filename() == shard,
+            ErrorKind::data, "{}: {} lacks the tensor {} that weight_map says it has; fetch both again", path, shard,
+            shown(tensor));
   }
   for (const auto& [tensor, place] : places)
-    require(index.contains(tensor), ErrorKind::data, "{}: weight_map lacks the tensor {} of {}; fetch both again", path, shown(tensor),
-            place.file->path());
+    require(index.contains(tensor), ErrorKind::data, "{}: weight_map lacks the tensor {} of {}; fetch both again", path,
+            shown(tensor), place.file->path());
 }
 
 }  // namespace
@@ -60,8 +64,10 @@ Weights::Weights(const std::string& folder) : folder_(folder) {
   if (exists(single)) {
     files_.emplace_back(single);
   } else {
-    require(exists(index_path), ErrorKind::data, "{}: neither {} nor {} is there; other formats (.bin, .gguf) are not read: "
-            "save the model with save_pretrained(..., safe_serialization=True)", folder, single_name, index_name);
+    require(exists(index_path), ErrorKind::data,
+            "{}: neither {} nor {} is there; other formats (.bin, .gguf) are not read: "
+            "save the model with save_pretrained(..., safe_serialization=True)",
+            folder, single_name, index_name);
     index = read_index(index_path);
     std::map<std::string, bool> shards;
     for (const auto& [tensor, shard] : index) shards[shard] = true;
@@ -71,7 +77,8 @@ Weights::Weights(const std::string& folder) : folder_(folder) {
   for (const SafetensorsFile& file : files_)
     for (const StoredTensor& tensor : file.tensors())
       require(places_.try_emplace(tensor.name, WeightPlace{&file, &tensor}).second, ErrorKind::data,
-              "{}: tensor {} stands in another file of the folder, too; remove one of them", file.path(), shown(tensor.name));
+              "{}: tensor {} stands in another file of the folder, too; remove one of them", file.path(),
+              shown(tensor.name));
   if (!index.empty()) check_index(index, places_, index_path);
 }
 
@@ -82,8 +89,8 @@ WeightPlace Weights::find(std::string_view name) const {
 
 void Weights::read(const WeightPlace& place, Elems first, Elems elems, void* out) const {
   const Bytes width = size_bytes(storage_of(place));
-  ensure(first >= 0 && elems >= 0 && (first + elems) * width <= place.tensor->bytes, "elements {}+{} of tensor {}", first, elems,
-         place.tensor->name);
+  ensure(first >= 0 && elems >= 0 && (first + elems) * width <= place.tensor->bytes, "elements {}+{} of tensor {}",
+         first, elems, place.tensor->name);
   place.file->read(place.tensor->begin + first * width, out, elems * width);
 }
 
@@ -97,7 +104,8 @@ std::string Weights::summary() const {
 
 Storage storage_of(const WeightPlace& place) {
   const std::optional<Storage> type = find_storage(place.tensor->type);
-  require(type.has_value(), ErrorKind::data, "{}: tensor {} has type {}; parameters are F32, BF16 or F16: save the model in one of them",
+  require(type.has_value(), ErrorKind::data,
+          "{}: tensor {} has type {}; parameters are F32, BF16 or F16: save the model in one of them",
           place.file->path(), place.tensor->name, place.tensor->type);
   return *type;
 }

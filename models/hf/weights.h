@@ -22,7 +22,8 @@ class Weights {
  public:
   /// Opens model.safetensors, or what model.safetensors.index.json names, and reads every header; no tensor is read.
   ///
-  /// Errors  Error(data): neither is there; an index that is no JSON, names files outside the folder, or tensors that their
+  /// Errors  Error(data): neither is there; an index that is no JSON, names files outside the folder, or tensors that
+  /// their
   ///         file lacks; a file's tensor that the index has not, or has elsewhere; those of SafetensorsFile.
   explicit Weights(const std::string& folder);
 

@@ -123,6 +123,7 @@ TEST_CASE("hf config: wrong types, missing keys, absurd sizes and broken JSON ar
   for (const char* key : {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "max_position_embeddings"})
     for (const Json& value : {Json(), Json("64"), Json(-1), Json(6.5), Json(4294967296LL), Json::array(), Json(true)})
       CHECK_THAT(with("llama", key, value), Contains(key));
+  CHECK_THAT(with("llama", "vocab_size", 67108865), Contains("from 0 to 67108864"));
   CHECK_THAT(with("llama", "hidden_size", 0), Contains("model.width = 0"));
   CHECK_THAT(with("llama", "num_attention_heads", 7), Contains("not divisible"));
   CHECK_THAT(with("llama", "num_attention_heads", 0), Contains("model.heads = 0"));

@@ -77,8 +77,8 @@ TEST_CASE("tensor map: missing, extra and misshapen tensors are listed, the firs
   llama.reset();
   llama.erase("lm_head.weight");
   CHECK_THAT(llama.message(), Contains("missing: lm_head.weight"));
-  llama.tensors.clear();
-  CHECK_THAT(llama.message(), Contains("and 16 more"));
+  llama.tensors.resize(3);
+  CHECK_THAT(llama.message(), Contains("and 13 more"));
   Changed gpt2("gpt2");
   RawTensor& qkv = gpt2.find("transformer.h.0.attn.c_attn.weight");
   std::reverse(qkv.shape.begin(), qkv.shape.end());  // as Linear would store it
@@ -86,6 +86,13 @@ TEST_CASE("tensor map: missing, extra and misshapen tensors are listed, the firs
   Changed qwen2("qwen2");
   qwen2.erase("model.layers.0.self_attn.q_proj.bias");
   CHECK_THAT(qwen2.message(), Contains("missing: model.layers.0.self_attn.q_proj.bias"));
+}
+
+TEST_CASE("tensor map: a number of layers that the folder cannot hold is refused before anything is made of it") {
+  Changed llama("llama");
+  llama.model.layers = 60'000'000;
+  write_text(llama.path.path + "/config.json", folder_config(llama.model, hf::Storage::f16));
+  CHECK_THAT(llama.message(), Contains("says 60000000 layers and there are 21 tensors"));
 }
 
 TEST_CASE("tensor map: parameters of other types, and a tied head of another shape or type, are refused") {
