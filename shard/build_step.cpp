@@ -113,7 +113,7 @@ RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Progra
   run.schedules.push_back(finish(lay_out(std::move(first), model, spec), spec, false));
   Schedule step = order_step(model, spec);
   // An audit has more uses, but what the two carry into each other must be the same.
-  const int distance = possible_distance(step, spec.prefetch);
+  const int distance = spec.audit ? possible_distance(step, spec.prefetch) : spec.prefetch;
   step = overlap(std::move(step), model, spec, distance);
   Schedule enter = enter_of(step);
   if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "shard/schedule_writer.h"
@@ -58,6 +59,8 @@ class GradientBoundsPass {
 
  private:
   void find_groups() {
+    for (const Op& op : ops_)
+      if (op.kind == OpKind::release) released_.insert(op.reads[0]);
     bool in_reduces = false;
     for (const Op& op : ops_) {
       if (op.kind == OpKind::reduce) {
@@ -80,16 +83,10 @@ class GradientBoundsPass {
   // Parameters for peers that this op makes anew: its own slice of a unit, or the slice of a node.
   void find_slices(const Op& maker) {
     for (BufferId id : maker.writes) {
-      if (!writer_.schedule().buffers[static_cast<std::size_t>(id)].exported || is_released(id)) continue;
+      if (!writer_.schedule().buffers[static_cast<std::size_t>(id)].exported || !released_.insert(id).second) continue;
       slice_releases_.push_back(release(maker, id));
       if (maker.kind == OpKind::gather) slice_releases_.back().group = Group::node;
     }
-  }
-
-  bool is_released(BufferId id) const {
-    const auto releases = [&](const Op& op) { return op.kind == OpKind::release && op.reads[0] == id; };
-    return std::any_of(ops_.begin(), ops_.end(), releases) ||
-           std::any_of(slice_releases_.begin(), slice_releases_.end(), releases);
   }
 
   static Op release(const Op& of, BufferId exported) {
@@ -120,6 +117,7 @@ class GradientBoundsPass {
   std::vector<GradientGroup> groups_;
   std::unordered_map<BufferId, std::size_t> group_of_;  // by gradient
   std::vector<Op> slice_releases_;
+  std::unordered_set<BufferId> released_;  // slices whose release stands in the list, or among those
   BufferId verdict_sums_ = -1;  // what the last all_reduce sums; others come earlier
   ScheduleWriter writer_;
 };

@@ -72,7 +72,7 @@ void GradientSums::reduce_into(const Gradient& gradient, const std::vector<Contr
   Op op{.kind = OpKind::reduce, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(gradient.owner),
         .microbatch = from.front().microbatch, .reads = {gradient.buffer}, .writes = {sum}, .range = range,
         .bytes = range.elems * size_bytes(spec_.wire), .from = writer_.from_list(from),
-        .to = writer_.to_list(spec_.all_ranks())};
+        .to = to_all_};
   if (adds) op.reads.push_back(sum);
   const Elems staging = spec_.remote(from) * range.owned_by(spec_.rank).elems;
   if (staging > 0)

@@ -31,7 +31,7 @@ class GradientSums {
  public:
   /// All must outlive it.
   GradientSums(ScheduleWriter& writer, const ModelSpec& model, const StepSpec& spec, const RunBuffers& run)
-      : writer_(writer), model_(model), spec_(spec), run_(run) {}
+      : writer_(writer), model_(model), spec_(spec), run_(run), to_all_(writer.to_list(spec.all_ranks())) {}
 
   /// Whether a unit has any gradient.
   bool is_trained(std::size_t u) const {
@@ -59,6 +59,7 @@ class GradientSums {
   const ModelSpec& model_;
   const StepSpec& spec_;
   const RunBuffers& run_;
+  std::int32_t to_all_;  // list of all ranks
   std::vector<Accumulator> units_;
   Accumulator tied_;
 };
