@@ -29,18 +29,24 @@ void agree(Communicator& communicator, std::string_view name, std::string_view t
 /// Where any rank brings an error, all ranks throw it: the one of the lowest such rank.
 void agree_on_success(Communicator& communicator, const Error* mine);
 
+/// What `task` throws, as an Error; none where it throws nothing.
+template <typename Task>
+std::optional<Error> error_of(const Task& task) {
+  try {
+    task();
+  } catch (const Error& error) {
+    return error;
+  } catch (const std::exception& error) {
+    return Error(ErrorKind::bug, error.what());
+  }
+  return std::nullopt;
+}
+
 /// What `make` returns, on every rank; what it throws on one rank all ranks throw, as agree_on_success().
 template <typename Make>
 auto on_all_ranks(Communicator& communicator, const Make& make) {
   std::optional<decltype(make())> made;
-  std::optional<Error> error;
-  try {
-    made.emplace(make());
-  } catch (const Error& e) {
-    error = e;
-  } catch (const std::exception& e) {
-    error = Error(ErrorKind::bug, e.what());
-  }
+  const std::optional<Error> error = error_of([&] { made.emplace(make()); });
   agree_on_success(communicator, error ? &*error : nullptr);
   return std::move(*made);
 }

@@ -192,12 +192,6 @@ void apply_override(Config& config, const std::string& text) {
   set(config, section, name, *parsed.get("value"), text);
 }
 
-std::string quoted(const std::string& text) {
-  std::ostringstream out;
-  out << toml::value<std::string>(text);
-  return out.str();
-}
-
 std::string print_value(const ConfigField& field) {
   return std::visit(
       [](const auto* value) -> std::string {

@@ -30,14 +30,7 @@ hf::FolderTexts texts_of(const ModelConfig& model, const ExportOptions& options,
 
 /// Runs `task` here and agrees with the other ranks on its success, on the stream to which the communicator belongs.
 void together(Trainer& trainer, const std::function<void()>& task) {
-  std::optional<Error> error;
-  try {
-    task();
-  } catch (const Error& e) {
-    error = e;
-  } catch (const std::exception& e) {
-    error = Error(ErrorKind::bug, e.what());
-  }
+  const std::optional<Error> error = error_of(task);
   trainer.on_comm_stream(
       [&](Communicator& communicator) { agree_on_success(communicator, error ? &*error : nullptr); });
 }

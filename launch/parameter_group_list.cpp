@@ -45,13 +45,13 @@ ParameterGroup read_group(const toml::table& table, const std::string& where) {
   return group;
 }
 
+}  // namespace
+
 std::string quoted(const std::string& text) {
   std::ostringstream out;
   out << toml::value<std::string>(text);
   return out.str();
 }
-
-}  // namespace
 
 std::vector<ParameterGroup> read_groups(const toml::node& value, const std::string& where) {
   const toml::array* list = value.as_array();

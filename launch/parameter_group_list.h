@@ -19,4 +19,7 @@ std::vector<ParameterGroup> read_groups(const toml::node& value, const std::stri
 /// The list as TOML, in one line; reading it gives the same.
 std::string print_groups(const std::vector<ParameterGroup>& groups);
 
+/// A text as TOML writes it.
+std::string quoted(const std::string& text);
+
 }  // namespace trireme

@@ -292,9 +292,7 @@ View Trainer::slice_of(std::string_view state, std::size_t unit) {
   return {slice, DType::f32, elems};
 }
 
-View Trainer::master(std::size_t unit) {
-  return slice_of("master", unit);
-}
+View Trainer::master(std::size_t unit) { return slice_of("master", unit); }
 
 std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() { return hash_buffers({"master"}); }
 

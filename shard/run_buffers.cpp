@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "shard/step_records.h"
 
 namespace trireme {
@@ -61,6 +63,13 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
 RunBuffers run_buffers(const ModelSpec& model, const StepSpec& spec) {
   ScheduleWriter writer(empty_schedule("", spec));
   return add_run_buffers(writer, model, spec);
+}
+
+std::optional<std::size_t> exported_unit(const RunBuffers& run, const Op& op) {
+  if (!op.unit) return std::nullopt;
+  const auto u = static_cast<std::size_t>(*op.unit);
+  const bool makes = std::find(op.writes.begin(), op.writes.end(), run.units[u].exported) != op.writes.end();
+  return makes ? std::optional(u) : std::nullopt;
 }
 
 Schedule empty_schedule(std::string name, const StepSpec& spec) {

@@ -36,6 +36,9 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
 /// Their ids and layouts, as every schedule of the run has them.
 RunBuffers run_buffers(const ModelSpec& model, const StepSpec& spec);
 
+/// The unit whose slice for peers this op makes, if any.
+std::optional<std::size_t> exported_unit(const RunBuffers& run, const Op& op);
+
 /// An empty schedule of this rank.
 Schedule empty_schedule(std::string name, const StepSpec& spec);
 

@@ -23,7 +23,7 @@ class NodeShardPass {
   Schedule run() {
     for (Op& op : ops_) {
       if (op.kind == OpKind::gather) stay_in_node(op);
-      const std::optional<std::size_t> exported = exported_by(op);
+      const std::optional<std::size_t> exported = exported_unit(run_, op);
       writer_.add(std::move(op));
       if (exported) refresh(*exported);
     }
@@ -54,14 +54,6 @@ class NodeShardPass {
     std::erase_if(to, [&](int rank) { return !is_on_node(rank); });
     op.from = writer_.from_list(from);
     op.to = writer_.to_list(to);
-  }
-
-  // The unit whose slice for peers this op makes.
-  std::optional<std::size_t> exported_by(const Op& op) const {
-    if (!op.unit) return {};
-    const auto u = static_cast<std::size_t>(*op.unit);
-    const bool writes = std::find(op.writes.begin(), op.writes.end(), run_.units[u].exported) != op.writes.end();
-    return writes ? std::optional(u) : std::nullopt;
   }
 
   void refresh(std::size_t u) {

@@ -32,7 +32,7 @@ class ZeroStagePass {
       replace(op.reads);
       replace(op.writes);
       if (spec_.zero == 0) hold_whole(op);
-      const std::optional<std::size_t> published = exported_by(op);
+      const std::optional<std::size_t> published = spec_.zero > 0 ? exported_unit(run_, op) : std::nullopt;
       writer_.add(std::move(op));
       if (published) publish(*published);
     }
@@ -106,14 +106,6 @@ class ZeroStagePass {
     update.reads[0] = sum;
     updated_.push_back(writer_.add_token(fmt::format("updated.{}", u)));
     update.writes.push_back(updated_.back());
-  }
-
-  // The unit whose slice for peers this op makes.
-  std::optional<std::size_t> exported_by(const Op& op) const {
-    if (spec_.zero == 0 || !op.unit) return {};
-    const auto u = static_cast<std::size_t>(*op.unit);
-    const bool writes = std::find(op.writes.begin(), op.writes.end(), run_.units[u].exported) != op.writes.end();
-    return writes ? std::optional(u) : std::nullopt;
   }
 
   void publish(std::size_t u) {
