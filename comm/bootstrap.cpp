@@ -14,6 +14,7 @@
 #include "comm/mpi/mpi_communicator.h"
 #include "comm/termination.h"
 #include "runtime/base/error.h"
+#include "runtime/execute/op_error.h"
 
 namespace trireme {
 namespace {
@@ -30,7 +31,9 @@ std::atomic<MpiRun*> unfinished_run{nullptr};
 void on_exit_of_process() {
   MpiRun* run = unfinished_run;
   if (!run) return;
-  run->fail(Error(ErrorKind::comm, "the process called exit() before the end of the run"));
+  const Error error(ErrorKind::comm, "the process called exit() before the end of the run");
+  if (run->page().runs_op()) run->fail(OpError(error));
+  run->fail(error);
 }
 
 // For SIGALRM: what this process does inside MPI, and the page, where there is one yet.
@@ -76,13 +79,18 @@ void prefer_two_connections() { setenv("OMPI_MCA_btl_tcp_links", "2", 0); }
   _exit(code);
 }
 
-// Who is to blame, and at which op: the rank that this one's wait gave up on, else this one.
-std::string blame(const StatusPage& page, const char* kind) {
+// Who is to blame, and where: the rank that this one's wait gave up on, at its op; else this one, at an op only where an
+// op failed. What ran last beside a host thread that could not write has no part in that.
+std::string blame(const StatusPage& page, const std::exception& error, const char* kind) {
   const std::optional<int> stalled = page.blamed();
+  const bool at_op = dynamic_cast<const OpError*>(&error) != nullptr;
   StatusLine place;
-  page.describe(place, stalled.value_or(page.rank()));
-  if (stalled) return fmt::format("rank {} stalled at {}", *stalled, place.text());
-  return fmt::format("rank {} failed at {}: {}", page.rank(), place.text(), kind);
+  if (stalled || at_op)
+    page.describe(place << "at ", stalled.value_or(page.rank()));
+  else
+    page.describe_step(place);
+  if (stalled) return fmt::format("rank {} stalled {}", *stalled, place.text());
+  return fmt::format("rank {} failed {}: {}", page.rank(), place.text(), kind);
 }
 
 // The details of an error (the ops around it) stay behind its first line, where the count of ranks goes.
@@ -93,7 +101,7 @@ std::string failure_message(const StatusPage& page, const std::exception& error,
   if (agreed || page.size() == 1) return fmt::format("trireme: {}: {}\n", kind, what);
   StatusLine others;
   page.describe_others(others);
-  return fmt::format("trireme: {}: {}{}{}\n", blame(page, kind), what.substr(0, end), others.text(), what.substr(end));
+  return fmt::format("trireme: {}: {}{}{}\n", blame(page, error, kind), what.substr(0, end), others.text(), what.substr(end));
 }
 
 }  // namespace

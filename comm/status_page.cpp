@@ -195,6 +195,19 @@ void StatusPage::describe(StatusLine& line, int rank) const {
   if (unit != nobody) line << " unit " << unit;
 }
 
+void StatusPage::describe_step(StatusLine& line) const {
+  const std::int64_t step = own().step;
+  if (step >= 0)
+    line << "at step " << step;
+  else
+    line << "before its first step";
+}
+
+bool StatusPage::runs_op() const {
+  const auto& streams = own().streams;
+  return std::any_of(std::begin(streams), std::end(streams), [](const StreamStatus& s) { return s.running != 0; });
+}
+
 void StatusPage::describe_others(StatusLine& line) const {
   if (size_ > 1) line << "; " << size_ << " ranks stopped";
 }

@@ -65,6 +65,10 @@ class StatusPage {
   std::optional<int> blamed() const;
   /// "step 3, op 41 backward unit 4".
   void describe(StatusLine& line, int rank) const;  // (signal)
+  /// "at step 3", or "before its first step": of this rank's host thread, whatever its streams do.
+  void describe_step(StatusLine& line) const;
+  /// Whether an op of this rank is under way.
+  bool runs_op() const;
   /// "; 3 ranks stopped", or nothing where the run has one rank.
   void describe_others(StatusLine& line) const;  // (signal)
 

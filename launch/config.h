@@ -59,6 +59,7 @@ struct DeviceConfig {
 
 struct LogConfig {
   std::string dir;
+  std::string existing = "refuse";  // or replace: another run's log in `dir`
   int every = 1;
   bool profile = false;
 };

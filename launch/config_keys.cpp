@@ -69,6 +69,7 @@ const std::vector<ConfigKey>& table() {
       {"device", "kind", true, FIELD(device.kind), 0, {"cpu"}},
       {"device", "threads", false, FIELD(device.threads), not_negative},
       {"log", "dir", false, FIELD(log.dir)},
+      {"log", "existing", false, FIELD(log.existing), 0, {"refuse", "replace"}},
       {"log", "every", false, FIELD(log.every), positive},
       {"log", "profile", false, FIELD(log.profile)},
   };

@@ -1,7 +1,8 @@
 #include "launch/export.h"
 
 #include <filesystem>
-#include <functional>
+#include <fstream>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -28,36 +29,24 @@ hf::FolderTexts texts_of(const ModelConfig& model, const ExportOptions& options,
   return {hf::write_config(model, options.type.value_or(hf::Storage::f32)), ""};
 }
 
-/// Runs `task` here and agrees with the other ranks on its success, on the stream to which the communicator belongs.
-void together(Trainer& trainer, const std::function<void()>& task) {
-  const std::optional<Error> error = error_of(task);
-  trainer.on_comm_stream(
-      [&](Communicator& communicator) { agree_on_success(communicator, error ? &*error : nullptr); });
-}
-
-// The probe is the temporary folder itself: whoever sees it will see its files.
+// A name that no other machine has by chance: whoever sees the file will see those of the export.
 void check_common_place(const hf::ExportPaths& paths, Communicator& communicator) {
+  std::random_device random;
+  const std::string own = fmt::format("{}/probe-{:08x}{:08x}", paths.temporary, random(), random());
+  const std::string probe = all_gather(communicator, own).front();
   std::error_code failed;
   on_all_ranks(communicator, [&] {
-    if (communicator.rank() == 0) std::filesystem::create_directory(paths.temporary, failed);
-    require(!failed, ErrorKind::config, "{} cannot be made: {}; export to a place where this user may write",
-            paths.temporary, failed.message());
+    if (communicator.rank() == 0)
+      require(std::ofstream(probe).is_open(), ErrorKind::data, "{} cannot be made; free space or choose another place", probe);
     return true;
   });
-  std::exception_ptr missing;
-  try {
-    on_all_ranks(communicator, [&] {
-      require(std::filesystem::is_directory(paths.temporary, failed), ErrorKind::config,
-              "rank {} does not see {}, which rank 0 made: "
-              "export to a file system that all ranks have in common",
-              communicator.rank(), paths.temporary);
-      return true;
-    });
-  } catch (...) {
-    missing = std::current_exception();
-  }
-  if (communicator.rank() == 0) std::filesystem::remove(paths.temporary, failed);
-  if (missing) std::rethrow_exception(missing);
+  on_all_ranks(communicator, [&] {
+    require(std::filesystem::exists(probe, failed), ErrorKind::config,
+            "rank {} does not see {}, which rank 0 made: export to a file system that all ranks have in common",
+            communicator.rank(), probe);
+    return true;
+  });
+  if (communicator.rank() == 0) std::filesystem::remove(probe, failed);
 }
 
 }  // namespace
@@ -71,12 +60,31 @@ ModelExport::ModelExport(const ExportOptions& options, const ModelConfig& model,
       plan_(plan_of(map_, options, source_.get())),
       paths_(hf::export_paths(options.folder)),
       rank_(communicator.rank()) {
-  paths_.temporary = all_gather(communicator, paths_.temporary).front();  // a random name: that of rank 0 for all
+  claim(communicator);
+  check_common_place(paths_, communicator);
+  discards_ = true;
+}
+
+void ModelExport::claim(Communicator& communicator) {
   on_all_ranks(communicator, [&] {
-    if (rank_ == 0) check_target(paths_), check_space(paths_, plan_.total_bytes());
+    if (rank_ != 0) return true;
+    check_target(paths_);
+    claim_.emplace(paths_);
+    check_target(paths_);  // another run may just have ended
+    check_space(paths_, plan_.total_bytes());
     return true;
   });
-  check_common_place(paths_, communicator);
+}
+
+ModelExport::~ModelExport() {
+  if (discards_) discard_folder(paths_);
+}
+
+void ModelExport::take_room(Communicator& communicator) const {
+  on_all_ranks(communicator, [&] {
+    if (rank_ == 0) create_files(paths_, plan_, texts_of(model_, options_, source_.get()));
+    return true;
+  });
 }
 
 void ModelExport::write_units(Trainer& trainer) const {
@@ -94,18 +102,23 @@ void ModelExport::write_units(Trainer& trainer) const {
     });
 }
 
-void ModelExport::write(Trainer& trainer) const {
-  try {
-    together(trainer, [&] { if (rank_ == 0) create_folder(paths_, plan_); });
-    write_units(trainer);
-    together(trainer, [&] {
-      if (rank_ == 0) complete_folder(paths_, plan_, texts_of(model_, options_, source_.get()));
-    });
-  } catch (...) {
-    if (rank_ == 0) discard_folder(paths_);
-    throw;
-  }
-  together(trainer, [&] { if (rank_ == 0) publish_folder(paths_); });
+void ModelExport::write(Trainer& trainer) {
+  write_units(trainer);
+  discards_ = false;  // it is whole
+  together(trainer, [&] { if (claim_) claim_->publish(); });
+}
+
+void together(Trainer& trainer, const std::function<void()>& task) {
+  const std::optional<Error> error = error_of(task);
+  std::optional<AgreedError> agreed;
+  trainer.on_comm_stream([&](Communicator& communicator) {
+    try {
+      agree_on_success(communicator, error ? &*error : nullptr);
+    } catch (const AgreedError& failure) {
+      agreed = failure;
+    }
+  });
+  if (agreed) throw *agreed;
 }
 
 void export_folder(const std::string& from, const ExportOptions& options) {
@@ -113,33 +126,29 @@ void export_folder(const std::string& from, const ExportOptions& options) {
   const hf::ModelFolder source(from);
   const hf::ExportPlan plan = plan_of(source.map, options, &source);
   const hf::ExportPaths paths = hf::export_paths(options.folder);
+  check_target(paths);
+  hf::FolderClaim claim(paths);
   check_target(paths), check_space(paths, plan.total_bytes());
+  create_files(paths, plan, texts_of(source.model, options, &source));
   std::vector<std::byte> buffer(static_cast<std::size_t>(staging_bytes));
   const View staging(buffer.data(), DType::byte, staging_bytes);
   const std::vector<UnitSpec> units = describe(source.model, {}).units;
-  try {
-    create_folder(paths, plan);
-    const hf::FolderWriter writer(paths, plan);
-    if (source.model.tied) hf::check_tied_head(source.weights, token_table_of(source.map), 0, 1, staging);
-    // Slices as of so many ranks that one of them is small.
-    for (std::size_t u = 0; u < units.size(); ++u) {
-      const int shares = static_cast<int>(ceil_div(FlatLayout(units[u], 1).slice_elems, most_slice_elems));
-      const FlatLayout layout(units[u], shares);
-      std::vector<float> slice(static_cast<std::size_t>(layout.slice_elems));
-      for (int share = 0; share < shares; ++share) {
-        const std::vector<hf::Overlap> parts = hf::overlaps(source.map[u], layout, share);
-        const View view(slice.data(), DType::f32, layout.slice_elems);
-        hf::read_slice(source.weights, parts, view, staging);
-        writer.write_slice(parts, view, staging);
-      }
+  const hf::FolderWriter writer(paths, plan);
+  if (source.model.tied) hf::check_tied_head(source.weights, token_table_of(source.map), 0, 1, staging);
+  // Slices as of so many ranks that one of them is small.
+  for (std::size_t u = 0; u < units.size(); ++u) {
+    const int shares = static_cast<int>(ceil_div(FlatLayout(units[u], 1).slice_elems, most_slice_elems));
+    const FlatLayout layout(units[u], shares);
+    std::vector<float> slice(static_cast<std::size_t>(layout.slice_elems));
+    for (int share = 0; share < shares; ++share) {
+      const std::vector<hf::Overlap> parts = hf::overlaps(source.map[u], layout, share);
+      const View view(slice.data(), DType::f32, layout.slice_elems);
+      hf::read_slice(source.weights, parts, view, staging);
+      writer.write_slice(parts, view, staging);
     }
-    writer.flush();
-    complete_folder(paths, plan, texts_of(source.model, options, &source));
-  } catch (...) {
-    discard_folder(paths);
-    throw;
   }
-  publish_folder(paths);
+  writer.flush();
+  claim.publish();
 }
 
 }  // namespace trireme

@@ -2,13 +2,19 @@
 
 #include <CLI/CLI.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
-#include <iostream>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include "comm/agreement.h"
 #include "comm/bootstrap.h"
@@ -61,8 +67,9 @@ void require_ranks(const Command& command) {
 
 // Standard output may be a full disk.
 void print_out(const std::string& text) {
-  std::cout << text << std::flush;
-  require(std::cout.good(), ErrorKind::data, "standard output cannot be written; free space or choose another place");
+  const int cause = write_out(text) ? 0 : errno;
+  require(cause == 0, ErrorKind::data, "standard output cannot be written: {}; free space or choose another place",
+          std::strerror(cause));
 }
 
 void plan(const Command& command) {
@@ -122,6 +129,7 @@ bool mpi_begun = false;
 /// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.
 int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& body) {
   mpi_begun = true;
+  std::signal(SIGPIPE, SIG_IGN);  // whoever read along may go: the run does not
   run_over_mpi(&argc, &argv, {.launched_rank = launched_rank().value_or(0)}, body);
   return 0;
 }
@@ -131,7 +139,7 @@ int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& 
 int end_with(int argc, char** argv, const Error& error) {
   if (launched_rank() && !mpi_begun)
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
-  fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
+  std::fputs(fmt::format("trireme: {}: {}\n", name(error.kind()), error.what()).c_str(), stderr);
   return exit_code(error.kind());
 }
 
@@ -175,7 +183,12 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return launched_rank().value_or(0) == 0 ? app.exit(error) : 0;
+    if (error.get_exit_code() == 0) {  // --help, --version
+      std::ostringstream text;
+      app.exit(error, text, text);
+      if (launched_rank().value_or(0) == 0) print_out(text.str());
+      return 0;
+    }
     throw Error(ErrorKind::config, fmt::format("{}; trireme --help lists what there is", error.what()));
   }
   for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
@@ -194,6 +207,14 @@ int run_command(int argc, char** argv) {
   return 0;
 }
 
+// A closed standard stream stays one that cannot be used: its number would go to the next file opened, a log or an export,
+// and what is said would go into it.
+void keep_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(stream, F_GETFD) == -1 && errno == EBADF)
+      [[maybe_unused]] const int opened = ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 // For tests: a slower instruction set than this CPU's best, which must not change a bit.
 void select_instruction_set() {
   if (const char* isa = std::getenv("TRIREME_ISA")) cpu::select_isa(cpu::parse_isa(isa));
@@ -206,6 +227,7 @@ int main(int argc, char** argv) {
   // A write past `ulimit -f` is then an error like a full disk, with a message.
   std::signal(SIGXFSZ, SIG_IGN);
   using namespace trireme;
+  keep_standard_streams();
   try {
     select_instruction_set();
     return run_command(argc, argv);

@@ -2,10 +2,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <type_traits>
 
+#include "launch/log_folder.h"
 #include "launch/profile.h"
 #include "runtime/schedule/trace.h"
 #include "shard/state_hash.h"
@@ -65,11 +67,18 @@ void write_trace(const std::string& path, Trainer& trainer, double peak_flops) {
   });
   const Timeline measured = trainer.timeline("step");
   const TraceRow rows[] = {{"rank 0 planned", &step, &planned}, {"rank 0 measured, last step", &step, &measured}};
-  std::ofstream file(path);
-  print_trace(file, rows);
-  file << std::flush;
-  require(file.good(), ErrorKind::data, "{}: cannot be written: {}; free space or choose another log.dir", path,
-          std::strerror(errno));
+  std::ofstream file;
+  file.exceptions(std::ios::badbit | std::ios::failbit);  // at once, while errno is that of the write
+  try {
+    file.open(path);
+    print_trace(file, rows);
+    file << std::flush;
+  } catch (const std::ios::failure&) {
+    const int cause = errno;
+    std::error_code failed;
+    if (std::filesystem::is_regular_file(path, failed)) std::filesystem::remove(path, failed);
+    warn_of_lost_log(path, std::strerror(cause));
+  }
 }
 
 }  // namespace trireme

@@ -20,7 +20,7 @@ std::vector<RankMemory> memory_over_ranks(Trainer& trainer, const RankMemory& ow
 std::vector<RankWire> wire_over_ranks(Trainer& trainer);
 
 /// The last step of this rank as planned on paper (compute at `peak_flops`, bytes at 10 GB/s) and as measured.
-/// Errors: Error(data) when the file cannot be written.
+/// A file that cannot be written is told on standard error and not left by half: it is for looking.
 void write_trace(const std::string& path, Trainer& trainer, double peak_flops);
 
 }  // namespace trireme

@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "runtime/base/error.h"
 #include "runtime/base/log.h"
 
 namespace trireme {
@@ -54,25 +52,15 @@ std::string print_step_json(const StepLine& line) {
   return json.dump();
 }
 
-StepLog::StepLog(const std::string& dir, int every, std::int64_t steps)
+StepLog::StepLog(const std::string& path, int every, std::int64_t steps)
     : every_(every), steps_(steps), terminal_(writes_to_terminal()) {
-  if (dir.empty()) return;
-  std::error_code failed;
-  std::filesystem::create_directories(dir, failed);
-  require(!failed, ErrorKind::data, "log.dir = {}: cannot be made: {}; choose a folder that this user may write", dir, failed.message());
-  path_ = dir + "/steps.jsonl";
-  file_ = std::fopen(path_.c_str(), "w");
-  require(file_ != nullptr, ErrorKind::data, "{}: cannot be written: {}; choose another log.dir", path_, std::strerror(errno));
-}
-
-StepLog::~StepLog() {
-  if (file_) std::fclose(file_);
+  if (!path.empty()) file_.emplace(path);
 }
 
 void StepLog::step(const StepLine& line) {
   spent_ms_ += line.step_ms;
   ++seen_;
-  if (file_) write(print_step_json(line));
+  if (file_) file_->add(print_step_json(line));
   const bool is_due = line.step % every_ == 0 || line.step + 1 == steps_;
   if (terminal_) std::fputs("\r\033[K", stdout);
   if (is_due) say(print_step(line));
@@ -82,20 +70,18 @@ void StepLog::step(const StepLine& line) {
 void StepLog::validation(std::int64_t step, double loss) {
   if (terminal_) std::fputs("\r\033[K", stdout);
   say(fmt::format("step={} valid_loss={:.6f}", step, loss));
-  if (file_) write(nlohmann::ordered_json{{"step", step}, {"valid_loss", number(loss)}, {"valid_loss_hex", fmt::format("{:a}", loss)}}.dump());
+  const nlohmann::ordered_json json = {
+      {"step", step}, {"valid_loss", number(loss)}, {"valid_loss_hex", fmt::format("{:a}", loss)}};
+  if (file_) file_->add(json.dump());
 }
 
 // One line that overwrites itself, with the time that is left at the pace so far.
 void StepLog::progress(const StepLine& line) {
   const double left_s = spent_ms_ / static_cast<double>(seen_) * static_cast<double>(steps_ - line.step - 1) / 1000;
-  fmt::print("{}/{} steps, {:.0f}:{:02.0f} left", line.step + 1, steps_, std::floor(left_s / 60), std::fmod(left_s, 60.0));
+  std::fputs(fmt::format("{}/{} steps, {:.0f}:{:02.0f} left", line.step + 1, steps_, std::floor(left_s / 60),
+                         std::fmod(left_s, 60.0)).c_str(), stdout);
   if (line.step + 1 == steps_) std::fputs("\n", stdout);
   std::fflush(stdout);
-}
-
-void StepLog::write(const std::string& json) {
-  const bool written = std::fputs((json + "\n").c_str(), file_) >= 0 && std::fflush(file_) == 0;
-  require(written, ErrorKind::data, "{}: cannot be written: {}; free space or choose another log.dir", path_, std::strerror(errno));
 }
 
 }  // namespace trireme

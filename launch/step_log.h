@@ -2,8 +2,9 @@
 // What a run says of each step: a line for people, the same as JSON for programs.
 
 #include <cstdint>
-#include <cstdio>
 #include <string>
+
+#include "launch/log_folder.h"
 
 namespace trireme {
 
@@ -22,21 +23,17 @@ std::string print_step_json(const StepLine& line);
 /// Writes step lines where they belong, from the rank that speaks.
 class StepLog {
  public:
-  /// `dir`: where steps.jsonl goes, made if missing; empty: nowhere. Every `every`th step is printed, and the last.
-  /// Errors: Error(data) when the folder or the file cannot be made.
-  StepLog(const std::string& dir, int every, std::int64_t steps);
-  ~StepLog();
-  StepLog(const StepLog&) = delete;
+  /// `path`: where steps.jsonl goes, an earlier one is emptied; empty: nowhere. Every `every`th step is printed, and the
+  /// last. Errors: none; what cannot be written is told once.
+  StepLog(const std::string& path, int every, std::int64_t steps);
 
   void step(const StepLine& line);
   void validation(std::int64_t step, double loss);
 
  private:
   void progress(const StepLine& line);
-  void write(const std::string& json);
 
-  std::string path_;
-  std::FILE* file_ = nullptr;
+  std::optional<LineFile> file_;
   int every_;
   std::int64_t steps_;
   bool terminal_;

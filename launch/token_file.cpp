@@ -1,6 +1,5 @@
 #include "launch/token_file.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "runtime/base/error.h"
+#include "runtime/base/file_lock.h"
 
 namespace trireme {
 namespace {
@@ -33,38 +33,40 @@ void widen(Bytes width, const void* raw, std::span<std::int32_t> out) {
 
 std::string temporary_name(const std::string& path) { return path + ".part"; }
 
-/// A file that is there whole or not at all.
+/// A file that is there whole or not at all. Two that are written at once to one path do not mix: the second is refused.
 class NewFile {
  public:
-  explicit NewFile(std::string path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    check(descriptor_ >= 0, "cannot be created");
+  explicit NewFile(std::string path) : path_(std::move(path)), temporary_(temporary_name(path_)), lock_(temporary_) {
+    check(lock_.error().value(), "cannot be created");
+    require(lock_.state() != FileLock::State::busy, ErrorKind::data,
+            "{}: another process writes it now; wait for its end or choose another output", path_);
+    check(::ftruncate(lock_.descriptor(), 0) == 0 ? 0 : errno, "cannot be emptied");
   }
   ~NewFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-    if (!kept_) ::unlink(temporary_.c_str());
+    if (!kept_ && lock_.state() != FileLock::State::busy) ::unlink(temporary_.c_str());
   }
   void write(const void* data, Bytes bytes) {
     const auto* at = static_cast<const char*>(data);
     while (bytes > 0) {
-      const ssize_t put = ::write(descriptor_, at, static_cast<std::size_t>(bytes));
-      if (put < 0 && errno == EINTR) continue;
-      check(put > 0, "cannot be written");
+      const ssize_t put = ::write(lock_.descriptor(), at, static_cast<std::size_t>(bytes));
+      const int cause = put > 0 ? 0 : put == 0 ? EIO : errno;
+      if (put < 0 && cause == EINTR) continue;
+      check(cause, "cannot be written");
       at += put, bytes -= put;
     }
   }
   void keep() {
-    check(::fsync(descriptor_) == 0, "cannot be flushed to disk");
-    check(::rename(temporary_.c_str(), path_.c_str()) == 0, "cannot be renamed into place");
+    check(::fsync(lock_.descriptor()) == 0 ? 0 : errno, "cannot be flushed to disk");
+    check(::rename(temporary_.c_str(), path_.c_str()) == 0 ? 0 : errno, "cannot be renamed into place");
     kept_ = true;
   }
 
  private:
-  void check(bool holds, const char* what) const {
-    require(holds, ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what, std::strerror(errno));
+  void check(int cause, const char* what) const {
+    require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what, std::strerror(cause));
   }
   std::string path_, temporary_;
-  int descriptor_ = -1;
+  FileLock lock_;
   bool kept_ = false;
 };
 

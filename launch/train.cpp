@@ -17,6 +17,7 @@
 #include "launch/build_id.h"
 #include "launch/config_limits.h"
 #include "launch/data.h"
+#include "launch/log_folder.h"
 #include "launch/memory_limit.h"
 #include "launch/memory_report.h"
 #include "launch/plan_report.h"
@@ -96,7 +97,7 @@ class Training {
  private:
   bool speaks() const { return mpi_.rank() == 0; }
   bool profiles() const { return speaks() && inputs_.config.log.profile; }
-  std::unique_ptr<StepLog> open_log() const;
+  std::unique_ptr<LogFolder> hold_log_folder() const;
   void say_start() const;
   void check_equal_nodes();
   void check_programs();
@@ -109,8 +110,12 @@ class Training {
   void on_bad_step(std::int64_t step, const StepReport& report);
   void log_step(std::int64_t step, const StepReport& report, double step_ms);
   void validate(std::int64_t step);
+  void say_results();
+  std::optional<AgreedError> write_export();
+  void say_looks();
   void say_profile();
   void continue_sample();
+  void say_memory();
 
   MpiRun& mpi_;
   const TrainOptions& options_;
@@ -126,7 +131,9 @@ class Training {
   StepClock clock_;
   int skipped_ = 0;     // steps
   double skew_us_ = 0;  // of the steps that the clock counts
+  std::unique_ptr<LogFolder> log_folder_;  // of the rank that speaks, as log_
   std::unique_ptr<StepLog> log_;
+  bool said_results_ = true;
   std::unique_ptr<Trainer> trainer_;
 };
 
@@ -140,9 +147,10 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   if (!options.model_out.folder.empty())
     export_.emplace(options.model_out, inputs_.config.model, inputs_.folder, communicator);
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
-  log_ = on_all_ranks(communicator_, [&] { return open_log(); });
+  log_folder_ = on_all_ranks(communicator_, [&] { return hold_log_folder(); });
   check_programs();
   check_memory();
+  if (export_) export_->take_room(communicator_);
   if (speaks()) say_start();
   const Config& config = inputs_.config;
   const DataOrder order{.shuffled = config.data.order == "shuffled", .seed = settings_.seed,
@@ -161,12 +169,16 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   trainer_->on_comm_stream([](Communicator& ranks) { ranks.barrier(); });
   if (speaks() && inputs_.folder) say(fmt::format("model folder read in {:.1f} s", ms_since(start) / 1000));
   trainer_->take_all_memory();
+  // From here on nothing refuses this run: what an earlier one left in the folder may go.
+  if (speaks())
+    log_ = std::make_unique<StepLog>(log_folder_ ? log_folder_->take_over() : "", config.log.every, config.train.steps);
 }
 
 // Before the long part of the start: a folder that cannot be made is a mistake of the configuration, not of a step.
-std::unique_ptr<StepLog> Training::open_log() const {
-  const Config& config = inputs_.config;
-  return speaks() ? std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps) : nullptr;
+std::unique_ptr<LogFolder> Training::hold_log_folder() const {
+  const LogConfig& log = inputs_.config.log;
+  if (!speaks() || log.dir.empty()) return nullptr;
+  return std::make_unique<LogFolder>(log.dir, log.existing == "replace");
 }
 
 // Where a rank of the node reads this one's memory, it must be able to map it.
@@ -332,24 +344,53 @@ void Training::run() {
     if (valid_every > 0 && (s + 1) % valid_every == 0) validate(s);
   }
   if (skipped_ > 0 && speaks()) say(fmt::format("skipped {} of {} steps", skipped_, steps));
+  // What the run was made for comes first. Nothing that is for looking can take it away any more.
+  say_results();
+  const std::optional<AgreedError> no_export = write_export();
   if (inputs_.valid && (steps == 0 || valid_every == 0 || steps % valid_every != 0)) validate(std::max(steps - 1, 0));
-  if (speaks() && !config.log.dir.empty() && steps > 0)
-    write_trace(config.log.dir + "/trace.json", *trainer_, peak_flops_ * settings_.threads);
-  say_profile();
-  continue_sample();
+  say_looks();
+  trainer_->close();
+  if (no_export) throw *no_export;
+  together(*trainer_, [&] {
+    require(said_results_, ErrorKind::data,
+            "standard output could not be written: what the run said there is lost, but for the lines weights= and "
+            "state=, which are on standard error; free space or choose another place");
+  });
+}
+
+void Training::say_results() {
   const std::uint64_t weights = hash_over_ranks(*trainer_, trainer_->hash_weights());
   const std::uint64_t state = hash_over_ranks(*trainer_, trainer_->hash_states());
-  if (speaks()) say(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
+  if (speaks()) said_results_ = say_result(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
+}
+
+// An export that all ranks know to have failed leaves what is for looking to be said before the run ends with its error.
+std::optional<AgreedError> Training::write_export() {
+  if (!export_) return std::nullopt;
+  try {
+    export_->write(*trainer_);
+  } catch (const AgreedError& error) {
+    return error;
+  }
+  if (speaks()) say(fmt::format("export: {}, {} bytes", options_.model_out.folder, export_->bytes()));
+  return std::nullopt;
+}
+
+void Training::say_looks() {
+  if (log_folder_ && !log_folder_->trace_path().empty() && inputs_.config.train.steps > 0)
+    write_trace(log_folder_->trace_path(), *trainer_, peak_flops_ * settings_.threads);
+  say_profile();
+  continue_sample();
+  say_memory();
+}
+
+void Training::say_memory() {
   const std::vector<RankMemory> memory = memory_over_ranks(*trainer_, {.node_first_rank = mpi_.node_first_rank(),
                                                                        .node = mpi_.node_name(),
                                                                        .planned_bytes = planned_bytes_,
                                                                        .measured_bytes = peak_process_bytes()});
   const std::vector<RankWire> wire = wire_over_ranks(*trainer_);
   if (speaks()) say(print_memory(memory) + "\n" + print_wire(wire));
-  trainer_->close();
-  if (!export_) return;
-  export_->write(*trainer_);
-  if (speaks()) say(fmt::format("export: {}, {} bytes", options_.model_out.folder, export_->bytes()));
 }
 
 }  // namespace

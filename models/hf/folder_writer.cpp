@@ -1,6 +1,7 @@
 #include "models/hf/folder_writer.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -8,7 +9,6 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <random>
 
 #include "runtime/base/error.h"
 #include "runtime/base/input_file.h"
@@ -22,20 +22,27 @@ constexpr const char* copied_files[] = {
     "tokenizer.json",          "tokenizer.model",   "tokenizer_config.json",  "vocab.json",         "merges.txt",
     "special_tokens_map.json", "added_tokens.json", "generation_config.json", "chat_template.jinja"};
 
-void check(bool holds, const std::string& path, const char* what) {
-  require(holds, ErrorKind::data, "{} {}: {}; free space or choose another place", path, what, std::strerror(errno));
+// Its own name comes last: no program takes a folder without config.json for a model.
+constexpr const char* pending_config = "config.json.part";
+
+/// `cause`: as in errno; 0: it went well.
+void check(int cause, const std::string& path, const char* what) {
+  require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path, what, std::strerror(cause));
 }
+
+// Before anything else can change errno.
+int cause_of(bool went_well) { return went_well ? 0 : errno; }
 
 /// An open file or folder that is closed at the end of the scope.
 class Descriptor {
  public:
   Descriptor(const std::string& path, int flags) : path_(path), number_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
-    check(number_ >= 0, path, "cannot be opened");
+    check(cause_of(number_ >= 0), path, "cannot be opened");
   }
   ~Descriptor() { ::close(number_); }
   Descriptor(const Descriptor&) = delete;
   int number() const { return number_; }
-  void flush() const { check(::fsync(number_) == 0, path_, "cannot be flushed to disk"); }
+  void flush() const { check(cause_of(::fsync(number_) == 0), path_, "cannot be flushed to disk"); }
 
  private:
   std::string path_;
@@ -46,8 +53,9 @@ void write_at(int file, Bytes offset, const void* data, Bytes bytes, const std::
   const auto* at = static_cast<const char*>(data);
   while (bytes > 0) {
     const ssize_t put = ::pwrite(file, at, static_cast<std::size_t>(bytes), offset);
-    if (put < 0 && errno == EINTR) continue;
-    check(put > 0, path, "cannot be written");
+    const int cause = put > 0 ? 0 : put == 0 ? EIO : errno;
+    if (put < 0 && cause == EINTR) continue;
+    check(cause, path, "cannot be written");
     at += put, offset += put, bytes -= put;
   }
 }
@@ -83,12 +91,25 @@ void check_range(const Overlap& part, const float* values) {
             "tensor {} has a weight of {}, beyond f16; export as bf16 or f32", part.piece->name, values[i]);
 }
 
+dev_t device_of(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 ? status.st_dev : 0;
+}
+
+// The room itself, not only the length. Where a file system cannot reserve (NFS 3, ZFS), the C library writes a byte into
+// each of its blocks, which takes the room as well unless it compresses or copies on write.
+void take_room(const Descriptor& file, Bytes bytes, const std::string& path) {
+  int cause = 0;
+  do cause = ::posix_fallocate(file.number(), 0, bytes);
+  while (cause == EINTR);
+  check(cause, path, "cannot be given its room");
+}
+
 }  // namespace
 
 ExportPaths export_paths(std::string folder) {
   while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  std::random_device random;
-  return {folder, fmt::format("{}.part-{:08x}{:08x}", folder, random(), random())};
+  return {folder, folder + ".part-export"};
 }
 
 void check_target(const ExportPaths& paths) {
@@ -101,12 +122,14 @@ void check_target(const ExportPaths& paths) {
   const std::string parent = parent_of(paths.folder);
   require(fs::is_directory(parent, failed), ErrorKind::config, "{}: {} is no folder; make it first", paths.folder,
           parent);
+  require(!fs::exists(status) || device_of(paths.folder) == device_of(parent), ErrorKind::config,
+          "{}: something is mounted there, which no finished folder can replace; name a folder in it", paths.folder);
 }
 
 void check_space(const ExportPaths& paths, Bytes bytes) {
   struct statvfs status {};
   const std::string parent = parent_of(paths.folder);
-  check(::statvfs(parent.c_str(), &status) == 0, parent, "cannot be looked at");
+  check(cause_of(::statvfs(parent.c_str(), &status) == 0), parent, "cannot be looked at");
   const double left = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize);
   require(left >= static_cast<double>(bytes), ErrorKind::data,
           "{}: the exported model needs {} and {} are left there; free space or "
@@ -114,19 +137,72 @@ void check_space(const ExportPaths& paths, Bytes bytes) {
           paths.folder, format_bytes(bytes), format_bytes(static_cast<Bytes>(left)));
 }
 
-void create_folder(const ExportPaths& paths, const ExportPlan& plan) {
+FolderClaim::FolderClaim(const ExportPaths& paths) : paths_(paths), lock_path_(paths.temporary + "/run.lock") {
   std::error_code failed;
-  fs::create_directory(paths.temporary, failed);
-  require(!failed, ErrorKind::data, "{} cannot be made: {}; choose a place where this user may write", paths.temporary,
+  const bool is_made = fs::create_directory(paths.temporary, failed);
+  require(!failed, failed == std::errc::no_space_on_device ? ErrorKind::data : ErrorKind::config,
+          "{} cannot be made: {}; export to a place with room where this user may write", paths.temporary,
           failed.message());
+  try {
+    lock(is_made || fs::is_empty(paths.temporary, failed));
+  } catch (...) {
+    if (is_made) fs::remove(paths.temporary, failed);
+    throw;
+  }
+  if (!is_made)
+    for (const fs::directory_entry& left : fs::directory_iterator(paths.temporary, failed))
+      if (left.path() != lock_path_) fs::remove_all(left.path(), failed);
+  lock_->sign();
+}
+
+// The lock goes before the folder gets its name: what is without one is whole, or is none of ours.
+void FolderClaim::lock(bool is_ours) {
+  lock_.emplace(lock_path_, is_ours ? FileLock::Missing::make : FileLock::Missing::fail);
+  const FileLock::State state = lock_->state();
+  if (state == FileLock::State::busy)
+    throw Error(ErrorKind::config, fmt::format("{}: another run exports there ({}); wait for its end, or name another "
+                                               "folder", paths_.folder, lock_->holder()));
+  require(is_ours || lock_->error() != std::errc::no_such_file_or_directory, ErrorKind::config,
+          "{} is there already, whole or not of an export; move it away, or name another folder", paths_.temporary);
+  require(state != FileLock::State::failed, ErrorKind::data, "{} cannot be written: {}; free space or choose another place",
+          lock_path_, lock_->error().message());
+  require(is_ours || state == FileLock::State::held, ErrorKind::config,
+          "{} is there already, and this file system has no locks to tell whether its run is alive; remove it if not",
+          paths_.temporary);
+}
+
+FolderClaim::~FolderClaim() {
+  if (!keeps_) discard_folder(paths_);
+}
+
+void FolderClaim::publish() {
+  const std::string config = paths_.temporary + "/config.json", pending = paths_.temporary + "/" + pending_config;
+  check(cause_of(::rename(pending.c_str(), config.c_str()) == 0), config, "cannot be given its name");
+  ::unlink(lock_path_.c_str());
+  keeps_ = true;
+  Descriptor(paths_.temporary, O_RDONLY | O_DIRECTORY).flush();
+  const int cause = cause_of(::rename(paths_.temporary.c_str(), paths_.folder.c_str()) == 0);
+  require(cause == 0, ErrorKind::data, "{} is whole but cannot be renamed to {}: {}; move it yourself", paths_.temporary,
+          paths_.folder, std::strerror(cause));
+  Descriptor(parent_of(paths_.folder), O_RDONLY | O_DIRECTORY).flush();
+}
+
+void create_files(const ExportPaths& paths, const ExportPlan& plan, const FolderTexts& texts) {
   for (const ExportFile& file : plan.files) {
     const std::string path = paths.temporary + "/" + file.name;
     const Descriptor out(path, O_WRONLY | O_CREAT | O_EXCL);
-    errno = ::posix_fallocate(out.number(), 0, file.bytes);
-    check(errno == 0, path, "cannot be given its length");
+    take_room(out, file.bytes, path);
     write_at(out.number(), 0, file.header.data(), static_cast<Bytes>(file.header.size()), path);
     out.flush();
   }
+  write_file(paths.temporary + "/" + pending_config, texts.config);
+  if (!plan.index.empty()) write_file(paths.temporary + "/model.safetensors.index.json", plan.index);
+  std::error_code failed;
+  if (!texts.copied_from.empty())
+    for (const char* name : copied_files)
+      if (const std::string from = texts.copied_from + "/" + name; fs::is_regular_file(from, failed))
+        copy_file(from, paths.temporary + "/" + name);
+  Descriptor(paths.temporary, O_RDONLY | O_DIRECTORY).flush();
 }
 
 FolderWriter::FolderWriter(const ExportPaths& paths, const ExportPlan& plan) : paths_(paths), plan_(plan) {
@@ -134,7 +210,7 @@ FolderWriter::FolderWriter(const ExportPaths& paths, const ExportPlan& plan) : p
     for (const ExportFile& file : plan.files) {
       const std::string path = paths.temporary + "/" + file.name;
       files_.push_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-      check(files_.back() >= 0, path, "cannot be opened");
+      check(cause_of(files_.back() >= 0), path, "cannot be opened");
     }
   } catch (...) {
     for (int file : files_) ::close(file);
@@ -171,25 +247,7 @@ void FolderWriter::write_slice(const std::vector<Overlap>& parts, View slice, Vi
 
 void FolderWriter::flush() const {
   for (std::size_t f = 0; f < files_.size(); ++f)
-    check(::fsync(files_[f]) == 0, paths_.temporary + "/" + plan_.files[f].name, "cannot be flushed to disk");
-}
-
-void complete_folder(const ExportPaths& paths, const ExportPlan& plan, const FolderTexts& texts) {
-  write_file(paths.temporary + "/config.json", texts.config);
-  if (!plan.index.empty()) write_file(paths.temporary + "/model.safetensors.index.json", plan.index);
-  std::error_code failed;
-  if (!texts.copied_from.empty())
-    for (const char* name : copied_files)
-      if (const std::string from = texts.copied_from + "/" + name; fs::is_regular_file(from, failed))
-        copy_file(from, paths.temporary + "/" + name);
-  Descriptor(paths.temporary, O_RDONLY | O_DIRECTORY).flush();
-}
-
-void publish_folder(const ExportPaths& paths) {
-  require(::rename(paths.temporary.c_str(), paths.folder.c_str()) == 0, ErrorKind::data,
-          "{} is whole but cannot be renamed to {}: {}; move it yourself", paths.temporary, paths.folder,
-          std::strerror(errno));
-  Descriptor(parent_of(paths.folder), O_RDONLY | O_DIRECTORY).flush();
+    check(cause_of(::fsync(files_[f]) == 0), paths_.temporary + "/" + plan_.files[f].name, "cannot be flushed to disk");
 }
 
 void discard_folder(const ExportPaths& paths) {

@@ -1,11 +1,13 @@
 #pragma once
 // A model folder on its way to the disk, written by several ranks under a name of its own until it is whole.
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "models/hf/export_plan.h"
 #include "models/hf/slice.h"
+#include "runtime/base/file_lock.h"
 
 namespace trireme::hf {
 
@@ -13,7 +15,6 @@ namespace trireme::hf {
 struct ExportPaths {
   std::string folder, temporary;
 };
-/// A temporary name that no other run has.
 ExportPaths export_paths(std::string folder);
 
 /// Errors: Error(config) for a target that is there and is no empty folder, or whose parent is none.
@@ -21,9 +22,39 @@ void check_target(const ExportPaths& paths);
 /// Errors: Error(data) where the file system has less than `bytes` free.
 void check_space(const ExportPaths& paths, Bytes bytes);
 
-/// One rank's: makes the temporary folder and its files, at full length (so that a full disk is told now) with headers.
-/// Errors: Error(data) with the path and the system's reason; discard_folder() then.
-void create_folder(const ExportPaths& paths, const ExportPlan& plan);
+/// One process's: the temporary folder, made and held so that no second export to the same place goes into it. What one
+/// that died left in it is removed. Goes with all that is in it, unless it has been published.
+class FolderClaim {
+ public:
+  /// Errors: Error(config) where another process holds it, or where it is there and no export made it; Error(data) where
+  /// it cannot be made.
+  explicit FolderClaim(const ExportPaths& paths);
+  ~FolderClaim();
+  FolderClaim(const FolderClaim&) = delete;
+
+  /// Of the whole folder: gives it its name.
+  /// Errors: Error(data) that tells the temporary name, under which the whole folder stays.
+  void publish();
+
+ private:
+  void lock(bool is_ours);
+
+  ExportPaths paths_;
+  std::string lock_path_;
+  std::optional<FileLock> lock_;
+  bool keeps_ = false;
+};
+
+/// What stands beside the tensors.
+struct FolderTexts {
+  std::string config;
+  std::string copied_from;  // a model folder whose tokenizer's files go along; empty: none
+};
+
+/// One rank's, in a folder that was claimed: everything but the tensors, whose files are given their length and their room
+/// on the disk, so that a full disk is told now and not when they are written.
+/// Errors: Error(data) with the path and the system's reason.
+void create_files(const ExportPaths& paths, const ExportPlan& plan, const FolderTexts& texts);
 
 /// Any rank's: writes its parts into the files of the temporary folder with pwrite.
 class FolderWriter {
@@ -47,19 +78,7 @@ class FolderWriter {
   std::vector<int> files_;
 };
 
-/// What stands beside the tensors.
-struct FolderTexts {
-  std::string config;
-  std::string copied_from;  // a model folder whose tokenizer's files go along; empty: none
-};
-
-/// One rank's, when all have flushed: adds config.json, the index and the tokenizer, and flushes them.
-/// Errors: Error(data); discard_folder() then.
-void complete_folder(const ExportPaths& paths, const ExportPlan& plan, const FolderTexts& texts);
-/// Gives the folder its name. Errors: Error(data) that tells the temporary name, under which the whole folder stays.
-void publish_folder(const ExportPaths& paths);
-
-/// Takes away what create_folder() made. Errors: none.
+/// Takes away the temporary folder. Errors: none.
 void discard_folder(const ExportPaths& paths);
 
 }  // namespace trireme::hf

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "runtime/execute/lifetimes.h"
+#include "runtime/execute/op_error.h"
 
 namespace trireme {
 namespace {
@@ -64,10 +65,10 @@ void Executor::BoundOp::execute() const {
 
 void Executor::BoundOp::fail(const Error& error) const {
   if (*program->on_failure) (*program->on_failure)();
-  throw Error(error.kind(),
-              fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
-                          describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
-              error.where());
+  throw OpError(error.kind(),
+                fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
+                            describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
+                error.where());
 }
 
 Executor::Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,

@@ -21,8 +21,8 @@ namespace trireme {
 /// Runs the schedules of one rank over one arena.
 ///
 /// Threads  one host thread calls it; handlers and observers run on the device's streams.
-/// Failure  an op that throws stops the device; wait() throws its error with rank, op and the ops around it
-///          in front.
+/// Failure  an op that throws stops the device; wait() throws its error, as an OpError, with rank, op and the
+///          ops around it in front.
 class Executor {
  public:
   /// Binds every op to its handler and its events. Schedules and arena must outlive the executor, and the executor whatever

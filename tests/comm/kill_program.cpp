@@ -2,7 +2,8 @@
 //
 // kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
-//   the collectives' thread); or, without a moment: none, term (from outside), config (every rank), differ (a text that
+//   the collectives' thread), between and between_exception (an error of the host thread, outside of any op), outside
+//   (exit() there); or, before the first step, early (an error of one rank); or, without a moment: none, term (from outside), config (every rank), differ (a text that
 //   differs), and SIGSTOP before MPI starts (start), before a communicator is made (make) and before MPI ends (end).
 // Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
@@ -22,6 +23,7 @@
 #include "comm/agreement.h"
 #include "comm/bootstrap.h"
 #include "runtime/device/cpu/arena.h"
+#include "runtime/execute/op_error.h"
 
 namespace trireme {
 namespace {
@@ -57,7 +59,7 @@ class Victim {
       }).detach();
   }
   void compute() const {
-    if (!due() || fault_ == "late") return;
+    if (!due() || fault_ == "late" || is_between()) return;
     mark();
     if (fault_ == "error") throw Error(ErrorKind::data, "a planted error\nwith details");
     if (fault_ == "exception") throw std::runtime_error("a planted exception");
@@ -66,6 +68,18 @@ class Victim {
     if (fault_ == "stop") kill(getpid(), SIGSTOP);
     if (fault_ == "stall") std::this_thread::sleep_for(std::chrono::hours(1));
   }
+  void work_between_ops() const {
+    if (!due() || !is_between()) return;
+    mark();
+    if (fault_ == "between") throw Error(ErrorKind::data, "a planted error between ops");
+    if (fault_ == "between_exception") throw std::runtime_error("a planted exception between ops");
+    std::exit(0);
+  }
+  void begin() const {
+    if (!mine_ || fault_ != "early") return;
+    mark();
+    throw Error(ErrorKind::data, "a planted early error");
+  }
   void communicate() const {
     if (!due() || fault_ != "late") return;
     mark();
@@ -73,6 +87,7 @@ class Victim {
   }
 
  private:
+  bool is_between() const { return fault_ == "between" || fault_ == "between_exception" || fault_ == "outside"; }
   bool due() const {
     return mine_ && fault_ != "kill" && fault_ != "none" && fault_ != "term" && Clock::now() >= moment_;
   }
@@ -125,6 +140,18 @@ void collectives(StatusPage& page, Communicator& c, Buffers& buffers, const Vict
   page.end(StreamId::comm);
 }
 
+// As the executor does.
+[[noreturn]] void fail_op(Communicator& communicator) {
+  communicator.abort();
+  try {
+    throw;
+  } catch (const Error& error) {
+    throw OpError(error);
+  } catch (const std::exception& error) {
+    throw OpError(ErrorKind::bug, error.what());
+  }
+}
+
 std::unique_ptr<Communicator> make_communicator(MpiRun& run, char** arguments) {
   const std::string transport = arguments[6];
   return run.make_communicator({.deadline_s = std::atof(arguments[4]), .share = transport != "messages",
@@ -143,6 +170,7 @@ void train(MpiRun& run, char** arguments) {
                        .file = buffers.exported.file()});
   communicator->barrier();
   const Victim victim(arguments, run.rank());
+  victim.begin();
   for (int step = 0; step < steps; ++step) {
     run.page().set_step(step);
     for (int unit = 0; unit < units; ++unit) {
@@ -150,8 +178,7 @@ void train(MpiRun& run, char** arguments) {
         try {
           collectives(run.page(), *communicator, buffers, victim, unit);
         } catch (...) {
-          communicator->abort();
-          throw;
+          fail_op(*communicator);
         }
       });
       try {
@@ -160,10 +187,10 @@ void train(MpiRun& run, char** arguments) {
         victim.compute();
         run.page().end(StreamId::compute);
       } catch (...) {
-        communicator->abort();
-        throw;
+        fail_op(*communicator);
       }
       communication.get();
+      victim.work_between_ops();
     }
   }
 }

@@ -69,6 +69,12 @@ check start 7 "communication: the start of MPI $late" 3
 check start 7 "communication: the start of MPI $late" 3 2  # two are left to say it
 check make 7 "communication: making a communicator $late" 3
 check end 7 "communication: the end of the run $late" 3
+# The host thread's own errors are not the last op's.
+stopped="communication: the process called exit\(\) before the end of the run"
+check between 4 "rank RANK failed at step [0-9]+: data: a planted error between ops; ALL ranks stopped"
+check between_exception 70 "rank RANK failed at step [0-9]+: a bug of ours: a planted exception between ops; ALL ranks stopped"
+check outside 7 "rank RANK failed at step [0-9]+: $stopped; ALL ranks stopped"
+check early 4 "rank RANK failed before its first step: data: a planted early error; ALL ranks stopped"
 check term 124 "terminated by a signal" 3
 for ((round = 0; round < rounds; ++round)); do random_moment "$round"; done
 echo "$rounds random moments, slowest end $slowest_ms ms, $failures failures"

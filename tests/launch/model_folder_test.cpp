@@ -31,7 +31,9 @@ TrainerSettings folder_settings(const std::string& folder) {
 /// Trains for some steps and exports.
 LocalResult train_and_export(const TrainerSettings& settings, const ExportOptions& options, LocalLayout layout, int steps) {
   layout.at_end = [&](Trainer& trainer, Communicator& communicator) {
-    ModelExport(options, settings.model, settings.folder, communicator).write(trainer);
+    ModelExport exported(options, settings.model, settings.folder, communicator);
+    exported.take_room(communicator);
+    exported.write(trainer);
   };
   return train_locally(settings, layout, steps);
 }

@@ -46,7 +46,8 @@ TEST_CASE("export: ranks write what they own into files that are cut, through an
       const hf::ModelFolder folder(in.path);
       const hf::ExportPlan plan = hf::plan_export(folder.map, [](const hf::Piece&) { return hf::Storage::f32; }, 9000);
       const hf::ExportPaths paths = hf::export_paths(out.path);
-      hf::create_folder(paths, plan);
+      hf::FolderClaim claim(paths);
+      hf::create_files(paths, plan, {folder.config_text, in.path});
       const std::vector<UnitSpec> units = describe(model, {}).units;
       std::vector<std::byte> staging(static_cast<std::size_t>(staging_bytes));
       const View buffer(staging.data(), DType::byte, staging_bytes);
@@ -61,8 +62,7 @@ TEST_CASE("export: ranks write what they own into files that are cut, through an
         }
         writer.flush();
       }
-      hf::complete_folder(paths, plan, {folder.config_text, in.path});
-      hf::publish_folder(paths);
+      claim.publish();
       const hf::ModelFolder back(out.path);
       for (const RawTensor& tensor : folder_tensors(model, hf::Storage::f32, model.family == Family::gpt2 ? "transformer." : "model.")) {
         const hf::WeightPlace place = back.weights.find(tensor.name);
