@@ -1,5 +1,7 @@
 #include "launch/export.h"
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -36,8 +38,10 @@ void check_common_place(const hf::ExportPaths& paths, Communicator& communicator
   const std::string probe = all_gather(communicator, own).front();
   std::error_code failed;
   on_all_ranks(communicator, [&] {
-    if (communicator.rank() == 0)
-      require(std::ofstream(probe).is_open(), ErrorKind::data, "{} cannot be made; free space or choose another place", probe);
+    if (communicator.rank() != 0) return true;
+    const int cause = std::ofstream(probe).is_open() ? 0 : errno;
+    require(cause == 0, ErrorKind::data, "{} cannot be made: {}; free space or choose another place", probe,
+            std::strerror(cause));
     return true;
   });
   on_all_ranks(communicator, [&] {

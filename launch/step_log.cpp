@@ -9,6 +9,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "launch/launcher_output.h"
 #include "runtime/base/log.h"
 
 namespace trireme {
@@ -63,16 +64,23 @@ void StepLog::step(const StepLine& line) {
   if (file_) file_->add(print_step_json(line));
   const bool is_due = line.step % every_ == 0 || line.step + 1 == steps_;
   if (terminal_) std::fputs("\r\033[K", stdout);
-  if (is_due) say(print_step(line));
+  if (is_due) say_unless_closed(print_step(line));
   if (terminal_) progress(line);
 }
 
 void StepLog::validation(std::int64_t step, double loss) {
   if (terminal_) std::fputs("\r\033[K", stdout);
-  say(fmt::format("step={} valid_loss={:.6f}", step, loss));
+  say_unless_closed(fmt::format("step={} valid_loss={:.6f}", step, loss));
   const nlohmann::ordered_json json = {
       {"step", step}, {"valid_loss", number(loss)}, {"valid_loss_hex", fmt::format("{:a}", loss)}};
   if (file_) file_->add(json.dump());
+}
+
+void StepLog::say_unless_closed(const std::string& line) {
+  if (is_closed_) return;
+  is_closed_ = launcher_pipe_is_closed();
+  if (!is_closed_) return say(line);
+  warn("nobody reads standard output of mpirun any more; the run goes on, and the lines of its steps are lost");
 }
 
 // One line that overwrites itself, with the time that is left at the pace so far.

@@ -32,11 +32,12 @@ class StepLog {
 
  private:
   void progress(const StepLine& line);
+  void say_unless_closed(const std::string& line);
 
   std::optional<LineFile> file_;
   int every_;
   std::int64_t steps_;
-  bool terminal_;
+  bool terminal_, is_closed_ = false;
   double spent_ms_ = 0;
   std::int64_t seen_ = 0;
 };

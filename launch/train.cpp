@@ -17,6 +17,7 @@
 #include "launch/build_id.h"
 #include "launch/config_limits.h"
 #include "launch/data.h"
+#include "launch/launcher_output.h"
 #include "launch/log_folder.h"
 #include "launch/memory_limit.h"
 #include "launch/memory_report.h"
@@ -361,7 +362,13 @@ void Training::run() {
 void Training::say_results() {
   const std::uint64_t weights = hash_over_ranks(*trainer_, trainer_->hash_weights());
   const std::uint64_t state = hash_over_ranks(*trainer_, trainer_->hash_states());
-  if (speaks()) said_results_ = say_result(fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state));
+  if (!speaks()) return;
+  const std::string results = fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state);
+  said_results_ = say_result(results);
+  const std::string failure = said_results_ ? launcher_output_failure(results) : "";
+  if (failure.empty()) return;
+  said_results_ = false;
+  warn(fmt::format("standard output of mpirun cannot be written: {}; the run ended with\n{}", failure, results));
 }
 
 // An export that all ranks know to have failed leaves what is for looking to be said before the run ends with its error.
