@@ -117,6 +117,8 @@ def exposed_share(step):
 def run(program, case, layout, steps):
     """One run from its start to its end: medians over its steps, the first ones left out."""
     config = write_config(case, layout, steps)
+    for log in ("steps.jsonl", "trace.json"):  # of the run before, which this one would not write over
+        (config.parent / log).unlink(missing_ok=True)
     command = [*layout.prefix, "-n", str(layout.ranks), str(program.binary), "train", str(config), *program.keys]
     finished = launch.run(command)
     lines = read_steps(config.parent)

@@ -129,12 +129,14 @@ expect 2 'configuration: rank 1: .*--sample' $one "$trireme" train run.toml : -n
 # Outputs that cannot be written.
 printf 'x' > a_file
 expect 4 'data: .*log.dir = a_file/log: cannot be made' $two "$trireme" train run.toml --log.dir=a_file/log
-# Links to a device that is always full stand for a full disk.
+mkdir -p taken/steps.jsonl
+expect 4 'data: .*taken/steps.jsonl: cannot be written: it is a folder' $two "$trireme" train run.toml --log.dir=taken
+# Links to a device that is always full stand for a full disk: full_disk.sh has more of it.
 for name in steps.jsonl trace.json; do
   mkdir "full.$name" && ln -s /dev/full "full.$name/$name"
-  expect 4 "data: .*full.$name/$name: cannot be written: No space left" $two "$trireme" train run.toml --log.dir="full.$name"
+  expect 0 "warning: .*full.$name/$name: cannot be written: No space left" $two "$trireme" train run.toml --log.dir="full.$name"
 done
-for command in 'plan run.toml' 'plan run.toml --json' 'schedule run.toml' 'tokenize text.txt -o full.bin'; do
+for command in 'plan run.toml' 'plan run.toml --json' 'schedule run.toml' 'tokenize text.txt -o full.bin' --help --version; do
   expect_full 4 'standard output cannot be written' "$trireme" $command
 done
 

@@ -174,7 +174,7 @@ run_and '^step=3 ' "rm -r $disk/log" 1 $long --log.dir=$disk/log
 expect_warned 2 "$disk/log/(steps.jsonl|trace.json): cannot be written: (it was removed|No such file)"
 
 way "log: a read-only disk comes to lie over it in the middle"
-run_and '^step=3 ' "mount -t tmpfs -o ro none $disk" 1 --log.dir=$disk/log
+run_and '^step=3 ' "mount -t tmpfs -o ro none $disk" 1 $long --log.dir=$disk/log
 expect_warned 1 ".*trace.json: cannot be written: (Read-only|No such)"
 
 way "log: beyond ulimit -f in the middle"

@@ -76,7 +76,7 @@ class Program:
         config, log = os.path.join(self.folder, "run.toml"), os.path.join(self.folder, "log")
         write_config(config, case, compute)
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), self.trireme, "train", config,
-                   f"--log.dir={log}", *arguments]
+                   f"--log.dir={log}", "--log.existing=replace", *arguments]
         run = subprocess.run(command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT, text=True, timeout=300)
         if run.returncode != 0:
