@@ -79,8 +79,8 @@ void prefer_two_connections() { setenv("OMPI_MCA_btl_tcp_links", "2", 0); }
   _exit(code);
 }
 
-// Who is to blame, and where: the rank that this one's wait gave up on, at its op; else this one, at an op only where an
-// op failed. What ran last beside a host thread that could not write has no part in that.
+// Who is to blame, and where: the rank that this one's wait gave up on, at its op; else this one, at an op only where
+// an op failed. What ran last beside a host thread that could not write has no part in that.
 std::string blame(const StatusPage& page, const std::exception& error, const char* kind) {
   const std::optional<int> stalled = page.blamed();
   const bool at_op = dynamic_cast<const OpError*>(&error) != nullptr;
@@ -101,7 +101,8 @@ std::string failure_message(const StatusPage& page, const std::exception& error,
   if (agreed || page.size() == 1) return fmt::format("trireme: {}: {}\n", kind, what);
   StatusLine others;
   page.describe_others(others);
-  return fmt::format("trireme: {}: {}{}{}\n", blame(page, error, kind), what.substr(0, end), others.text(), what.substr(end));
+  return fmt::format("trireme: {}: {}{}{}\n", blame(page, error, kind), what.substr(0, end), others.text(),
+                     what.substr(end));
 }
 
 }  // namespace

@@ -109,7 +109,9 @@ void ModelExport::write_units(Trainer& trainer) const {
 void ModelExport::write(Trainer& trainer) {
   write_units(trainer);
   discards_ = false;  // it is whole
-  together(trainer, [&] { if (claim_) claim_->publish(); });
+  together(trainer, [&] {
+    if (claim_) claim_->publish();
+  });
 }
 
 void together(Trainer& trainer, const std::function<void()>& task) {

@@ -19,7 +19,8 @@ struct ExportOptions {
   std::optional<hf::Storage> type;
 };
 
-/// The export at the end of a run. Everything that can be known is checked at its start, and the room on the disk taken.
+/// The export at the end of a run. Everything that can be known is checked at its start, and the room on the disk
+/// taken.
 class ModelExport {
  public:
   /// Collective. Holds the place until it goes. `source`: the folder that the run begins with; null without one.

@@ -78,7 +78,8 @@ std::string launcher_output() {
 bool launcher_pipe_is_closed() {
   const std::string path = launcher_output();
   struct stat status {};
-  return !path.empty() && ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode) && !device_failure(path).empty();
+  return !path.empty() && ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode) &&
+         !device_failure(path).empty();
 }
 
 std::string launcher_output_failure(std::string_view line) {

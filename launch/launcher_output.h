@@ -11,8 +11,8 @@ namespace trireme {
 /// Takes up to 2 s where that disk is nearly full, else no time.
 std::string launcher_output_failure(std::string_view line);
 
-/// Whether mpirun writes into a pipe that nobody reads any more. What is said then makes mpirun end the run: Open MPI does
-/// so after ten writes.
+/// Whether mpirun writes into a pipe that nobody reads any more. What is said then makes mpirun end the run: Open MPI
+/// does so after ten writes.
 bool launcher_pipe_is_closed();
 
 }  // namespace trireme

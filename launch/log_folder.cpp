@@ -31,8 +31,9 @@ int open_empty(const std::string& path) {
 }  // namespace
 
 void warn_of_lost_log(const std::string& path, const std::string& cause) {
-  warn(fmt::format("{}: cannot be written: {}; the run goes on without it; free space, or choose another log.dir next time",
-                   path, cause));
+  warn(fmt::format(
+      "{}: cannot be written: {}; the run goes on without it; free space, or choose another log.dir next time", path,
+      cause));
 }
 
 LineFile::LineFile(const std::string& path) : path_(path), descriptor_(open_empty(path)) {
@@ -82,8 +83,10 @@ LogFolder::LogFolder(std::string dir, bool replaces)
   make();
   if (!is_there_) return;
   if (lock_->state() == FileLock::State::busy)
-    throw Error(ErrorKind::config, fmt::format("log.dir = {}: another run writes there ({}); wait for its end, or choose "
-                                               "another log.dir", dir_, lock_->holder()));
+    throw Error(ErrorKind::config,
+                fmt::format("log.dir = {}: another run writes there ({}); wait for its end, or choose "
+                            "another log.dir",
+                            dir_, lock_->holder()));
   check_left(steps_, replaces), check_left(trace_, replaces);
   lock_->sign();
 }
@@ -108,12 +111,14 @@ void LogFolder::check_left(const std::string& path, bool replaces) const {
   std::error_code failed;
   const fs::file_status status = fs::status(path, failed);
   if (!fs::exists(status)) return;
-  require(!fs::is_directory(status), ErrorKind::data, "{}: cannot be written: it is a folder; choose another log.dir", path);
+  require(!fs::is_directory(status), ErrorKind::data, "{}: cannot be written: it is a folder; choose another log.dir",
+          path);
   const int cause = ::access(path.c_str(), W_OK) == 0 ? 0 : errno;
   require(cause == 0, ErrorKind::data, "{}: cannot be written: {}; choose another log.dir", path, std::strerror(cause));
   require(replaces || !fs::is_regular_file(status) || fs::file_size(path, failed) == 0, ErrorKind::config,
           "log.dir = {}: {} is there already, the log of another run; choose another log.dir, or give log.existing = "
-          "\"replace\" to write over it", dir_, fs::path(path).filename().string());
+          "\"replace\" to write over it",
+          dir_, fs::path(path).filename().string());
 }
 
 std::string LogFolder::take_over() {

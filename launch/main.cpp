@@ -207,12 +207,13 @@ int run_command(int argc, char** argv) {
   return 0;
 }
 
-// A closed standard stream stays one that cannot be used: its number would go to the next file opened, a log or an export,
-// and what is said would go into it.
+// A closed standard stream stays one that cannot be used: its number would go to the next file opened, a log or an
+// export, and what is said would go into it.
 void keep_standard_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-    if (::fcntl(stream, F_GETFD) == -1 && errno == EBADF)
+    if (::fcntl(stream, F_GETFD) == -1 && errno == EBADF) {
       [[maybe_unused]] const int opened = ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
 }
 
 // For tests: a slower instruction set than this CPU's best, which must not change a bit.

@@ -86,8 +86,9 @@ void StepLog::say_unless_closed(const std::string& line) {
 // One line that overwrites itself, with the time that is left at the pace so far.
 void StepLog::progress(const StepLine& line) {
   const double left_s = spent_ms_ / static_cast<double>(seen_) * static_cast<double>(steps_ - line.step - 1) / 1000;
-  std::fputs(fmt::format("{}/{} steps, {:.0f}:{:02.0f} left", line.step + 1, steps_, std::floor(left_s / 60),
-                         std::fmod(left_s, 60.0)).c_str(), stdout);
+  const std::string text = fmt::format("{}/{} steps, {:.0f}:{:02.0f} left", line.step + 1, steps_,
+                                       std::floor(left_s / 60), std::fmod(left_s, 60.0));
+  std::fputs(text.c_str(), stdout);
   if (line.step + 1 == steps_) std::fputs("\n", stdout);
   std::fflush(stdout);
 }

@@ -33,7 +33,8 @@ void widen(Bytes width, const void* raw, std::span<std::int32_t> out) {
 
 std::string temporary_name(const std::string& path) { return path + ".part"; }
 
-/// A file that is there whole or not at all. Two that are written at once to one path do not mix: the second is refused.
+/// A file that is there whole or not at all. Two that are written at once to one path do not mix: the second is
+/// refused.
 class NewFile {
  public:
   explicit NewFile(std::string path) : path_(std::move(path)), temporary_(temporary_name(path_)), lock_(temporary_) {
@@ -63,7 +64,8 @@ class NewFile {
 
  private:
   void check(int cause, const char* what) const {
-    require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what, std::strerror(cause));
+    require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what,
+            std::strerror(cause));
   }
   std::string path_, temporary_;
   FileLock lock_;

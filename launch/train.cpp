@@ -145,10 +145,11 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   settings_.folder = inputs_.folder;
   for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
   if (inputs_.config.parallel.node_shard && inputs_.config.parallel.ranks_per_node == 0) check_equal_nodes();
+  // A log folder that an export could not replace at the end is there before the export looks at its place.
+  log_folder_ = on_all_ranks(communicator_, [&] { return hold_log_folder(); });
   if (!options.model_out.folder.empty())
     export_.emplace(options.model_out, inputs_.config.model, inputs_.folder, communicator);
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
-  log_folder_ = on_all_ranks(communicator_, [&] { return hold_log_folder(); });
   check_programs();
   check_memory();
   if (export_) export_->take_room(communicator_);
@@ -371,7 +372,8 @@ void Training::say_results() {
   warn(fmt::format("standard output of mpirun cannot be written: {}; the run ended with\n{}", failure, results));
 }
 
-// An export that all ranks know to have failed leaves what is for looking to be said before the run ends with its error.
+// An export that all ranks know to have failed leaves what is for looking to be said before the run ends with its
+// error.
 std::optional<AgreedError> Training::write_export() {
   if (!export_) return std::nullopt;
   try {

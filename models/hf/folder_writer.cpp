@@ -27,7 +27,8 @@ constexpr const char* pending_config = "config.json.part";
 
 /// `cause`: as in errno; 0: it went well.
 void check(int cause, const std::string& path, const char* what) {
-  require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path, what, std::strerror(cause));
+  require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path, what,
+          std::strerror(cause));
 }
 
 // Before anything else can change errno.
@@ -96,8 +97,8 @@ dev_t device_of(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? status.st_dev : 0;
 }
 
-// The room itself, not only the length. Where a file system cannot reserve (NFS 3, ZFS), the C library writes a byte into
-// each of its blocks, which takes the room as well unless it compresses or copies on write.
+// The room itself, not only the length. Where a file system cannot reserve (NFS 3, ZFS), the C library writes a byte
+// into each of its blocks, which takes the room as well unless it compresses or copies on write.
 void take_room(const Descriptor& file, Bytes bytes, const std::string& path) {
   int cause = 0;
   do cause = ::posix_fallocate(file.number(), 0, bytes);
@@ -161,11 +162,12 @@ void FolderClaim::lock(bool is_ours) {
   const FileLock::State state = lock_->state();
   if (state == FileLock::State::busy)
     throw Error(ErrorKind::config, fmt::format("{}: another run exports there ({}); wait for its end, or name another "
-                                               "folder", paths_.folder, lock_->holder()));
+                                               "folder",
+                                               paths_.folder, lock_->holder()));
   require(is_ours || lock_->error() != std::errc::no_such_file_or_directory, ErrorKind::config,
           "{} is there already, whole or not of an export; move it away, or name another folder", paths_.temporary);
-  require(state != FileLock::State::failed, ErrorKind::data, "{} cannot be written: {}; free space or choose another place",
-          lock_path_, lock_->error().message());
+  require(state != FileLock::State::failed, ErrorKind::data,
+          "{} cannot be written: {}; free space or choose another place", lock_path_, lock_->error().message());
   require(is_ours || state == FileLock::State::held, ErrorKind::config,
           "{} is there already, and this file system has no locks to tell whether its run is alive; remove it if not",
           paths_.temporary);
@@ -182,8 +184,8 @@ void FolderClaim::publish() {
   keeps_ = true;
   Descriptor(paths_.temporary, O_RDONLY | O_DIRECTORY).flush();
   const int cause = cause_of(::rename(paths_.temporary.c_str(), paths_.folder.c_str()) == 0);
-  require(cause == 0, ErrorKind::data, "{} is whole but cannot be renamed to {}: {}; move it yourself", paths_.temporary,
-          paths_.folder, std::strerror(cause));
+  require(cause == 0, ErrorKind::data, "{} is whole but cannot be renamed to {}: {}; move it yourself",
+          paths_.temporary, paths_.folder, std::strerror(cause));
   Descriptor(parent_of(paths_.folder), O_RDONLY | O_DIRECTORY).flush();
 }
 

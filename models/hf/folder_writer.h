@@ -26,8 +26,8 @@ void check_space(const ExportPaths& paths, Bytes bytes);
 /// that died left in it is removed. Goes with all that is in it, unless it has been published.
 class FolderClaim {
  public:
-  /// Errors: Error(config) where another process holds it, or where it is there and no export made it; Error(data) where
-  /// it cannot be made.
+  /// Errors: Error(config) where another process holds it, or where it is there and no export made it; Error(data)
+  /// where it cannot be made.
   explicit FolderClaim(const ExportPaths& paths);
   ~FolderClaim();
   FolderClaim(const FolderClaim&) = delete;
@@ -51,9 +51,9 @@ struct FolderTexts {
   std::string copied_from;  // a model folder whose tokenizer's files go along; empty: none
 };
 
-/// One rank's, in a folder that was claimed: everything but the tensors, whose files are given their length and their room
-/// on the disk, so that a full disk is told now and not when they are written.
-/// Errors: Error(data) with the path and the system's reason.
+/// One rank's, in a folder that was claimed: everything but the tensors, whose files are given their length and their
+/// room on the disk, so that a full disk is told now and not when they are written. Errors: Error(data) with the path
+/// and the system's reason.
 void create_files(const ExportPaths& paths, const ExportPlan& plan, const FolderTexts& texts);
 
 /// Any rank's: writes its parts into the files of the temporary folder with pwrite.

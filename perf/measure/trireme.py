@@ -86,6 +86,8 @@ def add_options(parser):
 def write_config(case, layout, steps):
     folder = launch.WORK / f"{case.name}.{layout.ranks}x{layout.threads}.{layout.recompute}.prefetch{layout.prefetch}"
     folder.mkdir(parents=True, exist_ok=True)
+    for log in ("steps.jsonl", "trace.json"):  # of the run before, which the next one would not write over
+        (folder / log).unlink(missing_ok=True)
     path = folder / "run.toml"
     path.write_text(config_text(case, layout, steps, folder))
     return path
@@ -117,8 +119,6 @@ def exposed_share(step):
 def run(program, case, layout, steps):
     """One run from its start to its end: medians over its steps, the first ones left out."""
     config = write_config(case, layout, steps)
-    for log in ("steps.jsonl", "trace.json"):  # of the run before, which this one would not write over
-        (config.parent / log).unlink(missing_ok=True)
     command = [*layout.prefix, "-n", str(layout.ranks), str(program.binary), "train", str(config), *program.keys]
     finished = launch.run(command)
     lines = read_steps(config.parent)

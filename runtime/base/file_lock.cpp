@@ -44,7 +44,8 @@ void FileLock::open(Missing missing) {
 }
 
 bool FileLock::is_at_path() const {
-  struct stat own {}, there {};
+  struct stat own {
+  }, there{};
   return ::fstat(descriptor_, &own) == 0 && ::stat(path_.c_str(), &there) == 0 && own.st_dev == there.st_dev &&
          own.st_ino == there.st_ino;
 }
@@ -59,7 +60,8 @@ void FileLock::sign() const {
   char name[name_bytes] = {};
   ::gethostname(name, sizeof name - 1);
   const std::string text = fmt::format("process {} on {}\n", ::getpid(), static_cast<const char*>(name));
-  if (::ftruncate(descriptor_, 0) == 0) [[maybe_unused]] const ssize_t put = ::pwrite(descriptor_, text.data(), text.size(), 0);
+  if (::ftruncate(descriptor_, 0) != 0) return;
+  [[maybe_unused]] const ssize_t put = ::pwrite(descriptor_, text.data(), text.size(), 0);
 }
 
 std::string FileLock::holder() const {

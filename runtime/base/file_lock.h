@@ -9,7 +9,8 @@ namespace trireme {
 /// A lock on a whole file, which the system lets go when the process ends, however it ends.
 ///
 /// Promise  of all locks on one path, in any processes of any machines that share it, one is held at a time; who only
-///          reads files in the folder does not meet it. What the file holds is not touched, but for a line of the holder.
+///          reads files in the folder does not meet it. What the file holds is not touched, but for a line of the
+///          holder.
 /// Threads  locks of one process exclude each other, too.
 class FileLock {
  public:

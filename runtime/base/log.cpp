@@ -39,7 +39,8 @@ bool put_line(std::string_view line) {
   const int cause = errno;
   torn = true;
   if (!warned.exchange(true))
-    warn(fmt::format("standard output cannot be written: {}; the run goes on, and what it says is lost", std::strerror(cause)));
+    warn(fmt::format("standard output cannot be written: {}; the run goes on, and what it says is lost",
+                     std::strerror(cause)));
   return false;
 }
 

@@ -1,10 +1,12 @@
 // A run that goes wrong on request, for kill_test.sh: collectives on one thread, "computing" on another.
 //
-// kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does FAULT:
+// kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does
+// FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
 //   the collectives' thread), between and between_exception (an error of the host thread, outside of any op), outside
-//   (exit() there); or, before the first step, early (an error of one rank); or, without a moment: none, term (from outside), config (every rank), differ (a text that
-//   differs), and SIGSTOP before MPI starts (start), before a communicator is made (make) and before MPI ends (end).
+//   (exit() there); or, before the first step, early (an error of one rank); or, without a moment: none, term (from
+//   outside), config (every rank), differ (a text that differs), and SIGSTOP before MPI starts (start), before a
+//   communicator is made (make) and before MPI ends (end).
 // Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>

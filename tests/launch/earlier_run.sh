@@ -119,6 +119,7 @@ expect 0 '^export: model' ranks 2 --export model
 absent model.part*
 [ "$(ls model | wc -l)" = 2 ] || problem "not a whole export: $(ls -A model)"
 expect 2 'is there already' train --export model
+for log in both both/log; do expect 2 'both: the folder to export to is there already' ranks 2 --export both --log.dir=$log; done
 mkdir other.part-export && echo mine > other.part-export/file
 expect 2 'other.part-export is there already' train --export other
 [ "$(cat other.part-export/file)" = mine ] || problem "what no export made was removed"

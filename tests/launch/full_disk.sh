@@ -69,7 +69,7 @@ run_and() {
   : > out
   (launch "$@") > out 2> err &
   local launcher=$!
-  until grep -q "$pattern" out || ! kill -0 $launcher 2> /dev/null; do :; done
+  until grep -q "$pattern" out || ! kill -0 $launcher 2> /dev/null; do sleep 0.01; done
   pids=($launcher)
   [ "$1" = 1 ] || mapfile -t pids < <(pgrep -P "$(pgrep -P $launcher -x mpirun)" -x trireme)
   kill -STOP "${pids[@]}"
