@@ -1,4 +1,5 @@
 #include "runtime/execute/executor.h"
+#include "runtime/execute/op_error.h"
 
 #include <catch2/catch.hpp>
 
@@ -91,7 +92,7 @@ TEST_CASE("Executor: an op that throws names rank, schedule, op and the ops arou
     executor->run(0);
     executor->wait();
     FAIL("no error came");
-  } catch (const Error& error) {
+  } catch (const OpError& error) {
     CHECK(error.kind() == ErrorKind::comm);
     message = error.what();
   }
@@ -112,7 +113,7 @@ TEST_CASE("Executor: an op that throws something other than Error is named, too,
     executor->run(0);
     executor->wait();
     FAIL("no error came");
-  } catch (const Error& error) {
+  } catch (const OpError& error) {
     CHECK(error.kind() == ErrorKind::bug);
     CHECK_THAT(error.what(), Catch::Contains("rank 3, schedule step, backward unit 2 (op 2): vector::at"));
   }
