@@ -15,10 +15,10 @@ constexpr Bytes no_limit = std::numeric_limits<Bytes>::max();
 
 /// Of one thread. Trivial, so that it is there before the first allocation and after the last.
 struct Count {
-  Bytes held, peak, limit;       // limit: on `held`
-  Bytes pages_limit, next_look;  // on the pages of the process; when `held` is above, they are looked at
+  Bytes held, peak, limit;     // limit: on `held`
+  Bytes pages_limit, unseen;   // on the pages of the process; taken since they were looked at
 };
-constexpr Bytes look_every_bytes = 1 * MiB;
+constexpr Bytes look_every_bytes = MiB / 2;
 thread_local constinit Count count{0, 0, no_limit, no_limit, 0};
 
 // Resident pages that no file backs. Allocates nothing; 0 where it cannot be known.
@@ -34,9 +34,11 @@ Bytes own_pages_bytes() {
   return Bytes{resident - shared} * ::sysconf(_SC_PAGESIZE);
 }
 
-bool has_too_many_pages() {
-  if (count.limit == no_limit || count.held <= count.next_look) return false;
-  count.next_look = count.held + look_every_bytes;
+bool has_too_many_pages(Bytes taken) {
+  if (count.pages_limit == no_limit) return false;
+  count.unseen += taken;
+  if (count.unseen < look_every_bytes) return false;
+  count.unseen = 0;
   return own_pages_bytes() > count.pages_limit;
 }
 
@@ -49,7 +51,7 @@ void* take(std::size_t bytes) {
   if (count.limit != no_limit && count.held + static_cast<Bytes>(bytes) + header_bytes > count.limit) throw HeapLimitReached();
   void* block = std::malloc(std::max<std::size_t>(bytes, 1));
   if (!block) throw std::bad_alloc();
-  if (has_too_many_pages()) {
+  if (has_too_many_pages(static_cast<Bytes>(bytes))) {
     std::free(block);
     throw HeapLimitReached();
   }
@@ -73,7 +75,6 @@ HeapMeter::HeapMeter(Bytes limit_bytes) : start_(count.held), outer_peak_(count.
   if (limit_bytes >= no_limit - start_) return;
   count.limit = std::min(count.limit, start_ + limit_bytes);
   count.pages_limit = std::min(count.pages_limit, own_pages_bytes() + limit_bytes);
-  count.next_look = count.held + look_every_bytes;
 }
 
 HeapMeter::~HeapMeter() {

@@ -61,3 +61,13 @@ TEST_CASE("available_memory_bytes: version 1, in the list of controllers by its 
   machine.write("/sys/fs/cgroup/memory/wrong/memory.usage_in_bytes", "5");
   CHECK(available_memory_bytes(0, machine.root) == 400'000);
 }
+
+TEST_CASE("available_memory_bytes: what the asking processes hold themselves counts as left, up to the group's limit") {
+  const Machine machine;
+  CHECK(available_memory_bytes(500 * KiB, machine.root) == 8500 * KiB);
+  machine.write("/proc/self/cgroup", "0::/a\n");
+  machine.group("/a", "1000000", "400000", "inactive_file 0\n");
+  CHECK(available_memory_bytes(300'000, machine.root) == 900'000);
+  CHECK(available_memory_bytes(400'000, machine.root) == 1'000'000);
+  CHECK(available_memory_bytes(600'000, machine.root) == 1'000'000);  // some of it is charged elsewhere
+}
