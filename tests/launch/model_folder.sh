@@ -20,6 +20,7 @@ context = 40
 tied = false
 [data]
 train = ["text.txt"]
+tokenizer = "byte"
 [train]
 steps = 2
 global_batch = 6

@@ -1,0 +1,51 @@
+#include "launch/json_head.h"
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+
+namespace trireme {
+namespace {
+
+using Json = nlohmann::json;
+
+/// Builds nothing: notes whether there was a key, and where JSON ended.
+class HeadReader : public nlohmann::json_sax<Json> {
+ public:
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(std::size_t) override { return true; }
+  bool key(string_t&) override { return has_key = true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception&) override {
+    error_at = position;
+    return false;
+  }
+
+  bool has_key = false;
+  std::size_t error_at = 0;
+};
+
+}  // namespace
+
+std::optional<JsonHead> json_head(std::string_view head) {
+  if (head.empty() || (head.front() != '{' && head.front() != '[')) return std::nullopt;
+  std::istringstream text{std::string(head)};
+  HeadReader reader;
+  const bool is_whole = Json::sax_parse(text, &reader, nlohmann::detail::input_format_t::json, false);
+  // An error behind the last byte is only that the head was cut there.
+  if (!reader.has_key || (!is_whole && reader.error_at < head.size())) return std::nullopt;
+  const auto end = is_whole ? static_cast<std::size_t>(text.tellg()) : head.size();
+  const std::size_t behind = head.find_first_not_of(" \t\r", end);
+  if (is_whole && behind != std::string_view::npos && head[behind] != '\n') return std::nullopt;
+  return head.front() == '{' && head.find('\n') >= end ? JsonHead::lines : JsonHead::document;
+}
+
+}  // namespace trireme
