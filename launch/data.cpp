@@ -37,7 +37,8 @@ TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, in
             vocabulary);
     summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}", path, file.tokens(), summary.hash) + add_mask(file);
     if (end_of_document) summary_ += fmt::format(", {} documents end", summary.count);
-    summary_ += byte_order_note(file) + "\n";
+    if (has_byte_order_mark(file)) summary_ += fmt::format(", {}", byte_order_note);
+    summary_ += "\n";
   }
   require_documents(paths, documents);
   start_.push_back(tokens);
@@ -96,12 +97,11 @@ void TokenStream::find_documents(std::span<const std::int32_t> tokens, std::span
   }
 }
 
-std::string byte_order_note(const TokenFile& file) {
-  if (names_token_file(file.path()) || file.tokens() < 3) return {};
+bool has_byte_order_mark(const TokenFile& file) {
+  if (names_token_file(file.path()) || file.tokens() < 3) return false;
   std::array<std::int32_t, 3> start{};
   file.read(0, start);
-  const std::string bytes(start.begin(), start.end());
-  return has_utf8_mark(bytes) ? ", starts with a UTF-8 byte order mark, which becomes 3 tokens" : "";
+  return has_utf8_mark(std::string(start.begin(), start.end()));
 }
 
 Permutation::Permutation(std::uint64_t seed, std::int64_t epoch, std::int64_t size)

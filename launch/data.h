@@ -46,9 +46,9 @@ class TokenStream {
   std::string summary_;
 };
 
-/// What is to be said of a text file, behind a comma: that it starts with UTF-8's byte order mark, whose three bytes become
-/// tokens. Empty for all others.
-std::string byte_order_note(const TokenFile& file);
+/// Whether a file is text that starts with UTF-8's byte order mark, and what is then to be said of it.
+bool has_byte_order_mark(const TokenFile& file);
+inline constexpr auto byte_order_note = "starts with a UTF-8 byte order mark, which becomes 3 tokens";
 
 /// A permutation of [0, size) that needs no memory: a Feistel network over the next power of four, walked until inside.
 /// Equal (seed, epoch) give equal permutations.

@@ -42,8 +42,7 @@ std::optional<FileKind> zip(std::string_view head) {
   if (!head.starts_with("PK\3\4"sv)) return std::nullopt;
   const std::string_view name = head.substr(std::min<std::size_t>(30, head.size()), number_at<std::uint16_t>(head, 26));
   if (name.ends_with(".npy")) return FileKind{"npz (NumPy arrays)", own_files};
-  if (name.ends_with("/data.pkl") || name.ends_with("/.format_version"))
-    return FileKind{"a PyTorch file", own_files};
+  if (name.ends_with("/data.pkl") || name.ends_with("/.format_version")) return FileKind{"a PyTorch file", own_files};
   if (name == "[Content_Types].xml" || name.starts_with("_rels/") || name.starts_with("word/"))
     return FileKind{"an Office document (docx, xlsx or pptx)", "save it as plain text first"};
   if (name == "mimetype") return FileKind{"an OpenDocument or EPUB file", "save it as plain text first"};
@@ -61,7 +60,8 @@ std::optional<FileKind> pickle(std::string_view head) {
 // The length of a header of JSON, and that header.
 std::optional<FileKind> safetensors(std::string_view head, Bytes file_bytes) {
   const auto length = number_at<std::uint64_t>(head, 0);
-  if (length < 2 || length + 8 > static_cast<std::uint64_t>(file_bytes) || !stands_at(head, 8, "{"sv)) return std::nullopt;
+  if (length < 2 || length + 8 > static_cast<std::uint64_t>(file_bytes) || !stands_at(head, 8, "{"sv))
+    return std::nullopt;
   return FileKind{"safetensors", "a model is given by model.hf; data needs text, or a .bin token file"};
 }
 
@@ -70,7 +70,8 @@ std::optional<FileKind> sentencepiece(std::string_view head) {
   if (head.size() < 4 || head[0] != '\n' || head[2] != '\n') return std::nullopt;
   const auto field = static_cast<unsigned char>(head[1]), text = static_cast<unsigned char>(head[3]);
   if (field < text + 7 || !stands_at(head, std::size_t{4} + text, "\x15"sv)) return std::nullopt;
-  return FileKind{"a SentencePiece model", "it is a tokenizer: give the text, or the .bin token file that it made of it"};
+  return FileKind{"a SentencePiece model",
+                  "it is a tokenizer: give the text, or the .bin token file that it made of it"};
 }
 
 std::optional<FileKind> bitmap(std::string_view head, Bytes file_bytes) {
@@ -96,9 +97,11 @@ std::optional<FileKind> token_file(std::string_view head) {
 
 // By marks, and without them by where zeros stand: one byte of many characters is zero, nearly always the same one.
 std::optional<FileKind> wide_text(std::string_view head) {
-  const FileKind wide16 = {"UTF-16 text, or raw 16-bit token ids", "convert text with iconv -f UTF-16 -t UTF-8; ids belong "
+  const FileKind wide16 = {"UTF-16 text, or raw 16-bit token ids",
+                           "convert text with iconv -f UTF-16 -t UTF-8; ids belong "
                            "into a .bin token file with its header"};
-  const FileKind wide32 = {"UTF-32 text, or raw 32-bit token ids", "convert text with iconv -f UTF-32 -t UTF-8; ids belong "
+  const FileKind wide32 = {"UTF-32 text, or raw 32-bit token ids",
+                           "convert text with iconv -f UTF-32 -t UTF-8; ids belong "
                            "into a .bin token file with its header"};
   if (head.starts_with("\xff\xfe\0\0"sv) || head.starts_with("\0\0\xfe\xff"sv)) return wide32;
   if (head.starts_with("\xff\xfe"sv) || head.starts_with("\xfe\xff"sv)) return wide16;
@@ -116,8 +119,9 @@ std::optional<FileKind> wide_text(std::string_view head) {
 }
 
 std::optional<FileKind> json(std::string_view head) {
-  const std::string advice = "write the text of its fields into a text file first, for example with jq -r .text; to train on "
-                             "the JSON itself, let the file start with an empty line";
+  const std::string advice =
+      "write the text of its fields into a text file first, for example with jq -r .text; to train on "
+      "the JSON itself, let the file start with an empty line";
   const std::optional<JsonHead> found = json_head(head);
   if (!found) return std::nullopt;
   return FileKind{*found == JsonHead::lines ? "JSON lines" : "JSON", advice};

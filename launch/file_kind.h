@@ -20,9 +20,9 @@ struct FileKind {
 /// Bytes of a file's start that suffice to tell its kind.
 inline constexpr Bytes file_head_bytes = 4096;
 
-/// The kind of a file that starts with `head` and has `file_bytes` bytes; none where it may be what it is read as. Read as
-/// text: compressed files, archives, arrays, tables, documents, models, pictures, programs, pointers to files that were
-/// never fetched, JSON with keys, text of 16 or 32 bits, token files. Read as tokens: all but the last two.
+/// The kind of a file that starts with `head` and has `file_bytes` bytes; none where it may be what it is read as. Read
+/// as text: compressed files, archives, arrays, tables, documents, models, pictures, programs, pointers to files that
+/// were never fetched, JSON with keys, text of 16 or 32 bits, token files. Read as tokens: all but the last two.
 std::optional<FileKind> foreign_kind(std::string_view head, Bytes file_bytes, ReadAs read_as);
 
 /// Errors: Error(data) with path, kind and what to do where the file is of a foreign kind.

@@ -18,7 +18,9 @@ constexpr FileMagic magics[] = {
     {"\x1f\x8b"sv, "gzip", "gunzip it first"},
     {"BZh"sv, "bzip2", "bunzip2 it first", 4, "1AY&SY"sv},
     {"BZh"sv, "bzip2", "bunzip2 it first", 4, "\x17rE8P\x90"sv},
-    {"\xfd" "7zXZ\0"sv, "xz", "unxz it first"},
+    {"\xfd"
+     "7zXZ\0"sv,
+     "xz", "unxz it first"},
     {"\x5d\0\0"sv, "lzma", "unlzma it first", 5, "\xff\xff\xff\xff\xff\xff\xff\xff"sv},
     {"\x28\xb5\x2f\xfd"sv, "zstd", "unzstd it first"},
     {"\x04\x22\x4d\x18"sv, "lz4", "unlz4 it first"},
@@ -47,8 +49,11 @@ constexpr FileMagic magics[] = {
     {"CDF\x02"sv, "NetCDF", columns},
     {"SQLite format 3\0"sv, "SQLite", columns},
     {"MATLAB 5.0 MAT-file"sv, "a MATLAB file", columns},
-    {"MMIDIDX\0\0"sv, "a Megatron index", "the tokens are in the file beside it; write them into a .bin token file first"},
+    {"MMIDIDX\0\0"sv, "a Megatron index",
+     "the tokens are in the file beside it; write them into a .bin token file first"},
     {"(lp0\n"sv, "a Python pickle", columns},
+    {"]q\0"sv, "a Python pickle", columns},
+    {"}q\0"sv, "a Python pickle", columns},
     {"(dp0\n"sv, "a Python pickle", columns},
     // Documents.
     {"%PDF-1."sv, "PDF", extract},
@@ -74,7 +79,9 @@ constexpr FileMagic magics[] = {
     {"\0\0"sv, "an MP4 video", no_text, 4, "ftyp"sv},
     {"\x1a\x45\xdf\xa3"sv, "a Matroska video", no_text},
     // Programs.
-    {"\x7f" "ELF"sv, "ELF (a program)", no_text},
+    {"\x7f"
+     "ELF"sv,
+     "ELF (a program)", no_text},
     {"MZ"sv, "a Windows program", no_text, 3, "\0"sv},
     {"\xcf\xfa\xed\xfe"sv, "a macOS program", no_text},
     {"\xca\xfe\xba\xbe"sv, "a Java class or a macOS program", no_text},

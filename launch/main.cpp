@@ -94,7 +94,7 @@ void tokenize(const Command& command) {
   require(command.tokenizer == "byte", ErrorKind::config, "--tokenizer {}: this version has byte", command.tokenizer);
   write_token_file(command.output, command.texts);
   for (const std::string& text : command.texts)
-    if (const std::string note = byte_order_note(TokenFile(text)); !note.empty()) fmt::print(stderr, "notice: {}{}\n", text, note);
+    if (has_byte_order_mark(TokenFile(text))) fmt::print(stderr, "notice: {} {}\n", text, byte_order_note);
   print_out(fmt::format("{}: {} tokens\n", command.output, TokenFile(command.output).tokens()));
 }
 

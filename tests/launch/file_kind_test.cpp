@@ -54,7 +54,9 @@ const std::vector<Sample> compressed_and_archives = {
     {"gzip", "\x1f\x8b\x08\0\0\0\0\0\2\xff"s},
     {"bzip2", "BZh91AY&SY\x9e\x2a\x91\xc2\0\0"s},
     {"bzip2", "BZh9\x17rE8P\x90\0\0\0\0"s},  // of an empty file
-    {"xz", "\xfd" "7zXZ\0\0\4\xe6\xd6\xb4\x46"s},
+    {"xz",
+     "\xfd"
+     "7zXZ\0\0\4\xe6\xd6\xb4\x46"s},
     {"lzma", "\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0"s},
     {"zstd", "\x28\xb5\x2f\xfd\x24\x06\x31\0\0"s},
     {"lz4", "\x04\x22\x4d\x18\x64\x40\xa7"s},
@@ -77,11 +79,14 @@ const std::vector<Sample> arrays_and_tables = {
     {"arrow (a stream)", "\xff\xff\xff\xff\x78\0\0\0\x10\0\0\0"s},
     {"HDF5", "\x89HDF\r\n\x1a\n\0\0\0\0\0\x08\x08\0"s},
     {"SQLite", "SQLite format 3\0\x10\0\1\1"s},
-    {"avro", "Obj\1\4\x14" "avro.codec"s},
+    {"avro",
+     "Obj\1\4\x14"
+     "avro.codec"s},
     {"ORC", "ORC\x0a\x0b\x0a\4\0\0\0\0\x12\x03"s},
     {"a Megatron index", "MMIDIDX\0\0\1\0\0\0\0\0\0\0\x08"s},
     {"a Python pickle", "\x80\4\x95\x0b\0\0\0\0\0\0\0]\x94("s},
     {"a Python pickle", "\x80\2}q\0(X"s},
+    {"a Python pickle", "}q\0U\4text"s},
     {"a Python pickle", "(dp0\nS'text'\np1\n"s},
 };
 
@@ -99,10 +104,15 @@ const std::vector<Sample> documents_models_media = {
     {"a BMP picture", "BM\x1a\0\0\0\0\0\0\0\x1a\0\0\0\x0c\0\0\0\0\0\0\0\0\0\0\0"s},
     {"WAV sound", "RIFF\x24\x08\0\0WAVEfmt "s},
     {"MP3 sound", "ID3\4\0\0\0\0\x0f\x76"s},
-    {"an MP4 video", "\0\0\0\x20" "ftypisom"s},
-    {"ELF (a program)", "\x7f" "ELF\2\1\1\0"s},
+    {"an MP4 video",
+     "\0\0\0\x20"
+     "ftypisom"s},
+    {"ELF (a program)",
+     "\x7f"
+     "ELF\2\1\1\0"s},
     {"a Windows program", "MZ\x90\0\3\0\0\0"s},
-    {"a git-lfs pointer", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb\nsize 12345\n"s},
+    {"a git-lfs pointer",
+     "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb\nsize 12345\n"s},
     {"a git-annex pointer", "/annex/objects/MD5E-s12345--0cc175b9c0f1b6a831c399e269772661.txt\n"s},
 };
 
@@ -113,7 +123,8 @@ const std::vector<Sample> text_alone = {
     {"UTF-16 text, or raw 16-bit token ids", wide("It was a dark and stormy night.", 2, false)},
     {"UTF-16 text, or raw 16-bit token ids", wide("It was a dark and stormy night.", 2, true)},
     // Cyrillic: only blanks have a zero. And a character whose other byte is zero, among a line's ASCII.
-    {"UTF-16 text, or raw 16-bit token ids", "\x1f\4@\4 \0\x32\4 \0\x3d\4\x35\4 \0\x38\4 \0\x3c\4\x4b\4 \0\x3d\4\x30\4 \0\x38\4\x45\4 \0\x34\4 \0\x3e\4"s},
+    {"UTF-16 text, or raw 16-bit token ids",
+     "\x1f\4@\4 \0\x32\4 \0\x3d\4\x35\4 \0\x38\4 \0\x3c\4\x4b\4 \0\x3d\4\x30\4 \0\x38\4\x45\4 \0\x34\4 \0\x3e\4"s},
     {"UTF-16 text, or raw 16-bit token ids", wide("one, two, three: ", 2, false) + "\0\x4e"s},
     {"UTF-32 text, or raw 32-bit token ids", "\xff\xfe\0\0h\0\0\0i\0\0\0"s},
     {"UTF-32 text, or raw 32-bit token ids", "\0\0\xfe\xff\0\0\0h"s},
@@ -162,7 +173,8 @@ TEST_CASE("foreign_kind: what is neither text nor tokens is called by its name")
 }
 
 TEST_CASE("foreign_kind: a head that is cut anywhere is looked at no further than it goes") {
-  for (const auto* samples : {&compressed_and_archives, &arrays_and_tables, &documents_models_media, &text_alone, &json_texts})
+  for (const auto* samples :
+       {&compressed_and_archives, &arrays_and_tables, &documents_models_media, &text_alone, &json_texts})
     for (const Sample& sample : *samples)
       for (std::size_t bytes = 0; bytes < std::min<std::size_t>(sample.head.size(), 600); ++bytes) {
         const std::string name = kind_of(sample.head.substr(0, bytes));
@@ -173,17 +185,64 @@ TEST_CASE("foreign_kind: a head that is cut anywhere is looked at no further tha
 
 TEST_CASE("foreign_kind: prose that starts with the letters of a kind is text") {
   const std::vector<std::string> texts = {
-      "", "x", "{", "[", "PK is short for Phil Katz.", "PK\n", "BZh is no word", "BZh9 and so on", "PAR1 is a label", "BM 12",
-      "ORC\nThe orcs came down.", "ORCHID", "MZ is a pair of letters", "GGUF, a format", "%PDF- is how PDF files start", "ID3 tags",
-      "RIFFRAFF", "Rar! it said", "7z is an archiver", "SQLite format 3 is a format", "MM*", "NUMPY", "HDF5", "ELF", "PNG",
-      "version https is a start", "version 1\n", "(lp, he said", "OggS", "Object", "ustar", "FEA1 (a band)", "CDF of a normal",
-      "{so it goes}\nand on", "{\"quoted\"} text in braces", "{\"a\": 1} is what JSON looks like\n", "{}\nempty braces",
-      "[1] A. Author, A Title, 1999.\n[2] B. Author, Another.\n", "[\"Hello\", she said, and went on.]", "[]", "[Music]\n",
-      "{ \"a\": broken }\n", "{'text': 'python'}\n", "\n{\"text\": \"JSON behind an empty line is wanted as it is\"}\n",
-      "\"A quoted start\", said he", "12\n13\n", "null and void", "\n\nA blank line\n", "\n\x0c\nform feed", "\t\n",
-      "\xef\xbb\xbf" "A byte order mark is said, not refused", "caf\xe9 in Latin-1", "\xce\x9a\xce\xb1\xce\xbb\xce\xb7\xce\xbc\xce\xad\xcf\x81\xce\xb1",
-      "\xe4\xb8\x80\xe4\xba\x8c\xe4\xb8\x89", "\x80\x93 in Windows-1252",
-      "one document\0two documents\0three of them\0four of them, all ended by zero\0"s, "aaa\0bb\0"s};
+      "",
+      "x",
+      "{",
+      "[",
+      "PK is short for Phil Katz.",
+      "PK\n",
+      "BZh is no word",
+      "BZh9 and so on",
+      "PAR1 is a label",
+      "BM 12",
+      "ORC\nThe orcs came down.",
+      "ORCHID",
+      "MZ is a pair of letters",
+      "GGUF, a format",
+      "%PDF- is how PDF files start",
+      "ID3 tags",
+      "RIFFRAFF",
+      "Rar! it said",
+      "7z is an archiver",
+      "SQLite format 3 is a format",
+      "MM*",
+      "NUMPY",
+      "HDF5",
+      "ELF",
+      "PNG",
+      "version https is a start",
+      "version 1\n",
+      "(lp, he said",
+      "OggS",
+      "Object",
+      "ustar",
+      "FEA1 (a band)",
+      "CDF of a normal",
+      "{so it goes}\nand on",
+      "{\"quoted\"} text in braces",
+      "{\"a\": 1} is what JSON looks like\n",
+      "{}\nempty braces",
+      "[1] A. Author, A Title, 1999.\n[2] B. Author, Another.\n",
+      "[\"Hello\", she said, and went on.]",
+      "[]",
+      "[Music]\n",
+      "{ \"a\": broken }\n",
+      "{'text': 'python'}\n",
+      "\n{\"text\": \"JSON behind an empty line is wanted as it is\"}\n",
+      "\"A quoted start\", said he",
+      "12\n13\n",
+      "null and void",
+      "\n\nA blank line\n",
+      "\n\x0c\nform feed",
+      "\t\n",
+      "\xef\xbb\xbf"
+      "A byte order mark is said, not refused",
+      "caf\xe9 in Latin-1",
+      "\xce\x9a\xce\xb1\xce\xbb\xce\xb7\xce\xbc\xce\xad\xcf\x81\xce\xb1",
+      "\xe4\xb8\x80\xe4\xba\x8c\xe4\xb8\x89",
+      "\x80\x93 in Windows-1252",
+      "one document\0two documents\0three of them\0four of them, all ended by zero\0"s,
+      "aaa\0bb\0"s};
   for (const std::string& text : texts) {
     CAPTURE(text);
     CHECK(kind_of(text).empty());
@@ -201,7 +260,8 @@ TEST_CASE("json_head: an object on the first line, or a value over several, that
   CHECK(json_head("{\"a\": [1, 2") == JsonHead::lines);
   CHECK(json_head("{\"a\": tru") == JsonHead::lines);
   CHECK(json_head("{\"a\": \"\xe4\xb8") == JsonHead::lines);  // cut within a character
-  for (const char* text : {"", "{", "{}", "[1]", "[1, 2", "{\"a", "{\"a\" 1}", "{\"a\": 1}}", "{\"a\": 1} b", "\"a\": 1", " {\"a\": 1}"}) {
+  for (const char* text :
+       {"", "{", "{}", "[1]", "[1, 2", "{\"a", "{\"a\" 1}", "{\"a\": 1}}", "{\"a\": 1} b", "\"a\": 1", " {\"a\": 1}"}) {
     CAPTURE(text);
     CHECK_FALSE(json_head(text).has_value());
   }
@@ -213,11 +273,15 @@ TEST_CASE("TokenFile: a file of another kind is refused by name, with what to do
     return path;
   };
   const std::string gzip = "\x1f\x8b\x08\0\0\0\0\0\0\3"s + std::string(3000, 'x');
-  CHECK_THAT(message_of(write("kind.txt", gzip)), Catch::Contains("kind.txt: its first bytes say gzip, not text; gunzip it first"));
-  CHECK_THAT(message_of(write("kind.bin", gzip)), Catch::Contains("kind.bin: its first bytes say gzip, not a token file; gunzip"));
-  CHECK_THAT(message_of(write("kind.txt", "{\"text\": \"a\"}\n")), Catch::Contains("JSON lines") && Catch::Contains("jq -r .text"));
+  CHECK_THAT(message_of(write("kind.txt", gzip)),
+             Catch::Contains("kind.txt: its first bytes say gzip, not text; gunzip it first"));
+  CHECK_THAT(message_of(write("kind.bin", gzip)),
+             Catch::Contains("kind.bin: its first bytes say gzip, not a token file; gunzip"));
+  CHECK_THAT(message_of(write("kind.txt", "{\"text\": \"a\"}\n")),
+             Catch::Contains("JSON lines") && Catch::Contains("jq -r .text"));
   CHECK_THAT(message_of(write("kind.txt", wide("wide text", 2, false))), Catch::Contains("iconv -f UTF-16 -t UTF-8"));
-  CHECK_THAT(message_of(write("kind.bin", zip("archive/data.pkl"))), Catch::Contains("a PyTorch file, not a token file"));
+  CHECK_THAT(message_of(write("kind.bin", zip("archive/data.pkl"))),
+             Catch::Contains("a PyTorch file, not a token file"));
   CHECK_THAT(message_of(write("kind.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")),
              Catch::Contains("a git-lfs pointer") && Catch::Contains("git lfs pull"));
   CHECK_THAT(message_of(write("kind.txt", "\xff\xd8")), Catch::Contains("no error"));

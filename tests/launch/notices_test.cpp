@@ -37,10 +37,19 @@ std::vector<std::string> notices_of(const std::vector<std::string>& overrides) {
 
 TEST_CASE("notices: a configuration that runs as it reads has none") {
   const std::vector<std::vector<std::string>> silent = {
-      {}, {"--train.steps=0"}, {"--train.steps=0", "--train.audit=5", "--train.valid_every=5"}, {"--train.steps=40"},
-      {"--train.steps=1", "--train.warmup=0"}, {"--train.steps=1", "--train.warmup=1"}, {"--train.steps=100", "--train.warmup=50"},
-      {"--train.audit=200", "--train.valid_every=200"}, {"--train.sum_group=4"}, {"--train.micro_batch=8", "--train.sum_group=1"},
-      {"--precision.compute=f32", "--precision.wire=f32"}, {"--precision.wire=f32"}, {"--train.lr=0"},
+      {},
+      {"--train.steps=0"},
+      {"--train.steps=0", "--train.audit=5", "--train.valid_every=5"},
+      {"--train.steps=40"},
+      {"--train.steps=1", "--train.warmup=0"},
+      {"--train.steps=1", "--train.warmup=1"},
+      {"--train.steps=100", "--train.warmup=50"},
+      {"--train.audit=200", "--train.valid_every=200"},
+      {"--train.sum_group=4"},
+      {"--train.micro_batch=8", "--train.sum_group=1"},
+      {"--precision.compute=f32", "--precision.wire=f32"},
+      {"--precision.wire=f32"},
+      {"--train.lr=0"},
       {"--data.train=[\"a.bin\"]", "--data.valid=[]", "--model.vocab=50257"},
       {"--train.schedule=wsd", "--train.decay_steps=180"}};
   for (const std::vector<std::string>& overrides : silent) {
@@ -55,7 +64,8 @@ TEST_CASE("notices: what a run will not do as its configuration reads is said wi
   };
   const std::vector<Case> cases = {
       // Warm-up, as it is unless given and as given, for every shape that does not refuse it.
-      {{"--train.steps=10"}, {"train.warmup = 20", "train.steps = 10", "rises to 0.0005", "train.lr = 0.001", "cosine"}},
+      {{"--train.steps=10"},
+       {"train.warmup = 20", "train.steps = 10", "rises to 0.0005", "train.lr = 0.001", "cosine"}},
       {{"--train.steps=20"}, {"train.warmup = 20 takes all", "last step alone", "cosine"}},
       {{"--train.steps=21"}, {"train.warmup = 20 takes more than half of train.steps = 21"}},
       {{"--train.steps=39"}, {"train.warmup = 20 takes more than half"}},
@@ -63,7 +73,8 @@ TEST_CASE("notices: what a run will not do as its configuration reads is said wi
       {{"--train.warmup=200", "--train.schedule=linear"}, {"train.warmup = 200 takes all", "linear"}},
       {{"--train.warmup=300", "--train.schedule=constant"}, {"train.warmup = 300", "never is train.lr"}},
       {{"--train.steps=1"}, {"train.warmup = 20", "rises to 5e-05"}},
-      {{"--train.warmup=150", "--train.schedule=wsd", "--train.decay_steps=50"}, {"train.warmup = 150 takes more than half"}},
+      {{"--train.warmup=150", "--train.schedule=wsd", "--train.decay_steps=50"},
+       {"train.warmup = 150 takes more than half"}},
       // What never comes.
       {{"--train.audit=201"}, {"train.audit = 201", "train.steps = 200", "no step is audited"}},
       {{"--train.valid_every=1000"}, {"train.valid_every = 1000", "one validation, at the end"}},
