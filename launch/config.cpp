@@ -247,9 +247,10 @@ void resolve(Config& config) {
 void check_text(const Config& config) {
   const std::string text = first_text_file(config.data);
   if (text.empty()) return;
-  require(config.data.tokenizer != "none", ErrorKind::config, "{}: text, and data.tokenizer = 'none'{}; tokenize it beforehand "
-          "into a .bin token file, or give data.tokenizer = \"byte\" to take each of its bytes as a token", text,
-          config.model_folder.empty() ? "" : " (as model.hf is given, whose vocabulary is not of bytes)");
+  require(config.data.tokenizer != "none", ErrorKind::config,
+          "{}: text, and data.tokenizer = 'none'{}; tokenize it beforehand into a .bin token file, or give "
+          "data.tokenizer = \"byte\" to take each of its bytes as a token",
+          text, config.model_folder.empty() ? "" : " (as model.hf is given, whose vocabulary is not of bytes)");
   require(config.model.vocab >= 256, ErrorKind::config,
           "model.vocab = {}: text files are read as bytes, which needs at least 256", config.model.vocab);
 }

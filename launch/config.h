@@ -77,14 +77,13 @@ struct Config {
   LogConfig log;
 };
 
-/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), takes the model from the
-/// folder that model.hf names, fills in what depends on
-/// other keys (kv_heads, ffn, min_lr, tokenizer) and what "auto" stands for on this machine (precision.products), and checks
-/// everything.
+/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), takes the model from
+/// the folder that model.hf names, fills in what depends on other keys (kv_heads, ffn, min_lr, tokenizer) and what
+/// "auto" stands for on this machine (precision.products), and checks everything.
 ///
-/// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file, broken
-///         TOML, an unknown key (with the nearest known one), a wrong type, a value out of range, sizes that do not fit
-///         together.
+/// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file,
+///         broken TOML, an unknown key (with the nearest known one), a wrong type, a value out of range, keys that
+///         contradict each other.
 Config load_config(const std::string& path, const std::vector<std::string>& overrides);
 
 /// The whole configuration as TOML, every key resolved; loading it gives the same configuration.

@@ -50,9 +50,10 @@ TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, in
 // An id that ends nothing is another tokenizer's: everything would be one document.
 void TokenStream::require_documents(const std::vector<std::string>& paths, std::int64_t documents) {
   if (!end_of_document_) return;
-  require(documents > 0, ErrorKind::data, "data.end_of_document = {} never occurs in {}: no document ends; give the token that "
-          "the tokenizer of this data ends documents with, or leave data.documents out", *end_of_document_,
-          fmt::join(paths, ", "));
+  require(documents > 0, ErrorKind::data,
+          "data.end_of_document = {} never occurs in {}: no document ends; give the token that the tokenizer of this "
+          "data ends documents with, or leave data.documents out",
+          *end_of_document_, fmt::join(paths, ", "));
   if (paths.size() > 1) summary_ += fmt::format("together {} documents\n", documents);
 }
 

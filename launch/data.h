@@ -18,8 +18,8 @@ namespace trireme {
 /// with its sequence; the end of a file ends none.
 class TokenStream {
  public:
-  /// Errors: Error(data) for no files, damaged ones, masks that do not fit, tokens of `vocabulary` or more, fewer tokens than
-  /// one sequence, an end_of_document that occurs in none of them.
+  /// Errors: Error(data) for no files, damaged ones, masks that do not fit, tokens of `vocabulary` or more, fewer
+  /// tokens than one sequence, an end_of_document that occurs in none of them.
   TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary, std::optional<int> end_of_document = {});
 
   /// Sequences of one epoch: (tokens - 1) / T.
@@ -28,7 +28,8 @@ class TokenStream {
   void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const;
   /// Of each token of a sequence, the place in it where its document starts: 0 without an end_of_document.
   void find_documents(std::span<const std::int32_t> tokens, std::span<std::int32_t> starts) const;
-  /// One line per file: path, tokens, hash, mask, ends of documents, a byte order mark. Equal on ranks that see the same data.
+  /// One line per file: path, tokens, hash, mask, ends of documents, a byte order mark. Equal on ranks that see the
+  /// same data.
   const std::string& summary() const { return summary_; }
 
  private:

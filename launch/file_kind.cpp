@@ -98,11 +98,9 @@ std::optional<FileKind> token_file(std::string_view head) {
 // By marks, and without them by where zeros stand: one byte of many characters is zero, nearly always the same one.
 std::optional<FileKind> wide_text(std::string_view head) {
   const FileKind wide16 = {"UTF-16 text, or raw 16-bit token ids",
-                           "convert text with iconv -f UTF-16 -t UTF-8; ids belong "
-                           "into a .bin token file with its header"};
+                           "convert text with iconv -f UTF-16 -t UTF-8; ids belong into a .bin token file"};
   const FileKind wide32 = {"UTF-32 text, or raw 32-bit token ids",
-                           "convert text with iconv -f UTF-32 -t UTF-8; ids belong "
-                           "into a .bin token file with its header"};
+                           "convert text with iconv -f UTF-32 -t UTF-8; ids belong into a .bin token file"};
   if (head.starts_with("\xff\xfe\0\0"sv) || head.starts_with("\0\0\xfe\xff"sv)) return wide32;
   if (head.starts_with("\xff\xfe"sv) || head.starts_with("\xfe\xff"sv)) return wide16;
   std::array<std::size_t, 4> zeros{};  // by place in a group of four
@@ -120,8 +118,8 @@ std::optional<FileKind> wide_text(std::string_view head) {
 
 std::optional<FileKind> json(std::string_view head) {
   const std::string advice =
-      "write the text of its fields into a text file first, for example with jq -r .text; to train on "
-      "the JSON itself, let the file start with an empty line";
+      "write the text of its fields into a text file first, for example with jq -r .text; to train on the JSON itself, "
+      "let the file start with an empty line";
   const std::optional<JsonHead> found = json_head(head);
   if (!found) return std::nullopt;
   return FileKind{*found == JsonHead::lines ? "JSON lines" : "JSON", advice};

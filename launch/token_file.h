@@ -23,8 +23,8 @@ bool names_token_file(const std::string& path);
 class TokenFile {
  public:
   /// A path that ends in .bin is a token file; any other file is text, whose bytes are the tokens.
-  /// Errors: Error(data) with path, what is wrong and what to do: missing, unreadable, empty, of another kind by its first
-  /// bytes, damaged header, a length that is not the header's.
+  /// Errors: Error(data) with path, what is wrong and what to do: missing, unreadable, empty, of another kind by its
+  /// first bytes, damaged header, a length that is not the header's.
   explicit TokenFile(const std::string& path);
 
   std::int64_t tokens() const { return tokens_; }

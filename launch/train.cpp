@@ -58,9 +58,11 @@ Inputs read_inputs(const TrainOptions& options) {
   require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
           "--sample with model.vocab = {}: its text is read as bytes, which needs at least 256; leave --sample out",
           config.model.vocab);
-  require(options.sample.empty() || config.data.tokenizer == "byte", ErrorKind::config,
-          "--sample with data.tokenizer = '{}': its text would be read as bytes; give data.tokenizer = \"byte\", or leave "
-          "--sample out", config.data.tokenizer);
+  require(
+      options.sample.empty() || config.data.tokenizer == "byte", ErrorKind::config,
+      "--sample with data.tokenizer = '{}': its text would be read as bytes; give data.tokenizer = \"byte\", or leave "
+      "--sample out",
+      config.data.tokenizer);
   std::shared_ptr<const hf::ModelFolder> folder;
   if (!config.model_folder.empty()) folder = std::make_shared<const hf::ModelFolder>(config.model_folder);
   std::optional<int> end_of_document;

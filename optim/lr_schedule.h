@@ -23,12 +23,12 @@ struct LrSchedule {
   double at(std::int64_t step) const;
 };
 
-/// Errors: Error(config) that names keys of [train] which contradict each other: a min_lr above lr, for shapes that fall to
-/// it; wsd without decay_steps, or with more of them than the warm-up leaves. A schedule of no steps may have any.
+/// Errors: Error(config) that names keys of [train] which contradict each other: a min_lr above lr, for shapes that
+/// fall to it; wsd without decay_steps, or with more of them than the warm-up leaves. Without steps there may be any.
 void validate(const LrSchedule& schedule);
 
-/// Which phases of the schedule its steps do not reach, in words and with what to do; also where the warm-up takes more than
-/// half of them. Empty for all else.
+/// Which phases of the schedule its steps do not reach, in words and with what to do; also where the warm-up takes more
+/// than half of them. Empty for all else.
 std::string unreached_phases(const LrSchedule& schedule);
 
 }  // namespace trireme

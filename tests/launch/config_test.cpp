@@ -225,9 +225,12 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       // Phases of the learning rate that contradict each other.
       {{"--train.min_lr=0.01"}, {"train.min_lr = 0.01", "train.lr = 0.001"}},
       {{"--train.lr=0", "--train.min_lr=1e-9"}, {"train.min_lr = 1e-09", "train.lr = 0"}},
-      {{"--train.lr=2e-5", "--train.min_lr=1e-4", "--train.schedule=linear"}, {"train.min_lr = 0.0001", "train.lr = 2e-05"}},
-      {{"--train.schedule=wsd", "--train.decay_steps=190"}, {"train.decay_steps = 190", "step 10", "train.warmup = 20"}},
-      {{"--train.schedule=wsd", "--train.decay_steps=5", "--train.steps=10"}, {"train.decay_steps = 5", "train.warmup = 20"}},
+      {{"--train.lr=2e-5", "--train.min_lr=1e-4", "--train.schedule=linear"},
+       {"train.min_lr = 0.0001", "train.lr = 2e-05"}},
+      {{"--train.schedule=wsd", "--train.decay_steps=190"},
+       {"train.decay_steps = 190", "step 10", "train.warmup = 20"}},
+      {{"--train.schedule=wsd", "--train.decay_steps=5", "--train.steps=10"},
+       {"train.decay_steps = 5", "train.warmup = 20"}},
       {{"--train.schedule=wsd", "--train.decay_steps=5", "--train.warmup=6", "--train.steps=10"}, {"train.warmup = 6"}},
       {{"--train.schedule=wsd", "--train.decay_steps=201"}, {"train.decay_steps = 201", "train.steps = 200"}},
       {{"--train.min_lr=-1"}, {"train.min_lr", "at least 0"}},
@@ -302,7 +305,8 @@ TEST_CASE("load_config: min_lr follows lr unless it is given, and is printed res
   CHECK(load_config(file.path, {}).train.min_lr == 1e-4);
   for (const double lr : {2e-5, 3e-3, 1.0, 0.0, 5e-324}) {
     for (const char* shape : {"cosine", "linear", "constant", "wsd"}) {
-      std::vector<std::string> overrides = {fmt::format("--train.lr={}", lr), fmt::format("--train.schedule={}", shape)};
+      std::vector<std::string> overrides = {fmt::format("--train.lr={}", lr),
+                                            fmt::format("--train.schedule={}", shape)};
       if (shape == std::string("wsd")) overrides.push_back("--train.decay_steps=10");
       CAPTURE(lr, shape);
       const Config config = load_config(file.path, overrides);
@@ -328,7 +332,8 @@ TEST_CASE("load_config: text is no data of a model folder unless tokenizer = \"b
   const std::string texts = "train = [\"a.bin\", \"b.txt\"]", valid = "train = [\"a.bin\"]\nvalid = [\"c.md\"]";
   const std::string tokens = "train = [\"a.bin\"]\nvalid = [\"b.bin\"]";
   CHECK_THAT(message_of(text_of(texts), {}), Catch::Contains("b.txt: text") && Catch::Contains("model.hf") &&
-             Catch::Contains(".bin") && Catch::Contains("data.tokenizer = \"byte\""));
+                                                 Catch::Contains(".bin") &&
+                                                 Catch::Contains("data.tokenizer = \"byte\""));
   CHECK_THAT(message_of(text_of(valid), {}), Catch::Contains("c.md: text"));
   CHECK_THAT(message_of(text_of(tokens), {"--data.train=[\"corpus\"]"}), Catch::Contains("corpus: text"));
   CHECK_THAT(message_of(text_of(texts + "\ntokenizer = \"none\""), {}), Catch::Contains("b.txt: text"));
@@ -345,7 +350,8 @@ TEST_CASE("load_config: text is no data of a model folder unless tokenizer = \"b
   CHECK(load(text_of(tokens), {}).data.tokenizer == "none");
   // Without a folder text is bytes, as ever, unless that is ruled out.
   CHECK(load(good_text, {}).data.tokenizer == "byte");
-  CHECK_THAT(message_of(good_text, {"--data.tokenizer=none"}), Catch::Contains("a.txt: text, and data.tokenizer = 'none'; tokenize"));
+  CHECK_THAT(message_of(good_text, {"--data.tokenizer=none"}),
+             Catch::Contains("a.txt: text, and data.tokenizer = 'none'; tokenize"));
 }
 
 TEST_CASE("load_config: a WSD run may have no steps") {

@@ -123,15 +123,20 @@ TEST_CASE("TokenStream: the summary counts ends of documents by file and togethe
     }
     return std::string("no error");
   };
-  const std::vector<std::string> paths = {write("d1.txt", "abcabcabc"), write("d2.txt", "defdefdef"), write("d3.txt", "ccc")};
+  const std::vector<std::string> paths = {write("d1.txt", "abcabcabc"), write("d2.txt", "defdefdef"),
+                                          write("d3.txt", "ccc")};
   const std::string summary = TokenStream(paths, 5, 256, 'c').summary();
   CHECK_THAT(summary, Catch::Contains("d1.txt: 9 tokens") && Catch::Contains(", 3 documents end\nd2.txt"));
-  CHECK_THAT(summary, Catch::Contains(", 0 documents end\nd3.txt") && Catch::Contains(", 3 documents end\ntogether 6 documents\n"));
-  CHECK_THAT(TokenStream({"d1.txt"}, 5, 256, 'c').summary(), Catch::Contains("3 documents end") && !Catch::Contains("together"));
+  CHECK_THAT(summary, Catch::Contains(", 0 documents end\nd3.txt") &&
+                          Catch::Contains(", 3 documents end\ntogether 6 documents\n"));
+  CHECK_THAT(TokenStream({"d1.txt"}, 5, 256, 'c').summary(),
+             Catch::Contains("3 documents end") && !Catch::Contains("together"));
   CHECK_THAT(TokenStream(paths, 5, 256).summary(), !Catch::Contains("documents"));
   // An id of another tokenizer, one that only another file has, 0 in text, and in token files of 16 and of 32 bits.
-  CHECK_THAT(refused(paths, 50256), Catch::Contains("data.end_of_document = 50256 never occurs in d1.txt, d2.txt, d3.txt"));
-  CHECK_THAT(refused({"d2.txt"}, 'c'), Catch::Contains("= 99 never occurs in d2.txt") && Catch::Contains("leave data.documents out"));
+  CHECK_THAT(refused(paths, 50256),
+             Catch::Contains("data.end_of_document = 50256 never occurs in d1.txt, d2.txt, d3.txt"));
+  CHECK_THAT(refused({"d2.txt"}, 'c'),
+             Catch::Contains("= 99 never occurs in d2.txt") && Catch::Contains("leave data.documents out"));
   CHECK_THAT(refused(paths, 0), Catch::Contains("= 0 never occurs"));
   const std::vector<std::int32_t> wide = {7, 50256, 1, 2, 3, 4, 50256, 50257};
   const std::string bytes(reinterpret_cast<const char*>(wide.data()), 32);
@@ -151,8 +156,9 @@ TEST_CASE("TokenStream: ends of documents are counted over the borders of reads"
 }
 
 TEST_CASE("TokenStream: the three bytes of a byte order mark are tokens, which the summary says") {
-  CHECK_THAT(TokenStream({write("d1.txt", "\xef\xbb\xbfsome text")}, 5, 256).summary(), Catch::Contains("12 tokens") &&
-             Catch::Contains("starts with a UTF-8 byte order mark, which becomes 3 tokens"));
+  CHECK_THAT(
+      TokenStream({write("d1.txt", "\xef\xbb\xbfsome text")}, 5, 256).summary(),
+      Catch::Contains("12 tokens") && Catch::Contains("starts with a UTF-8 byte order mark, which becomes 3 tokens"));
   for (const char* text : {"some text", "\xef\xbbsome text", "s\xef\xbb\xbfsome text"})
     CHECK_THAT(TokenStream({write("d1.txt", text)}, 5, 256).summary(), !Catch::Contains("mark"));
   write_token_file("d.bin", std::vector<std::string>{write("d1.txt", "\xef\xbb\xbfsome text")});
