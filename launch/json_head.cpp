@@ -9,16 +9,16 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Builds nothing: notes whether there was a key, and where JSON ended.
+/// Builds nothing: notes what there was, and where it was no JSON.
 class HeadReader : public nlohmann::json_sax<Json> {
  public:
-  bool null() override { return true; }
-  bool boolean(bool) override { return true; }
-  bool number_integer(number_integer_t) override { return true; }
-  bool number_unsigned(number_unsigned_t) override { return true; }
-  bool number_float(number_float_t, const string_t&) override { return true; }
-  bool string(string_t&) override { return true; }
-  bool binary(binary_t&) override { return true; }
+  bool null() override { return count(); }
+  bool boolean(bool) override { return count(); }
+  bool number_integer(number_integer_t) override { return count(); }
+  bool number_unsigned(number_unsigned_t) override { return count(); }
+  bool number_float(number_float_t, const string_t&) override { return count(); }
+  bool string(string_t&) override { return count(); }
+  bool binary(binary_t&) override { return count(); }
   bool start_object(std::size_t) override { return true; }
   bool key(string_t&) override { return has_key = true; }
   bool end_object() override { return true; }
@@ -30,7 +30,11 @@ class HeadReader : public nlohmann::json_sax<Json> {
   }
 
   bool has_key = false;
+  int values = 0;
   std::size_t error_at = 0;
+
+ private:
+  bool count() { return ++values, true; }
 };
 
 }  // namespace
@@ -41,10 +45,13 @@ std::optional<JsonHead> json_head(std::string_view head) {
   HeadReader reader;
   const bool is_whole = Json::sax_parse(text, &reader, nlohmann::detail::input_format_t::json, false);
   // An error behind the last byte is only that the head was cut there.
-  if (!reader.has_key || (!is_whole && reader.error_at < head.size())) return std::nullopt;
+  if (!is_whole && reader.error_at < head.size()) return std::nullopt;
   const auto end = is_whole ? static_cast<std::size_t>(text.tellg()) : head.size();
   const std::size_t behind = head.find_first_not_of(" \t\r", end);
   if (is_whole && behind != std::string_view::npos && head[behind] != '\n') return std::nullopt;
+  // A list without keys may be the first line of prose, like [1].
+  const bool is_all = head.find_first_not_of(" \t\r\n", end) == std::string_view::npos;
+  if (!reader.has_key && (reader.values < 2 || !is_all)) return std::nullopt;
   return head.front() == '{' && head.find('\n') >= end ? JsonHead::lines : JsonHead::document;
 }
 

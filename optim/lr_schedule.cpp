@@ -58,17 +58,17 @@ void validate(const LrSchedule& s) {
 std::string unreached_phases(const LrSchedule& s) {
   // Warm-up of one step is none: its rate is lr.
   if (s.steps == 0 || s.warmup <= 1 || 2 * s.warmup <= s.steps) return {};
-  const char* const advice = "(20 unless given); give a shorter train.warmup, or more train.steps";
+  const char* const advice = "; give a shorter train.warmup (20 unless given), or more train.steps";
   if (s.warmup < s.steps)
-    return fmt::format("train.warmup = {} takes more than half of train.steps = {} {}", s.warmup, s.steps, advice);
+    return fmt::format("train.warmup = {} takes more than half of train.steps = {}{}", s.warmup, s.steps, advice);
   const std::string falls =
       s.shape == LrShape::constant ? "" : fmt::format(", and its fall ({}) never begins", name(s.shape));
   if (s.warmup == s.steps)
     return fmt::format(
-        "train.warmup = {} takes all of train.steps: the rate is train.lr = {} in the last step alone{} {}", s.warmup,
+        "train.warmup = {} takes all of train.steps: the rate is train.lr = {} in the last step alone{}{}", s.warmup,
         s.lr, falls, advice);
   return fmt::format(
-      "train.warmup = {} does not end within train.steps = {}: the rate rises to {:.3g}, never is train.lr = {}{} {}",
+      "train.warmup = {} does not end within train.steps = {}: the rate rises to {:.3g}, never is train.lr = {}{}{}",
       s.warmup, s.steps, s.at(s.steps - 1), s.lr, falls, advice);
 }
 

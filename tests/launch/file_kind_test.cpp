@@ -139,6 +139,7 @@ const std::vector<Sample> json_texts = {
     {"JSON lines", "{\"text\": \"" + std::string(5000, 'x')},  // longer than the head that is looked at
     {"JSON", "{\n  \"data\": [\n    {\"text\": \"a\"}\n  ]\n}\n"},
     {"JSON", "[{\"text\": \"a\"},\n {\"text\": \"b\"}]\n"},
+    {"JSON", "[\"one document\", \"another\", \"" + std::string(5000, 'x')},
     {"JSON", "[\n  {\n    \"text\": \"" + std::string(5000, 'x')},
 };
 
@@ -252,16 +253,18 @@ TEST_CASE("foreign_kind: prose that starts with the letters of a kind is text") 
   CHECK_FALSE(has_utf8_mark("\xef\xbb"));
 }
 
-TEST_CASE("json_head: an object on the first line, or a value over several, that has keys") {
+TEST_CASE("json_head: an object on the first line, or a value over several, that has keys or is all there is") {
   CHECK(json_head("{\"a\": 1}") == JsonHead::lines);
   CHECK(json_head("{\"a\": 1}  \t\n{") == JsonHead::lines);
   CHECK(json_head("{\"a\":\n1}") == JsonHead::document);
   CHECK(json_head("[{\"a\": 1}]") == JsonHead::document);
+  CHECK(json_head("[\"a\", \"b\"]\n") == JsonHead::document);
+  CHECK(json_head("[[1, 2], [3, ") == JsonHead::document);
   CHECK(json_head("{\"a\": [1, 2") == JsonHead::lines);
   CHECK(json_head("{\"a\": tru") == JsonHead::lines);
   CHECK(json_head("{\"a\": \"\xe4\xb8") == JsonHead::lines);  // cut within a character
-  for (const char* text :
-       {"", "{", "{}", "[1]", "[1, 2", "{\"a", "{\"a\" 1}", "{\"a\": 1}}", "{\"a\": 1} b", "\"a\": 1", " {\"a\": 1}"}) {
+  for (const char* text : {"", "{", "{}", "[1]", "[]", "[\"a\"]", "[1, 2]\n[3, 4]\n", "[[", "{\"a", "{\"a\" 1}",
+                           "{\"a\": 1}}", "{\"a\": 1} b", "\"a\": 1", " {\"a\": 1}"}) {
     CAPTURE(text);
     CHECK_FALSE(json_head(text).has_value());
   }
