@@ -14,8 +14,10 @@
 #include "comm/bootstrap.h"
 #include "launch/config.h"
 #include "launch/config_limits.h"
+#include "launch/data.h"
 #include "launch/doctor.h"
 #include "launch/memory_limit.h"
+#include "launch/notices.h"
 #include "launch/plan_report.h"
 #include "launch/process_memory.h"
 #include "launch/rank_plan.h"
@@ -44,6 +46,7 @@ struct Command {
 
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
+  for (const std::string& notice : notices(config)) fmt::print(stderr, "{}\n", notice);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
   check_plannable(config, command.ranks);
   require(!config.parallel.node_shard || command.ranks % command.ranks_on_node() == 0, ErrorKind::config,
@@ -100,6 +103,8 @@ void schedule(const Command& command) {
 void tokenize(const Command& command) {
   require(command.tokenizer == "byte", ErrorKind::config, "--tokenizer {}: this version has byte", command.tokenizer);
   write_token_file(command.output, command.texts);
+  for (const std::string& text : command.texts)
+    if (has_byte_order_mark(TokenFile(text))) fmt::print(stderr, "notice: {} {}\n", text, byte_order_note);
   print_out(fmt::format("{}: {} tokens\n", command.output, TokenFile(command.output).tokens()));
 }
 

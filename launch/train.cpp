@@ -21,6 +21,7 @@
 #include "launch/data.h"
 #include "launch/memory_limit.h"
 #include "launch/memory_report.h"
+#include "launch/notices.h"
 #include "launch/process_memory.h"
 #include "launch/profile.h"
 #include "launch/rank_plan.h"
@@ -59,6 +60,11 @@ Inputs read_inputs(const TrainOptions& options) {
   require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
           "--sample with model.vocab = {}: its text is read as bytes, which needs at least 256; leave --sample out",
           config.model.vocab);
+  require(
+      options.sample.empty() || config.data.tokenizer == "byte", ErrorKind::config,
+      "--sample with data.tokenizer = '{}': its text would be read as bytes; give data.tokenizer = \"byte\", or leave "
+      "--sample out",
+      config.data.tokenizer);
   std::shared_ptr<const hf::ModelFolder> folder;
   if (!config.model_folder.empty()) folder = std::make_shared<const hf::ModelFolder>(config.model_folder);
   std::optional<int> end_of_document;
@@ -262,6 +268,7 @@ void Training::refuse_memory(const Error& error, const MemoryLimits& limits) {
 void Training::say_start() const {
   const Config& config = inputs_.config;
   say(print_config(config));
+  for (const std::string& notice : notices(config)) say(notice);
   if (inputs_.folder) say("model folder:\n" + inputs_.folder->summary());
   say(fmt::format("data:\n{}{}", inputs_.train.summary(), inputs_.valid ? inputs_.valid->summary() : ""));
   say(fmt::format("model: {} parameters; {} ranks x {} threads; instruction set {}; peak {:.1f} GF/s a thread",
