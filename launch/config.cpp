@@ -14,6 +14,7 @@
 #include "launch/config_limits.h"
 #include "launch/parameter_group_list.h"
 #include "launch/rope_scaling_table.h"
+#include "launch/settings.h"
 #include "launch/token_file.h"
 #include "models/hf/model_folder.h"
 #include "runtime/base/error.h"
@@ -234,15 +235,24 @@ void resolve(Config& config) {
     model.ffn = static_cast<int>(std::min<std::int64_t>(ffn, std::numeric_limits<int>::max()));  // then refused as too large
   }
   if (model.context == 0) model.context = config.train.sequence;
+  if (config.train.min_lr < 0) config.train.min_lr = config.train.lr / 10;
+  if (config.data.tokenizer.empty()) config.data.tokenizer = config.model_folder.empty() ? "byte" : "none";
   // By what the CPU has, not by a forced instruction set, which must not change a bit.
   PrecisionConfig& precision = config.precision;
   if (precision.products == "auto")
     precision.products = precision.compute == "bf16" && cpu::detect_isa() == cpu::Isa::amx ? "tiles" : "chain";
 }
 
-bool reads_text(const DataConfig& data) {
-  return !std::all_of(data.train.begin(), data.train.end(), names_token_file) ||
-         !std::all_of(data.valid.begin(), data.valid.end(), names_token_file);
+// A model's token ids are those of its own tokenizer; the bytes of a text are others.
+void check_text(const Config& config) {
+  const std::string text = first_text_file(config.data);
+  if (text.empty()) return;
+  require(config.data.tokenizer != "none", ErrorKind::config,
+          "{}: text, and data.tokenizer = 'none'{}; tokenize it beforehand into a .bin token file, or give "
+          "data.tokenizer = \"byte\" to take each of its bytes as a token",
+          text, config.model_folder.empty() ? "" : " (as model.hf is given, whose vocabulary is not of bytes)");
+  require(config.model.vocab >= 256, ErrorKind::config,
+          "model.vocab = {}: text files are read as bytes, which needs at least 256", config.model.vocab);
 }
 
 void check_together(const Config& config) {
@@ -257,8 +267,7 @@ void check_together(const Config& config) {
                     t.global_batch, t.micro_batch));
   check(t.sequence <= config.model.context, fmt::format("train.sequence = {} is longer than model.context = {}", t.sequence,
                                                         config.model.context));
-  check(config.model.vocab >= 256 || !reads_text(config.data),
-        fmt::format("model.vocab = {}: text files are read as bytes, which needs at least 256", config.model.vocab));
+  check_text(config);
   const DataConfig& data = config.data;
   check(!data.documents || data.end_of_document >= 0,
         "data.documents = true needs data.end_of_document: the id of the token that ends a document");
@@ -272,9 +281,7 @@ void check_together(const Config& config) {
   check(!config.parallel.node_shard || config.parallel.zero == 3,
         fmt::format("parallel.node_shard with parallel.zero = {}: only stage 3 gathers parameters for each use; use zero = 3 or "
                     "leave node_shard out", config.parallel.zero));
-  check(t.decay_steps <= t.steps || t.steps == 0, fmt::format("train.decay_steps = {} is more than train.steps = {}", t.decay_steps, t.steps));
-  check(t.schedule != "wsd" || t.decay_steps > 0 || t.steps == 0,
-        "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");
+  validate(lr_schedule(config));
   check(config.precision.products != "tiles" || config.precision.compute == "bf16",
         fmt::format("precision.products = 'tiles' is an order of bf16 products and precision.compute = '{}'; use 'chain', or "
                     "compute = 'bf16'", config.precision.compute));
@@ -289,7 +296,7 @@ void check_used(const Config& config) {
   };
   const TrainConfig &t = config.train, &d = defaults.train;
   check(t.schedule == "wsd" || t.decay_steps == d.decay_steps, "train.decay_steps", "unless train.schedule = \"wsd\"");
-  check(t.schedule != "constant" || t.min_lr == d.min_lr, "train.min_lr", "with train.schedule = \"constant\"");
+  check(t.schedule != "constant" || t.min_lr == t.lr / 10, "train.min_lr", "with train.schedule = \"constant\"");
   check(config.data.documents || config.data.end_of_document == defaults.data.end_of_document, "data.end_of_document",
         "unless data.documents = true");
   const ModelConfig &m = config.model, &n = defaults.model;
@@ -321,6 +328,13 @@ std::string print_config(const Config& config) {
     text += fmt::format("{} = {}\n", key.name, print_value(key.field(copy)));
   }
   return text;
+}
+
+std::string first_text_file(const DataConfig& data) {
+  for (const std::vector<std::string>* files : {&data.train, &data.valid})
+    for (const std::string& file : *files)
+      if (!names_token_file(file)) return file;
+  return {};
 }
 
 std::string agreed_text(const Config& config) {

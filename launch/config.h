@@ -14,14 +14,16 @@ namespace trireme {
 
 struct DataConfig {
   std::vector<std::string> train, valid;
-  std::string tokenizer = "byte", order = "shuffled";
+  std::string tokenizer;  // byte or none, once loaded: none where the model comes from a folder, unless given
+  std::string order = "shuffled";
   bool documents = false;
   int end_of_document = -1;  // the token that ends one; -1: none
 };
 
 struct TrainConfig {
   int steps = 200, global_batch = 16, micro_batch = 4, sequence = 256;
-  double lr = 1e-3, min_lr = 1e-4;
+  double lr = 1e-3;
+  double min_lr = -1;  // once loaded a tenth of lr, unless given
   int warmup = 20;
   std::string schedule = "cosine";
   int decay_steps = 0;
@@ -76,17 +78,20 @@ struct Config {
   LogConfig log;
 };
 
-/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), takes the model from the
-/// folder that model.hf names, fills in what depends on
-/// other keys (kv_heads, ffn) and what "auto" stands for on this machine (precision.products), and checks everything.
+/// Reads the file, applies `overrides` ("--section.key=value" each; "--section.key" sets a flag), takes the model from
+/// the folder that model.hf names, fills in what depends on other keys (kv_heads, ffn, min_lr, tokenizer) and what
+/// "auto" stands for on this machine (precision.products), and checks everything.
 ///
-/// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file, broken
-///         TOML, an unknown key (with the nearest known one), a wrong type, a value out of range, sizes that do not fit
-///         together.
+/// Errors  Error(config) with file and line, or the override, the key, its value, and what to do: a missing file,
+///         broken TOML, an unknown key (with the nearest known one), a wrong type, a value out of range, keys that
+///         contradict each other.
 Config load_config(const std::string& path, const std::vector<std::string>& overrides);
 
 /// The whole configuration as TOML, every key resolved; loading it gives the same configuration.
 std::string print_config(const Config& config);
+
+/// The first of the files that is text, not a token file; empty where none is.
+std::string first_text_file(const DataConfig& data);
 
 /// One line per key that the trajectory depends on (marked M in the design), and `parallel.*`: what ranks must agree on.
 std::string agreed_text(const Config& config);

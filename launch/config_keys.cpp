@@ -30,7 +30,7 @@ const std::vector<ConfigKey>& table() {
       {"model", "qkv_bias", true, FIELD(model.qkv_bias)},
       {"data", "train", true, FIELD(data.train)},
       {"data", "valid", true, FIELD(data.valid)},
-      {"data", "tokenizer", true, FIELD(data.tokenizer), 0, {"byte"}},
+      {"data", "tokenizer", true, FIELD(data.tokenizer), 0, {"byte", "none"}},
       {"data", "order", true, FIELD(data.order), 0, {"shuffled", "sequential"}},
       {"data", "documents", true, FIELD(data.documents)},
       {"data", "end_of_document", true, FIELD(data.end_of_document), no_token},

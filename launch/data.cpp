@@ -1,7 +1,9 @@
 #include "launch/data.h"
 
 #include <algorithm>
+#include <array>
 
+#include "launch/file_kind.h"
 #include "runtime/base/error.h"
 #include "runtime/base/random.h"
 
@@ -24,20 +26,35 @@ void fill_sequence(const TokenStream& stream, std::int64_t index, const Batch& b
 TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary, std::optional<int> end_of_document)
     : sequence_(sequence), end_of_document_(end_of_document) {
   require(!paths.empty(), ErrorKind::data, "no data files; name some in data.train");
-  std::int64_t tokens = 0;
+  std::int64_t tokens = 0, documents = 0;
   for (const std::string& path : paths) {
     start_.push_back(tokens);
     const TokenFile& file = files_.emplace_back(path);
     tokens += file.tokens();
-    const TokenFile::Summary summary = file.summarize();
+    const TokenFile::Summary summary = file.summarize(end_of_document);
+    documents += summary.count;
     require(summary.largest < vocabulary, ErrorKind::data, "{}: token {} is outside model.vocab = {}", path, summary.largest,
             vocabulary);
-    summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}", path, file.tokens(), summary.hash) + add_mask(file) + "\n";
+    summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}", path, file.tokens(), summary.hash) + add_mask(file);
+    if (end_of_document) summary_ += fmt::format(", {} documents end", summary.count);
+    if (has_byte_order_mark(file)) summary_ += fmt::format(", {}", byte_order_note);
+    summary_ += "\n";
   }
+  require_documents(paths, documents);
   start_.push_back(tokens);
   sequences_ = (tokens - 1) / sequence;
   require(sequences_ >= 1, ErrorKind::data, "{} tokens in {} are too few for one sequence of {} and its last target; use more "
           "data or a smaller train.sequence", tokens, fmt::join(paths, ", "), sequence);
+}
+
+// An id that ends nothing is another tokenizer's: everything would be one document.
+void TokenStream::require_documents(const std::vector<std::string>& paths, std::int64_t documents) {
+  if (!end_of_document_) return;
+  require(documents > 0, ErrorKind::data,
+          "data.end_of_document = {} never occurs in {}: no document ends; give the token that the tokenizer of this "
+          "data ends documents with, or leave data.documents out",
+          *end_of_document_, fmt::join(paths, ", "));
+  if (paths.size() > 1) summary_ += fmt::format("together {} documents\n", documents);
 }
 
 // Only token files have masks. Returns what the summary says of it.
@@ -79,6 +96,13 @@ void TokenStream::find_documents(std::span<const std::int32_t> tokens, std::span
     starts[n] = start;
     if (tokens[n] == end_of_document_) start = static_cast<std::int32_t>(n) + 1;
   }
+}
+
+bool has_byte_order_mark(const TokenFile& file) {
+  if (names_token_file(file.path()) || file.tokens() < 3) return false;
+  std::array<std::int32_t, 3> start{};
+  file.read(0, start);
+  return has_utf8_mark(std::string(start.begin(), start.end()));
 }
 
 Permutation::Permutation(std::uint64_t seed, std::int64_t epoch, std::int64_t size)

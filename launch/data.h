@@ -18,7 +18,8 @@ namespace trireme {
 /// with its sequence; the end of a file ends none.
 class TokenStream {
  public:
-  /// Errors: Error(data) for no files, damaged ones, masks that do not fit, tokens of `vocabulary` or more, fewer tokens than one sequence.
+  /// Errors: Error(data) for no files, damaged ones, masks that do not fit, tokens of `vocabulary` or more, fewer
+  /// tokens than one sequence, an end_of_document that occurs in none of them.
   TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary, std::optional<int> end_of_document = {});
 
   /// Sequences of one epoch: (tokens - 1) / T.
@@ -27,11 +28,13 @@ class TokenStream {
   void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const;
   /// Of each token of a sequence, the place in it where its document starts: 0 without an end_of_document.
   void find_documents(std::span<const std::int32_t> tokens, std::span<std::int32_t> starts) const;
-  /// One line per file: path, tokens, hash, mask. Equal on ranks that see the same data.
+  /// One line per file: path, tokens, hash, mask, ends of documents, a byte order mark. Equal on ranks that see the
+  /// same data.
   const std::string& summary() const { return summary_; }
 
  private:
   std::string add_mask(const TokenFile& file);
+  void require_documents(const std::vector<std::string>& paths, std::int64_t documents);
   template <typename Use>
   void for_each_file(std::int64_t first, std::span<std::int32_t> tokens, Use use) const;
   void read_range(std::int64_t first, std::span<std::int32_t> out) const;
@@ -43,6 +46,10 @@ class TokenStream {
   std::optional<int> end_of_document_;
   std::string summary_;
 };
+
+/// Whether a file is text that starts with UTF-8's byte order mark, and what is then to be said of it.
+bool has_byte_order_mark(const TokenFile& file);
+inline constexpr auto byte_order_note = "starts with a UTF-8 byte order mark, which becomes 3 tokens";
 
 /// A permutation of [0, size) that needs no memory: a Feistel network over the next power of four, walked until inside.
 /// Equal (seed, epoch) give equal permutations.

@@ -20,8 +20,13 @@
 #include "comm/bootstrap.h"
 #include "launch/config.h"
 #include "launch/config_limits.h"
+#include "launch/data.h"
 #include "launch/doctor.h"
+#include "launch/memory_limit.h"
+#include "launch/notices.h"
 #include "launch/plan_report.h"
+#include "launch/process_memory.h"
+#include "launch/rank_plan.h"
 #include "launch/settings.h"
 #include "launch/token_file.h"
 #include "launch/train.h"
@@ -47,6 +52,7 @@ struct Command {
 
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
+  for (const std::string& notice : notices(config)) fmt::print(stderr, "{}\n", notice);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
   check_plannable(config, command.ranks);
   require(!config.parallel.node_shard || command.ranks % command.ranks_on_node() == 0, ErrorKind::config,
@@ -75,19 +81,26 @@ void print_out(const std::string& text) {
 void plan(const Command& command) {
   require_ranks(command);
   const int on_node = command.ranks_on_node();
-  const std::vector<RankPlan> plans = plan_ranks(settings_of(command), command.ranks, on_node);
+  const TrainerSettings settings = settings_of(command);
+  const MemoryLimits limits{.arena_bytes = settings.device_memory, .heap_bytes = building_limit_bytes(1)};
+  std::vector<RankPlan> plans;
+  try {
+    plans = plan_ranks(settings, command.ranks, on_node, limits);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::plan) throw;
+    throw Error(ErrorKind::plan, fmt::format("{}; {}", error.what(), fitting_change(settings, command.ranks, on_node, limits)), error.where());
+  }
   print_out(command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
 }
 
 void schedule(const Command& command) {
   require_ranks(command);
   const TrainerSettings settings = settings_of(command);
-  std::vector<RankClass> classes;
-  build_and_check(settings, command.ranks, classes);
-  RankPrograms programs = build_programs(settings, command.rank, command.ranks);
-  plan_run(programs.run, settings.device_memory);
-  check_run({programs.run});
-  const Schedule* found = programs.run.find(command.schedule);
+  const Bytes limit = building_limit_bytes(1);
+  build_within(limit, [&] { prove_programs(settings, command.ranks); });
+  PlannedPrograms planned;
+  build_within(limit, [&] { planned = plan_programs(settings, command.rank, command.ranks); });
+  const Schedule* found = planned.programs.run.find(command.schedule);
   require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
           "prefetch), step, step_with_audit (with train.audit), diagnose, sample, "
           "and validate (with data.valid)", command.schedule);
@@ -97,6 +110,8 @@ void schedule(const Command& command) {
 void tokenize(const Command& command) {
   require(command.tokenizer == "byte", ErrorKind::config, "--tokenizer {}: this version has byte", command.tokenizer);
   write_token_file(command.output, command.texts);
+  for (const std::string& text : command.texts)
+    if (has_byte_order_mark(TokenFile(text))) fmt::print(stderr, "notice: {} {}\n", text, byte_order_note);
   print_out(fmt::format("{}: {} tokens\n", command.output, TokenFile(command.output).tokens()));
 }
 
@@ -227,6 +242,7 @@ void select_instruction_set() {
 int main(int argc, char** argv) {
   // A write past `ulimit -f` is then an error like a full disk, with a message.
   std::signal(SIGXFSZ, SIG_IGN);
+  trireme::return_large_blocks();
   using namespace trireme;
   keep_standard_streams();
   try {

@@ -7,6 +7,8 @@
 #include <sstream>
 #include <string>
 
+#include "launch/process_memory.h"
+
 namespace trireme {
 namespace {
 
@@ -31,24 +33,25 @@ Bytes read_value(const std::string& path, const std::string& wanted) {
 
 /// Names of one version's files in a group's folder.
 struct GroupFiles {
-  const char *limit, *usage, *droppable;
+  const char *limit, *usage, *idle, *active;  // the last two: file pages
 };
-constexpr GroupFiles version_1{"/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file"};
-constexpr GroupFiles version_2{"/memory.max", "/memory.current", "inactive_file"};
+constexpr GroupFiles version_1{"/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file", "total_active_file"};
+constexpr GroupFiles version_2{"/memory.max", "/memory.current", "inactive_file", "active_file"};
 
-Bytes left_in(const std::string& folder, const GroupFiles& files) {
+Bytes left_in(const std::string& folder, const GroupFiles& files, Bytes own_bytes) {
   const std::optional<Bytes> limit = read_number(folder + files.limit), usage = read_number(folder + files.usage);
   if (!limit || !usage) return no_limit;
-  const Bytes held = std::max<Bytes>(0, *usage - read_value(folder + "/memory.stat", files.droppable));
-  return std::max<Bytes>(0, *limit - held);
+  const std::string stat = folder + "/memory.stat";
+  const Bytes held = *usage - read_value(stat, files.idle) - read_value(stat, files.active);
+  return std::max<Bytes>(0, *limit - std::max<Bytes>(0, held - own_bytes));
 }
 
 // The group and all above it: each may be the one that runs out.
-Bytes left_up_from(const std::string& mount, std::string group, const GroupFiles& files) {
+Bytes left_up_from(const std::string& mount, std::string group, const GroupFiles& files, Bytes own_bytes) {
   Bytes left = no_limit;
   for (;; group.resize(group.rfind('/'))) {
     while (!group.empty() && group.back() == '/') group.pop_back();
-    left = std::min(left, left_in(mount + group, files));
+    left = std::min(left, left_in(mount + group, files, own_bytes));
     if (group.find('/') == std::string::npos) return left;
   }
 }
@@ -69,22 +72,27 @@ std::string own_cgroup(const std::string& root, const std::string& controller) {
   return "/";
 }
 
-Bytes mem_available(const std::string& root) {
+Bytes mem_available(const std::string& root, Bytes own_bytes) {
   std::ifstream file(root + "/proc/meminfo");
   for (std::string line, key; std::getline(file, line);) {
     std::istringstream words(line);
     Bytes kib = 0;
-    if (words >> key >> kib && key == "MemAvailable:") return kib * KiB;
+    if (words >> key >> kib && key == "MemAvailable:") return kib * KiB + own_bytes;
   }
   return no_limit;
 }
 
 }  // namespace
 
-Bytes available_memory_bytes(const std::string& root) {
+Bytes available_memory_bytes(Bytes own_bytes, const std::string& root) {
   const std::string mount = root + "/sys/fs/cgroup";
-  return std::min({mem_available(root), left_up_from(mount, own_cgroup(root, ""), version_2),
-                   left_up_from(mount + "/memory", own_cgroup(root, "memory"), version_1)});
+  return std::min({mem_available(root, own_bytes), left_up_from(mount, own_cgroup(root, ""), version_2, own_bytes),
+                   left_up_from(mount + "/memory", own_cgroup(root, "memory"), version_1, own_bytes)});
+}
+
+Bytes building_limit_bytes(int processes) {
+  const Bytes own = unbacked_process_bytes();
+  return std::max<Bytes>(0, available_memory_bytes(processes * own) / processes - own - room_bytes);
 }
 
 }  // namespace trireme

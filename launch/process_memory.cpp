@@ -26,6 +26,13 @@ Bytes peak_process_bytes() {
   return proportional > 0 ? proportional + std::max<Bytes>(0, resident_peak - resident) : resident_peak;
 }
 
+Bytes unbacked_process_bytes() {
+  const char* const status = "/proc/self/status";
+  return read_kib(status, "RssAnon:") + read_kib(status, "RssShmem:") + read_kib(status, "VmPTE:");
+}
+
+void return_large_blocks() { ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(128 * KiB)); }
+
 void give_back_free_heap() { ::malloc_trim(0); }
 
 }  // namespace trireme

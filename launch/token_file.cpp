@@ -11,6 +11,7 @@
 #include <memory>
 #include <utility>
 
+#include "launch/file_kind.h"
 #include "runtime/base/error.h"
 #include "runtime/base/file_lock.h"
 
@@ -79,6 +80,7 @@ bool names_token_file(const std::string& path) { return std::filesystem::path(pa
 TokenFile::TokenFile(const std::string& path) : file_(path), tokens_(file_.size_bytes()) {
   const Bytes size = file_.size_bytes();
   require(size > 0, ErrorKind::data, "{}: the file is empty", path);
+  refuse_foreign(file_, names_token_file(path) ? ReadAs::tokens : ReadAs::text);
   if (!names_token_file(path)) return;
   require(size >= token_file_header_bytes, ErrorKind::data, "{}: {} bytes are too few for the header of a token file ({})", path,
           size, token_file_header_bytes);
@@ -101,7 +103,7 @@ void TokenFile::read(std::int64_t first, std::span<std::int32_t> out) const {
   widen(width_, raw, out);
 }
 
-TokenFile::Summary TokenFile::summarize() const {
+TokenFile::Summary TokenFile::summarize(std::optional<std::int32_t> counted) const {
   const auto buffer = std::make_unique<std::int32_t[]>(static_cast<std::size_t>(buffer_bytes) / 4);
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
   XXH3_64bits_reset(state.get());
@@ -112,6 +114,7 @@ TokenFile::Summary TokenFile::summarize() const {
     XXH3_64bits_update(state.get(), part.data(), part.size_bytes());
     for (std::int32_t token : part)
       summary.largest = std::max<std::int64_t>(summary.largest, static_cast<std::uint32_t>(token));
+    if (counted) summary.count += std::count(part.begin(), part.end(), *counted);
     first += static_cast<std::int64_t>(part.size());
   }
   summary.hash = XXH3_64bits_digest(state.get());

@@ -2,6 +2,7 @@
 // Tokens on disk: text read as bytes, or the common .bin layout. Read with pread, never mapped.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,8 +23,8 @@ bool names_token_file(const std::string& path);
 class TokenFile {
  public:
   /// A path that ends in .bin is a token file; any other file is text, whose bytes are the tokens.
-  /// Errors: Error(data) with path, what is wrong and what to do: missing, unreadable, empty, damaged header, a length that
-  /// is not the header's.
+  /// Errors: Error(data) with path, what is wrong and what to do: missing, unreadable, empty, of another kind by its
+  /// first bytes, damaged header, a length that is not the header's.
   explicit TokenFile(const std::string& path);
 
   std::int64_t tokens() const { return tokens_; }
@@ -31,12 +32,12 @@ class TokenFile {
   /// Tokens [first, first + out.size()). Errors: Error(data) when the file got shorter.
   void read(std::int64_t first, std::span<std::int32_t> out) const;
 
-  /// xxh3 of the whole content, and the largest token. Reads the file once.
+  /// xxh3 of the whole content, the largest token, and how often token `counted` occurs. Reads the file once.
   struct Summary {
     std::uint64_t hash = 0;
-    std::int64_t largest = 0;
+    std::int64_t largest = 0, count = 0;
   };
-  Summary summarize() const;
+  Summary summarize(std::optional<std::int32_t> counted = {}) const;
 
  private:
   InputFile file_;

@@ -1,5 +1,7 @@
 #include "launch/train.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -21,9 +23,10 @@
 #include "launch/log_folder.h"
 #include "launch/memory_limit.h"
 #include "launch/memory_report.h"
-#include "launch/plan_report.h"
+#include "launch/notices.h"
 #include "launch/process_memory.h"
 #include "launch/profile.h"
+#include "launch/rank_plan.h"
 #include "launch/remainder.h"
 #include "launch/run_end.h"
 #include "launch/sample_text.h"
@@ -59,6 +62,11 @@ Inputs read_inputs(const TrainOptions& options) {
   require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
           "--sample with model.vocab = {}: its text is read as bytes, which needs at least 256; leave --sample out",
           config.model.vocab);
+  require(
+      options.sample.empty() || config.data.tokenizer == "byte", ErrorKind::config,
+      "--sample with data.tokenizer = '{}': its text would be read as bytes; give data.tokenizer = \"byte\", or leave "
+      "--sample out",
+      config.data.tokenizer);
   std::shared_ptr<const hf::ModelFolder> folder;
   if (!config.model_folder.empty()) folder = std::make_shared<const hf::ModelFolder>(config.model_folder);
   std::optional<int> end_of_document;
@@ -70,23 +78,33 @@ Inputs read_inputs(const TrainOptions& options) {
 }
 
 // Every collective of a program with all that ranks must have in common, a line each.
-std::string collective_lines(const Schedule& schedule) {
-  std::string lines;
+void print_collectives(const Schedule& schedule, const std::function<void(const std::string&)>& use) {
   for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
     const Op& op = schedule.ops[static_cast<std::size_t>(id)];
     if (!is_collective(op.kind)) continue;
-    lines += fmt::format("{} {} group {} unit {} range {}+{}/{} bytes {}", schedule.name, name(op.kind), name(op.group),
-                         op.unit.value_or(-1), op.range.begin, op.range.elems, op.range.slice_elems, op.bytes);
+    std::string line = fmt::format("{} {} group {} unit {} range {}+{}/{} bytes {} from", schedule.name, name(op.kind),
+                                   name(op.group), op.unit.value_or(-1), op.range.begin, op.range.elems, op.range.slice_elems,
+                                   op.bytes);
+    const std::vector<Contribution>& from = schedule.from_lists[static_cast<std::size_t>(*op.from)];
     if (op.group == Group::node) {  // other ranks on every node
-      lines += fmt::format(" from {} ranks\n", schedule.from_lists[static_cast<std::size_t>(*op.from)].size());
+      use(line + fmt::format(" {} ranks\n", from.size()));
       continue;
     }
-    lines += " from";
-    for (const Contribution& c : schedule.from_lists[static_cast<std::size_t>(*op.from)])
-      lines += fmt::format(" {}:{}", c.rank, c.microbatch.value_or(-1));
-    lines += fmt::format(" to {}\n", fmt::join(schedule.to_lists[static_cast<std::size_t>(*op.to)], ","));
+    for (const Contribution& c : from) line += fmt::format(" {}:{}", c.rank, c.microbatch.value_or(-1));
+    use(line + fmt::format(" to {}\n", fmt::join(schedule.to_lists[static_cast<std::size_t>(*op.to)], ",")));
   }
-  return lines;
+}
+
+// The lines themselves, megabytes of them, are made only where ranks differ.
+void agree_on_collectives(Communicator& communicator, const RunPrograms& run) {
+  std::uint64_t hash = 0;
+  for (const Schedule& schedule : run.schedules)
+    print_collectives(schedule, [&](const std::string& line) { hash = XXH3_64bits_withSeed(line.data(), line.size(), hash); });
+  const std::vector<std::string> hashes = all_gather(communicator, fmt::format("{:016x}", hash));
+  if (std::all_of(hashes.begin(), hashes.end(), [&](const std::string& other) { return other == hashes.front(); })) return;
+  std::string lines;
+  for (const Schedule& schedule : run.schedules) print_collectives(schedule, [&](const std::string& line) { lines += line; });
+  agree(communicator, "the collectives", lines);
 }
 
 class Training {
@@ -101,10 +119,11 @@ class Training {
   std::unique_ptr<LogFolder> hold_log_folder() const;
   void say_start() const;
   void check_equal_nodes();
-  void check_programs();
+  Bytes node_sum(Bytes own_bytes);
+  void plan_programs_together();
   void check_memory();
+  [[noreturn]] void refuse_memory(const Error& error, const MemoryLimits& limits);
   std::unique_ptr<Device> make_device() const;
-  std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
   [[noreturn]] void stop_together(ErrorKind kind, const std::string& message);
   void check_audit(std::int64_t step);
@@ -126,7 +145,7 @@ class Training {
   LrSchedule lr_;
   double peak_flops_ = 0;
   std::optional<PlannedPrograms> planned_;  // until the trainer takes them
-  Bytes arena_bytes_ = 0, remainder_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
+  Bytes arena_bytes_ = 0, building_bytes_ = 0, planned_bytes_ = 0;  // of this rank's process
   std::optional<ModelExport> export_;
   StatusObserver observer_;
   StepClock clock_;
@@ -150,7 +169,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   if (!options.model_out.folder.empty())
     export_.emplace(options.model_out, inputs_.config.model, inputs_.folder, communicator);
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
-  check_programs();
+  plan_programs_together();
   check_memory();
   if (export_) export_->take_room(communicator_);
   if (speaks()) say_start();
@@ -166,8 +185,8 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   std::vector<OpObserver*> observers = {&observer_};
   if (profiles()) observers.push_back(&clock_);
   const auto start = Clock::now();
-  trainer_ = std::make_unique<Trainer>(settings_, communicator, train, valid, make_device(), observers, nullptr,
-                                       std::move(planned_));
+  trainer_ = std::make_unique<Trainer>(settings_, std::move(*planned_), communicator, train, valid, make_device(), observers);
+  planned_.reset();
   trainer_->on_comm_stream([](Communicator& ranks) { ranks.barrier(); });
   if (speaks() && inputs_.folder) say(fmt::format("model folder read in {:.1f} s", ms_since(start) / 1000));
   trainer_->take_all_memory();
@@ -190,11 +209,6 @@ std::unique_ptr<Device> Training::make_device() const {
   return make_cpu_device(stream_count, settings_.threads, shares ? Pages::shared : Pages::own);
 }
 
-std::string Training::change_for(Bytes bytes_a_rank) const {
-  const std::string change = fitting_change(settings_, mpi_.size(), bytes_a_rank - remainder_bytes_);
-  return change.empty() ? "use more nodes, or a smaller model" : change;
-}
-
 // Node-local gathering: as many ranks on each node, in a row.
 void Training::check_equal_nodes() {
   const int size = mpi_.node_size(), first = mpi_.node_first_rank();
@@ -209,42 +223,66 @@ void Training::check_equal_nodes() {
   agree_on_success(communicator_, error ? &*error : nullptr);
 }
 
-// Every rank proves the programs of all classes of ranks together, and that its own are what the others run.
-void Training::check_programs() {
-  std::vector<RankClass> classes;
-  on_all_ranks(communicator_, [&] { return build_and_check(settings_, mpi_.size(), classes); });
-  const RankPrograms own = build_programs(settings_, mpi_.rank(), mpi_.size());
-  std::string lines;
-  for (const Schedule& schedule : own.run.schedules) lines += collective_lines(schedule);
-  agree(communicator_, "the collectives", lines);
-}
-
-// The node's arenas against what the node has, before a page is taken.
-void Training::check_memory() {
-  planned_ = {.programs = build_programs(settings_, mpi_.rank(), mpi_.size()), .plan = {}};
-  planned_->plan = on_all_ranks(communicator_, [&] { return plan_within_limit(settings_, mpi_.size(), planned_->programs.run); });
-  remainder_bytes_ = remainder_of(planned_->programs, mpi_.node_size(), settings_.threads).total();
-  arena_bytes_ = planned_->plan.device.peak_bytes;
-  planned_bytes_ = arena_bytes_ + remainder_bytes_;
-  const Bytes available = available_memory_bytes();
-  // Nodes are told apart by their first rank: two containers may have one host name.
-  const std::vector<std::string> all = all_gather(communicator_, fmt::format("{} {}", mpi_.node_first_rank(), planned_bytes_));
+// Of the ranks of this node. Nodes are told apart by their first rank: two containers may have one host name.
+Bytes Training::node_sum(Bytes own_bytes) {
   Bytes node = 0;
-  for (const std::string& line : all) {
+  for (const std::string& line : all_gather(communicator_, fmt::format("{} {}", mpi_.node_first_rank(), own_bytes))) {
     const std::size_t space = line.find(' ');
     if (std::stoi(line.substr(0, space)) == mpi_.node_first_rank()) node += std::stoll(line.substr(space + 1));
   }
+  return node;
+}
+
+// Every rank proves the programs of all classes of ranks together, and that its own are what the others run; all of that
+// within what its node has for it.
+void Training::plan_programs_together() {
+  const Bytes limit = building_limit_bytes(mpi_.node_size());
+  const MemoryLimits limits{.arena_bytes = settings_.device_memory, .heap_bytes = limit};
+  try {
+    const Bytes proving = on_all_ranks(communicator_, [&] { return build_within(limit, [&] { prove_programs(settings_, mpi_.size()); }); });
+    const Bytes planning = on_all_ranks(communicator_, [&] {
+      return build_within(limit, [&] { planned_ = plan_programs(settings_, mpi_.rank(), mpi_.size()); });
+    });
+    building_bytes_ = std::max(proving, planning);
+  } catch (const AgreedError& error) {
+    if (error.kind() != ErrorKind::plan) throw;
+    refuse_memory(error, limits);
+  }
+  agree_on_collectives(communicator_, planned_->programs.run);
+}
+
+// The node's ranks against what the node has, before a page of an arena is taken.
+void Training::check_memory() {
+  const Remainder remainder = remainder_of(planned_->programs, mpi_.node_size(), settings_.threads);
+  arena_bytes_ = planned_->plan.device.peak_bytes;
+  planned_bytes_ = arena_bytes_ + remainder.after_building(building_bytes_, arena_bytes_).total();
+  const Bytes node = node_sum(planned_bytes_) + mpi_.node_size() * room_bytes;
+  const Bytes available = available_memory_bytes(node_sum(unbacked_process_bytes()));
   std::optional<Error> error;
   if (node > available)
-    error = Error(ErrorKind::plan,
-                  fmt::format("the {} ranks of node {} need {} and it has {} left; {}", mpi_.node_size(), mpi_.node_name(),
-                              format_bytes(node), format_bytes(available), change_for(available / mpi_.node_size())));
-  agree_on_success(communicator_, error ? &*error : nullptr);
+    error = Error(ErrorKind::plan, fmt::format("the {} ranks of node {} need {}, {} a rank left free for the system among it, and it has {} for them",
+                                               mpi_.node_size(), mpi_.node_name(), format_bytes(node), format_bytes(room_bytes),
+                                               format_bytes(available)));
+  try {
+    agree_on_success(communicator_, error ? &*error : nullptr);
+  } catch (const AgreedError& agreed) {
+    const Bytes a_rank = available / mpi_.node_size() - room_bytes;
+    refuse_memory(agreed, {.arena_bytes = settings_.device_memory, .process_bytes = a_rank,
+                           .heap_bytes = building_limit_bytes(mpi_.node_size())});
+  }
+}
+
+// One rank looks for a change that fits, within the memory that there is, and tells the others.
+void Training::refuse_memory(const Error& error, const MemoryLimits& limits) {
+  planned_.reset();
+  const std::string change = speaks() ? fitting_change(settings_, mpi_.size(), mpi_.node_size(), limits) : "";
+  throw AgreedError(ErrorKind::plan, fmt::format("{}; {}", error.what(), all_gather(communicator_, change).front()));
 }
 
 void Training::say_start() const {
   const Config& config = inputs_.config;
   say(print_config(config));
+  for (const std::string& notice : notices(config)) say(notice);
   if (inputs_.folder) say("model folder:\n" + inputs_.folder->summary());
   say(fmt::format("data:\n{}{}", inputs_.train.summary(), inputs_.valid ? inputs_.valid->summary() : ""));
   say(fmt::format("model: {} parameters; {} ranks x {} threads; instruction set {}; peak {:.1f} GF/s a thread",

@@ -7,12 +7,10 @@
 #include "comm/agreement.h"
 #include "comm/comm_ops.h"
 #include "launch/process_memory.h"
-#include "models/describe.h"
 #include "models/hf/load_ops.h"
 #include "models/model_ops.h"
 #include "optim/check_finite.h"
 #include "optim/gradient_hash.h"
-#include "shard/frozen_units.h"
 #include "shard/state_hash.h"
 
 namespace trireme {
@@ -23,64 +21,23 @@ constexpr auto comm_stream = static_cast<Device::Stream>(StreamId::comm);
 // Its carried gathers are those of any step.
 bool is_step(std::string_view schedule) { return schedule == "step" || schedule == "step_with_audit"; }
 
-MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
-  return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute,
-          .products = settings.products, .threads = settings.threads};
-}
-
-ModelSpec model_of(const TrainerSettings& settings, int sequences) {
-  ModelSpec model = describe(settings.model, shape_of(settings, sequences));
-  apply_groups(settings.groups, model);
-  return split_frozen(std::move(model));
-}
-
 }  // namespace
 
-RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks) {
-  RankPrograms programs;
-  programs.model = model_of(settings, settings.micro_batch);
-  programs.sample_model = model_of(settings, 1);
-  programs.spec = {.mesh = {.data = ranks}, .rank = rank, .microbatches = settings.global_batch / settings.micro_batch,
-                   .sum_group = settings.sum_group, .zero = settings.zero, .node_ranks = settings.node_ranks,
-                   .prefetch = settings.prefetch, .recompute = settings.recompute, .audit = settings.audit,
-                   .nodes = settings.nodes,
-                   .compute = settings.compute, .wire = settings.wire};
-  programs.run = build_run(programs.model, programs.spec,
-                           {.validate = settings.validate, .sample = settings.sample, .diagnose = true,
-                            .load_staging_bytes = settings.load ? hf::load_staging_bytes : 0},
-                           &programs.sample_model);
-  return programs;
-}
-
-std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes) {
-  const RankPrograms first = build_programs(settings, 0, ranks);
-  classes = rank_classes(first.model, first.spec);
-  std::vector<RankPrograms> built;
-  std::vector<RunPrograms> runs;
-  for (const RankClass& rank_class : classes) {
-    built.push_back(build_programs(settings, rank_class.rank, ranks));
-    runs.push_back(built.back().run);
-  }
-  check_run(runs);
-  return built;
-}
-
-Trainer::Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
-                 std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
-                 std::function<void(OpTable&)> edit_table, std::optional<PlannedPrograms> planned)
-    : settings_(settings), communicator_(communicator),
-      programs_(planned ? std::move(planned->programs) : build_programs(settings, communicator.rank(), communicator.size())),
-      train_(std::move(train)), validation_(std::move(validation)), device_(std::move(device)) {
-  if (!planned) check_run({programs_.run});
-  plan_ = planned ? std::move(planned->plan) : plan_run(programs_.run, settings.device_memory);
-  check_run({programs_.run});
+Trainer::Trainer(const TrainerSettings& settings, PlannedPrograms planned, Communicator& communicator, BatchSource train,
+                 BatchSource validation, std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
+                 std::function<void(OpTable&)> edit_table)
+    : settings_(settings), communicator_(communicator), programs_(std::move(planned.programs)), train_(std::move(train)),
+      validation_(std::move(validation)), device_(std::move(device)) {
+  const Bytes arena_bytes = std::max<Bytes>(planned.plan.device.peak_bytes, 1);
+  planned.plan = {};
   give_back_free_heap();
-  arena_ = device_->allocate(std::max<Bytes>(plan_.device.peak_bytes, 1));
+  arena_ = device_->allocate(arena_bytes);
   if (device_->memory_file() >= 0)
-    communicator.share({.data = arena_, .bytes = std::max<Bytes>(plan_.device.peak_bytes, 1), .file = device_->memory_file()});
+    communicator.share({.data = arena_, .bytes = arena_bytes, .file = device_->memory_file()});
   if (communicator.needs_progress()) device_->set_idle(comm_stream, [&communicator] { communicator.progress(); });
 
   const std::vector<UnitSpec>& units = programs_.model.units;
+  layouts_.reserve(units.size());
   for (const UnitSpec& unit : units) layouts_.emplace_back(unit, communicator.size());
   register_comm_ops(table_, communicator);
   register_optim_ops(table_, settings.optimizer, units, layouts_);

@@ -1,5 +1,5 @@
 #pragma once
-// One rank of a run: builds its programs, places its bytes, and runs steps. Knows no MPI and no command line.
+// One rank of a run: takes the memory of its planned programs, and runs steps. Knows no MPI and no command line.
 
 #include <cstdint>
 #include <functional>
@@ -10,56 +10,14 @@
 #include <vector>
 
 #include "comm/communicator.h"
+#include "launch/rank_programs.h"
 #include "launch/wire_report.h"
 #include "models/batch.h"
-#include "models/hf/model_folder.h"
-#include "models/model_config.h"
-#include "models/parameter_groups.h"
-#include "optim/optim_ops.h"
 #include "runtime/device/device.h"
 #include "runtime/execute/executor.h"
-#include "runtime/kernels/product_order.h"
-#include "shard/build_step.h"
 #include "shard/step_records.h"
 
 namespace trireme {
-
-/// What a run computes (trajectory) and how it is laid out.
-struct TrainerSettings {
-  ModelConfig model;
-  int sequence = 0, micro_batch = 0, global_batch = 0;  // tokens; sequences; sequences
-  DType compute = DType::bf16, wire = DType::bf16;
-  ProductOrder products = ProductOrder::chain;
-  OptimizerSettings optimizer;
-  std::vector<ParameterGroup> groups;
-  std::uint64_t seed = 1;
-
-  int sum_group = 1;  // microbatches whose sum is rounded
-
-  int threads = 1, zero = 3, prefetch = 1;
-  int node_ranks = 0;  // ranks of a node that hold a copy of the parameters between them; 0: no copies
-  Recompute recompute = Recompute::none;
-  NodeLayout nodes;               // which ranks read each other's memory
-  bool validate = false, sample = false, audit = false;
-  bool load = false;              // the first weights come from a model folder
-  std::shared_ptr<const hf::ModelFolder> folder;  // that one; plans need none
-  Bytes device_memory = INT64_MAX;
-};
-
-/// The programs of one rank and the model they are of, without memory and without a device.
-struct RankPrograms {
-  ModelSpec model, sample_model;
-  StepSpec spec;
-  RunPrograms run;
-};
-RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks);
-/// The programs of one rank with all bytes placed: a search for good places may take seconds, so it is made once.
-struct PlannedPrograms {
-  RankPrograms programs;
-  MemoryPlan plan;
-};
-/// Checked programs of one rank of every class. Errors: Error(bug) from check_run().
-std::vector<RankPrograms> build_and_check(const TrainerSettings& settings, int ranks, std::vector<RankClass>& classes);
 
 /// Fills the planned buffers of one microbatch, but for positions; document starts are 0 before: of step `step` and number `microbatch` in it.
 using BatchSource = std::function<void(std::int64_t step, int microbatch, Batch batch)>;
@@ -79,11 +37,11 @@ struct Diagnosis {
 
 class Trainer {
  public:
-  /// Builds and plans, unless `planned` is given, checks and allocates, then runs `init` or `load`.
-  /// Errors: Error(plan) when it does not fit, Error(device), Error(bug).
-  Trainer(const TrainerSettings& settings, Communicator& communicator, BatchSource train, BatchSource validation,
-          std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
-          std::function<void(OpTable&)> edit_table = {}, std::optional<PlannedPrograms> planned = {});
+  /// Allocates, then runs `init` or `load`. `planned`: by plan_programs(), of the communicator's rank.
+  /// Errors: Error(plan) when the system refuses the memory, Error(device), Error(bug).
+  Trainer(const TrainerSettings& settings, PlannedPrograms planned, Communicator& communicator, BatchSource train,
+          BatchSource validation, std::unique_ptr<Device> device, std::span<OpObserver* const> observers,
+          std::function<void(OpTable&)> edit_table = {});
   ~Trainer();
 
   /// Takes the memory that init or load did not touch; the first schedule behind them does, too.
@@ -142,7 +100,6 @@ class Trainer {
   Communicator& communicator_;
   RankPrograms programs_;
   std::vector<FlatLayout> layouts_;
-  MemoryPlan plan_;
   std::byte* arena_ = nullptr;
   OpTable table_;
   std::unique_ptr<Executor> executor_;

@@ -46,9 +46,9 @@ class Operands {
 
 class ModelOps {
  public:
-  ModelOps(std::shared_ptr<const Model> model, std::vector<UnitSpec> units, std::vector<FlatLayout> layouts,
+  ModelOps(std::shared_ptr<const Model> model, std::span<const UnitSpec> units, std::span<const FlatLayout> layouts,
            std::uint64_t seed)
-      : model_(std::move(model)), units_(std::move(units)), layouts_(std::move(layouts)), seed_(seed) {}
+      : model_(std::move(model)), units_(units), layouts_(layouts), seed_(seed) {}
 
   void init(const OpContext& context) const;
   void forward(const OpContext& context) const;
@@ -85,8 +85,8 @@ class ModelOps {
   void fill(const TensorSpec& spec, const TensorPart& part, View out) const;
 
   std::shared_ptr<const Model> model_;
-  std::vector<UnitSpec> units_;
-  std::vector<FlatLayout> layouts_;
+  std::span<const UnitSpec> units_;
+  std::span<const FlatLayout> layouts_;
   std::uint64_t seed_;
 };
 
@@ -202,9 +202,9 @@ void ModelOps::forward_backward(const OpContext& context) const { head(context);
 
 }  // namespace
 
-void register_model_ops(OpTable& table, std::shared_ptr<const Model> model, std::vector<UnitSpec> units,
-                        std::vector<FlatLayout> layouts, std::uint64_t seed) {
-  const auto ops = std::make_shared<const ModelOps>(std::move(model), std::move(units), std::move(layouts), seed);
+void register_model_ops(OpTable& table, std::shared_ptr<const Model> model, std::span<const UnitSpec> units,
+                        std::span<const FlatLayout> layouts, std::uint64_t seed) {
+  const auto ops = std::make_shared<const ModelOps>(std::move(model), units, layouts, seed);
   table.set(OpKind::init, [ops](const OpContext& context) { ops->init(context); });
   table.set(OpKind::forward, [ops](const OpContext& context) { ops->forward(context); });
   table.set(OpKind::recompute, [ops](const OpContext& context) { ops->recompute(context); });

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <span>
 
 #include "models/model.h"
 #include "runtime/execute/op_table.h"
@@ -13,8 +13,8 @@
 
 namespace trireme {
 
-/// `units` and `layouts` describe the whole model, in unit order; `seed` makes the first parameters.
-void register_model_ops(OpTable& table, std::shared_ptr<const Model> model, std::vector<UnitSpec> units,
-                        std::vector<FlatLayout> layouts, std::uint64_t seed);
+/// `units` and `layouts` describe the whole model, in unit order, and outlive the table; `seed` makes the first parameters.
+void register_model_ops(OpTable& table, std::shared_ptr<const Model> model, std::span<const UnitSpec> units,
+                        std::span<const FlatLayout> layouts, std::uint64_t seed);
 
 }  // namespace trireme

@@ -49,8 +49,8 @@ OpId maker(const Schedule& schedule, const Finding& finding) {
 
 }  // namespace
 
-void register_check_ops(OpTable& table, std::vector<FlatLayout> layouts) {
-  table.set(OpKind::check_finite, [layouts = std::move(layouts)](const OpContext& context) {
+void register_check_ops(OpTable& table, std::span<const FlatLayout> layouts) {
+  table.set(OpKind::check_finite, [layouts](const OpContext& context) {
     Finding& finding = context.record<Finding>(context.op().writes[0]);
     if (finding.op >= 0) return;
     if (const auto found = find(context, layouts[static_cast<std::size_t>(*context.op().unit)])) finding = *found;

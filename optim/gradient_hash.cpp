@@ -23,8 +23,8 @@ std::uint64_t hash_of(const FlatLayout& layout, const FlatRange& range, const Vi
 
 }  // namespace
 
-void register_hash_ops(OpTable& table, std::vector<FlatLayout> layouts) {
-  table.set(OpKind::hash, [layouts = std::move(layouts)](const OpContext& context) {
+void register_hash_ops(OpTable& table, std::span<const FlatLayout> layouts) {
+  table.set(OpKind::hash, [layouts](const OpContext& context) {
     const Op& op = context.op();
     const View hashes = context.view(op.writes[0]);
     auto* const list = hashes.as<std::int64_t>();

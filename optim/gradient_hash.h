@@ -1,6 +1,6 @@
 #pragma once
 
-#include <vector>
+#include <span>
 
 #include "runtime/execute/op_table.h"
 #include "shard/flat_layout.h"
@@ -8,6 +8,7 @@
 namespace trireme {
 
 /// Brings `hash` to the executor: appends the xxh3 of a gradient's tensors, without padding, to a GradientHashes record.
-void register_hash_ops(OpTable& table, std::vector<FlatLayout> layouts);
+/// `layouts`, of all units in order, outlive the table.
+void register_hash_ops(OpTable& table, std::span<const FlatLayout> layouts);
 
 }  // namespace trireme

@@ -39,4 +39,37 @@ double LrSchedule::at(std::int64_t step) const {
   return lr;
 }
 
+void validate(const LrSchedule& s) {
+  require(s.shape == LrShape::constant || s.min_lr <= s.lr, ErrorKind::config,
+          "train.min_lr = {} is above train.lr = {}: the rate would rise to it; give a smaller train.min_lr, or leave "
+          "it out: it is then a tenth of train.lr",
+          s.min_lr, s.lr);
+  if (s.shape != LrShape::wsd || s.steps == 0) return;
+  require(s.decay_steps > 0, ErrorKind::config,
+          "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");
+  require(s.decay_steps <= s.steps, ErrorKind::config, "train.decay_steps = {} is more than train.steps = {}",
+          s.decay_steps, s.steps);
+  require(s.warmup + s.decay_steps <= s.steps, ErrorKind::config,
+          "train.decay_steps = {} begin at step {} of train.steps = {}, inside train.warmup = {} (20 unless given); "
+          "give fewer decay_steps, a shorter train.warmup, or more train.steps",
+          s.decay_steps, s.steps - s.decay_steps, s.steps, s.warmup);
+}
+
+std::string unreached_phases(const LrSchedule& s) {
+  // Warm-up of one step is none: its rate is lr.
+  if (s.steps == 0 || s.warmup <= 1 || 2 * s.warmup <= s.steps) return {};
+  const char* const advice = "; give a shorter train.warmup (20 unless given), or more train.steps";
+  if (s.warmup < s.steps)
+    return fmt::format("train.warmup = {} takes more than half of train.steps = {}{}", s.warmup, s.steps, advice);
+  const std::string falls =
+      s.shape == LrShape::constant ? "" : fmt::format(", and its fall ({}) never begins", name(s.shape));
+  if (s.warmup == s.steps)
+    return fmt::format(
+        "train.warmup = {} takes all of train.steps: the rate is train.lr = {} in the last step alone{}{}", s.warmup,
+        s.lr, falls, advice);
+  return fmt::format(
+      "train.warmup = {} does not end within train.steps = {}: the rate rises to {:.3g}, never is train.lr = {}{}{}",
+      s.warmup, s.steps, s.at(s.steps - 1), s.lr, falls, advice);
+}
+
 }  // namespace trireme

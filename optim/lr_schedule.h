@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace trireme {
@@ -21,5 +22,13 @@ struct LrSchedule {
   /// The rate of step `step`, counted from 0: lr (step + 1) / warmup while step < warmup, then the shape (design 4).
   double at(std::int64_t step) const;
 };
+
+/// Errors: Error(config) that names keys of [train] which contradict each other: a min_lr above lr, for shapes that
+/// fall to it; wsd without decay_steps, or with more of them than the warm-up leaves. Without steps there may be any.
+void validate(const LrSchedule& schedule);
+
+/// Which phases of the schedule its steps do not reach, in words and with what to do; also where the warm-up takes more
+/// than half of them. Empty for all else.
+std::string unreached_phases(const LrSchedule& schedule);
 
 }  // namespace trireme

@@ -17,8 +17,8 @@ namespace {
 
 class OptimOps {
  public:
-  OptimOps(const OptimizerSettings& settings, std::vector<UnitSpec> units, std::vector<FlatLayout> layouts)
-      : settings_(settings), units_(std::move(units)), layouts_(std::move(layouts)) {}
+  OptimOps(const OptimizerSettings& settings, std::span<const UnitSpec> units, std::span<const FlatLayout> layouts)
+      : settings_(settings), units_(units), layouts_(layouts) {}
 
   void square_sum_of(const OpContext& context) const;
   void accumulate(const OpContext& context) const;
@@ -31,8 +31,8 @@ class OptimOps {
     return held_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.op().range, context.schedule.rank);
   }
   OptimizerSettings settings_;
-  std::vector<UnitSpec> units_;
-  std::vector<FlatLayout> layouts_;
+  std::span<const UnitSpec> units_;
+  std::span<const FlatLayout> layouts_;
 };
 
 // By tensor ranges: padding of a gradient may hold anything.
@@ -114,9 +114,9 @@ void OptimOps::update(const OpContext& context) const {
 
 }  // namespace
 
-void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::vector<UnitSpec> units,
-                        std::vector<FlatLayout> layouts) {
-  const auto ops = std::make_shared<const OptimOps>(settings, std::move(units), std::move(layouts));
+void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::span<const UnitSpec> units,
+                        std::span<const FlatLayout> layouts) {
+  const auto ops = std::make_shared<const OptimOps>(settings, units, layouts);
   table.set(OpKind::round, [](const OpContext& context) {
     cast({.in = context.view(context.op().reads[0]), .out = context.view(context.op().writes[0])});
   });

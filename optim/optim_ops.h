@@ -1,7 +1,7 @@
 #pragma once
 // Brings round, accumulate, add_uses, square_sum, verdict and update to the executor: from gradient slices to new parameters.
 
-#include <vector>
+#include <span>
 
 #include "runtime/execute/op_table.h"
 #include "shard/flat_layout.h"
@@ -15,8 +15,8 @@ struct OptimizerSettings {
   double clip = 1.0;  // of the global gradient norm; 0: no clipping
 };
 
-/// `units` and `layouts` describe the whole model, in unit order.
-void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::vector<UnitSpec> units,
-                        std::vector<FlatLayout> layouts);
+/// `units` and `layouts` describe the whole model, in unit order, and outlive the table.
+void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::span<const UnitSpec> units,
+                        std::span<const FlatLayout> layouts);
 
 }  // namespace trireme

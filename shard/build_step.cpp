@@ -23,7 +23,10 @@ namespace trireme {
 namespace {
 
 Schedule finish(Schedule schedule, const StepSpec& spec, bool fenced) {
-  return derive_events(add_boundary(strip_absent(std::move(schedule), spec), fenced));
+  schedule = derive_events(add_boundary(strip_absent(std::move(schedule), spec), fenced));
+  schedule.buffers.shrink_to_fit();
+  schedule.ops.shrink_to_fit();
+  return schedule;
 }
 
 // What each rank holds, and what it gathers.
@@ -153,7 +156,9 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
   return list;
 }
 
-void check_run(const std::vector<RunPrograms>& classes) {
+void check_run(const RunPrograms& run) { check_run({&run, 1}); }
+
+void check_run(std::span<const RunPrograms> classes) {
   for (const RunPrograms& run : classes) {
     const Schedule* init = run.find("init") ? run.find("init") : run.find("load");
     const Schedule* step = run.find("step");

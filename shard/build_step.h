@@ -1,6 +1,7 @@
 #pragma once
 // The compiler's front door: a model and a rank's place in the run in, that rank's checked programs out.
 
+#include <span>
 #include <vector>
 
 #include "runtime/schedule/memory_plan.h"
@@ -27,7 +28,7 @@ struct RunPrograms {
 /// Builds a rank's programs: compute order, recompute, prefetch, gradient bounds, strip, boundary, events.
 ///
 /// In      sample_model: the model at one sequence per microbatch; needed for sample alone.
-/// Cost    linear in layers x microbatches.
+/// Cost    linear in layers x microbatches, in memory, too: beside what it returns at most twice the largest schedule.
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model = nullptr);
 
@@ -40,7 +41,8 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
 
 /// Checks each schedule alone, every pair that can follow one another, and the ranks together (one per class).
 /// Errors: Error(bug) with the first problem.
-void check_run(const std::vector<RunPrograms>& classes);
+void check_run(std::span<const RunPrograms> classes);
+void check_run(const RunPrograms& run);
 
 /// Offsets for all schedules of a rank, written into them.
 /// Errors: Error(plan) when the arena is larger than limit_bytes.

@@ -17,7 +17,7 @@ ModelSpec split_frozen(ModelSpec model) {
   return model;
 }
 
-std::size_t described_unit(const std::vector<UnitSpec>& units, std::size_t u) {
+std::size_t described_unit(std::span<const UnitSpec> units, std::size_t u) {
   const auto owns = [&](const UnitSpec& unit) { return unit.frozen == static_cast<int>(u); };
   const auto owner = std::find_if(units.begin(), units.end(), owns);
   return owner == units.end() ? u : static_cast<std::size_t>(owner - units.begin());

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+
 #include "shard/unit.h"
 
 namespace trireme {
@@ -11,6 +13,6 @@ namespace trireme {
 ModelSpec split_frozen(ModelSpec model);
 
 /// The unit whose tensors unit number `u` holds: itself, or the one that a frozen unit belongs to.
-std::size_t described_unit(const std::vector<UnitSpec>& units, std::size_t u);
+std::size_t described_unit(std::span<const UnitSpec> units, std::size_t u);
 
 }  // namespace trireme

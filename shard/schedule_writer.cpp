@@ -15,12 +15,19 @@ std::int32_t find_or_add(std::vector<List>& lists, const List& list) {
   return static_cast<std::int32_t>(lists.size() - 1);
 }
 
+// A program is the largest thing on the heap while it is built: a list that doubles would hold room for as much again.
+template <typename T>
+void append(std::vector<T>& list, T item) {
+  if (list.size() == list.capacity()) list.reserve(list.size() + std::max<std::size_t>(16, list.size() / 8));
+  list.push_back(std::move(item));
+}
+
 }  // namespace
 
 ScheduleWriter::ScheduleWriter(Schedule schedule) : schedule_(std::move(schedule)) {}
 
 BufferId ScheduleWriter::add(Buffer buffer) {
-  schedule_.buffers.push_back(std::move(buffer));
+  append(schedule_.buffers, std::move(buffer));
   return static_cast<BufferId>(schedule_.buffers.size() - 1);
 }
 
@@ -34,7 +41,7 @@ BufferId ScheduleWriter::add_token(std::string name, Lifetime lifetime) {
 }
 
 OpId ScheduleWriter::add(Op op) {
-  schedule_.ops.push_back(std::move(op));
+  append(schedule_.ops, std::move(op));
   return static_cast<OpId>(schedule_.ops.size() - 1);
 }
 

@@ -14,8 +14,8 @@ namespace {
 /// What reads the units of a run.
 struct Loader {
   std::shared_ptr<const ModelFolder> folder;
-  std::vector<UnitSpec> units;
-  std::vector<FlatLayout> layouts;
+  std::span<const UnitSpec> units;
+  std::span<const FlatLayout> layouts;
 
   void read_unit(const OpContext& context) const;
 };
@@ -53,9 +53,9 @@ void Loader::read_unit(const OpContext& context) const {
 
 }  // namespace
 
-void register_load_ops(OpTable& table, std::shared_ptr<const ModelFolder> folder, std::vector<UnitSpec> units,
-                       std::vector<FlatLayout> layouts) {
-  table.set(OpKind::read, [loader = Loader{std::move(folder), std::move(units), std::move(layouts)}](
+void register_load_ops(OpTable& table, std::shared_ptr<const ModelFolder> folder, std::span<const UnitSpec> units,
+                       std::span<const FlatLayout> layouts) {
+  table.set(OpKind::read, [loader = Loader{std::move(folder), units, layouts}](
                               const OpContext& context) { loader.read_unit(context); });
 }
 

@@ -47,6 +47,8 @@ class Device {
   /// transport's progress. It runs on the stream's thread.
   virtual void set_idle(Stream stream, std::function<void()> idle) = 0;
 
+  /// Whether it wants to be told of births and deaths.
+  virtual bool watches_buffers() const { return false; }
   /// The executor says that a buffer is born (before the op that first writes it) or dead (after its last use), in
   /// stream order. Does nothing, but for a device that checks.
   virtual void on_birth(Stream, std::byte*, Bytes) {}

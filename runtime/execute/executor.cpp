@@ -25,15 +25,20 @@ std::string around(const Schedule& schedule, OpId op) {
   return lines;
 }
 
+std::size_t count_waits(const Schedule& schedule) {
+  std::size_t waits = 0;
+  for (const Op& op : schedule.ops) waits += op.waits.size();
+  return waits;
+}
+
 }  // namespace
 
 struct Executor::BoundOp {
   OpContext context;
   const Handler* handler;
   Program* program;
-  std::vector<Device::Event> waits;
+  std::span<const Device::Event> waits;  // of the program's
   std::optional<Device::Event> records;
-  std::vector<BufferId> births, deaths;
 
   void execute() const;
   [[noreturn]] void fail(const Error& error) const;
@@ -44,6 +49,8 @@ struct Executor::Program {
   std::span<OpObserver* const> observers;
   const std::function<void()>* on_failure;
   std::vector<BoundOp> ops;
+  std::vector<Device::Event> waits;  // of all ops, in order
+  Lifetimes lifetimes;               // empty where the device does not watch
   Timeline timeline;  // since the executor was made
   Clock::time_point made;
 };
@@ -102,29 +109,42 @@ void Executor::bind(const Schedule& schedule, const OpTable& table) {
   for (std::optional<Device::Event>& event : events)
     if (!event) event = device_.create_event();
 
-  Lifetimes lifetimes = find_lifetimes(schedule);
+  if (device_.watches_buffers()) program.lifetimes = find_lifetimes(schedule);
   program.ops.reserve(schedule.ops.size());
+  program.waits.reserve(count_waits(schedule));
   for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
     const auto i = static_cast<std::size_t>(id);
     const Op& op = schedule.ops[i];
     const Handler& handler = table.find(op.kind);
     ensure(handler != nullptr, "no handler for {} of schedule {}", describe(schedule, id), schedule.name);
-    BoundOp bound{.context = {schedule, id, arena_}, .handler = &handler, .program = &program,
-                  .births = std::move(lifetimes.births[i]), .deaths = std::move(lifetimes.deaths[i])};
-    for (EventId event : op.waits) bound.waits.push_back(*events[static_cast<std::size_t>(event)]);
+    BoundOp bound{.context = {schedule, id, arena_}, .handler = &handler, .program = &program};
+    const std::size_t first_wait = program.waits.size();
+    for (EventId event : op.waits) program.waits.push_back(*events[static_cast<std::size_t>(event)]);
+    bound.waits = std::span(program.waits).subspan(first_wait);
     if (op.records) bound.records = events[static_cast<std::size_t>(*op.records)];
     program.ops.push_back(std::move(bound));
   }
 }
 
+Bytes Executor::bound_bytes(const Schedule& schedule) {
+  constexpr std::size_t device_event_bytes = 16;
+  return static_cast<Bytes>(schedule.ops.size() * (sizeof(BoundOp) + sizeof(Timeline::Span)) +
+                            count_waits(schedule) * sizeof(Device::Event) +
+                            static_cast<std::size_t>(schedule.event_count) * device_event_bytes);
+}
+
 void Executor::run(std::size_t index) {
   Program& program = *programs_[index];
+  const auto none = std::vector<BufferId>();
+  const auto of = [&](const std::vector<std::vector<BufferId>>& lists, const BoundOp& op) -> const std::vector<BufferId>& {
+    return lists.empty() ? none : lists[static_cast<std::size_t>(op.context.id)];
+  };
   for (const BoundOp& op : program.ops) {
     const auto stream = static_cast<Device::Stream>(op.context.op().stream);
     for (Device::Event event : op.waits) device_.wait(stream, event);
-    for (BufferId b : op.births) device_.on_birth(stream, op.context.address(b), op.context.buffer(b).bytes());
+    for (BufferId b : of(program.lifetimes.births, op)) device_.on_birth(stream, op.context.address(b), op.context.buffer(b).bytes());
     device_.submit(stream, [bound = &op] { bound->execute(); });
-    for (BufferId b : op.deaths) device_.on_death(stream, op.context.address(b), op.context.buffer(b).bytes());
+    for (BufferId b : of(program.lifetimes.deaths, op)) device_.on_death(stream, op.context.address(b), op.context.buffer(b).bytes());
     if (op.records) device_.record(stream, *op.records);
   }
   device_.record(static_cast<Device::Stream>(StreamId::compute), compute_end_);

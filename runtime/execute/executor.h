@@ -47,6 +47,9 @@ class Executor {
   StallTime stalls(std::size_t index, std::span<const Timeline::Span> late) const;
   double since_made_us(std::chrono::steady_clock::time_point time) const;
 
+  /// What binding a schedule takes of the heap, with the device's events; of a device that watches no buffers.
+  static Bytes bound_bytes(const Schedule& schedule);
+
  private:
   struct BoundOp;
   struct Program;

@@ -11,6 +11,9 @@ namespace trireme::checking {
 Sequence::Sequence(std::span<const Schedule* const> schedules) : schedules_(schedules), order_(schedules) {
   std::unordered_map<std::string_view, Identity> shared;
   OpId next = 0;
+  std::size_t most = 0;
+  for (const Schedule* schedule : schedules) most += schedule->buffers.size();
+  buffers_.reserve(most);
   for (const Schedule* schedule : schedules) {
     first_op_.push_back(next);
     next += static_cast<OpId>(schedule->ops.size());

@@ -86,6 +86,7 @@ void ArenaPlanner::add_schedule(Part& part, std::size_t schedule, Names& carried
   part.schedules.push_back(schedule);
   std::vector<std::size_t>& items = part.items.emplace_back(buffers.size(), no_item);
   std::vector<Item>& all = part.problem.items;
+  all.reserve(all.size() + buffers.size());
   const auto item_of = [&](BufferId id) -> std::size_t& { return items[static_cast<std::size_t>(id)]; };
   for (BufferId id = 0; id < static_cast<BufferId>(buffers.size()); ++id) {
     const Buffer& buffer = buffers[static_cast<std::size_t>(id)];

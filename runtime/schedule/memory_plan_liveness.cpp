@@ -14,6 +14,7 @@ constexpr auto compute = static_cast<std::size_t>(StreamId::compute);
 // By compute op: how many ops of `stream` are certainly complete when it starts. Ascending.
 std::vector<std::int32_t> complete_before(const Schedule& schedule, const HappensBefore& order, StreamId stream) {
   std::vector<std::int32_t> complete;
+  complete.reserve(schedule.ops.size());
   for (OpId op = 0; op < static_cast<OpId>(schedule.ops.size()); ++op)
     if (schedule.ops[static_cast<std::size_t>(op)].stream == StreamId::compute)
       complete.push_back(order.clock(op)[static_cast<std::size_t>(stream)]);
@@ -23,6 +24,7 @@ std::vector<std::int32_t> complete_before(const Schedule& schedule, const Happen
 std::vector<Interval> find_op_intervals(const Schedule& schedule, const HappensBefore& order) {
   const std::vector<std::int32_t> complete = complete_before(schedule, order, StreamId::comm);
   std::vector<Interval> intervals;
+  intervals.reserve(schedule.ops.size());
   for (OpId op = 0; op < static_cast<OpId>(schedule.ops.size()); ++op) {
     const std::int32_t position = order.position(op);
     if (schedule.ops[static_cast<std::size_t>(op)].stream == StreamId::compute) {
@@ -81,6 +83,7 @@ Liveness find_liveness(const Schedule& schedule) {
                  .op_intervals = find_op_intervals(schedule, order),
                  .lives = {}};
   const std::vector<Lives> lives = find_lives(schedule, found);
+  found.lives.reserve(lives.size());
   for (BufferId id = 0; id < static_cast<BufferId>(lives.size()); ++id) {
     const Buffer& buffer = schedule.buffers[static_cast<std::size_t>(id)];
     if (buffer.lifetime == Lifetime::persistent || buffer.elems == 0) continue;

@@ -65,6 +65,7 @@ class PrefetchPass {
   void find_uses() {
     std::unordered_map<BufferId, std::size_t> use_of;  // by gathered buffer
     std::vector<Op> waiting;
+    others_.reserve(ops_.size() - count_gathers());
     for (Op& op : ops_) {
       if (is_for_a_use(op)) {
         waiting.push_back(std::move(op));
@@ -79,6 +80,11 @@ class PrefetchPass {
       for (BufferId id : op.writes) last_write_[id] = others_.size();
       others_.push_back(std::move(op));
     }
+    ops_ = {};
+  }
+
+  std::size_t count_gathers() const {
+    return static_cast<std::size_t>(std::count_if(ops_.begin(), ops_.end(), [&](const Op& op) { return is_for_a_use(op); }));
   }
 
   void bound_gathers() {
@@ -110,7 +116,7 @@ class PrefetchPass {
   }
 
   ScheduleWriter writer_;
-  std::vector<Op> ops_;     // as given
+  std::vector<Op> ops_;     // as given, until they are split
   std::vector<Op> others_;  // without the gathers of uses
   std::vector<Use> uses_;
   std::unordered_map<BufferId, std::size_t> last_write_;  // of a buffer: index in others_
@@ -126,9 +132,8 @@ Schedule prefetch(Schedule schedule, int distance, bool carry) {
 int possible_distance(const Schedule& schedule, int distance) { return PrefetchPass(schedule, distance).distance(); }
 
 Schedule enter_of(const Schedule& step) {
-  Schedule enter = step;
-  enter.name = "enter";
-  enter.ops.clear();
+  Schedule enter{.name = "enter", .rank = step.rank, .world = step.world, .buffers = step.buffers, .ops = {},
+                 .from_lists = step.from_lists, .to_lists = step.to_lists, .boundary_events = {}};
   // Only a step's tail gathers into carried buffers; events and tokens are set anew by the passes that follow.
   for (const Op& op : step.ops)
     if (op.kind == OpKind::gather && !op.writes.empty() &&

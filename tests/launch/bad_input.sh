@@ -73,6 +73,23 @@ expect 4 'gone.txt' $two "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 4 'empty' $two "$trireme" train run.toml '--data.train=["empty.txt"]'
 expect 4 'too few' $two "$trireme" train run.toml '--data.train=["short.txt"]'
 expect 4 'header' $two "$trireme" train run.toml '--data.train=["damaged.bin"]'
+# Files of other kinds, by their first bytes: as training and as validation data, under any name, and in tokenize.
+gzip -c text.txt > text.gz && tar cf text.tar text.txt && iconv -f UTF-8 -t UTF-16 text.txt > wide.txt
+iconv -f UTF-8 -t UTF-16LE text.txt > wide_le.txt && cp text.gz text_gz.txt && cp text.gz gz.bin
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 5000\n' > pointer.txt
+for ((i = 0; i < 99; ++i)); do printf '{"text": "line %d"}\n' $i; done > text.jsonl
+printf '\x93NUMPY\1\0\x76\0%5000s' '' > text.npy && printf 'PAR1\x15\4%5000sPAR1' '' > text.parquet
+expect 4 'text.gz: its first bytes say gzip, not text; gunzip it' $two "$trireme" train run.toml '--data.train=["text.gz"]'
+expect 4 'gz.bin: .*gzip, not a token file' $two "$trireme" train run.toml '--data.train=["gz.bin"]'
+expect 4 'wide.txt: .*UTF-16' $two "$trireme" train run.toml '--data.train=["text.txt"]' '--data.valid=["wide.txt"]'
+for file in 'text_gz.txt: .*gzip' 'text.tar: .*tar' 'wide_le.txt: .*UTF-16' 'pointer.txt: .*git-lfs' 'text.jsonl: .*JSON lines' \
+    'text.npy: .*npy' 'text.parquet: .*parquet'; do
+  expect 4 "$file" "$trireme" tokenize "${file%%:*}" -o out.bin
+done
+# Ends of documents that never come.
+expect 4 'data.end_of_document = 10 never occurs in text.txt' $two "$trireme" train run.toml --data.documents --data.end_of_document=10
+printf 'b' | cat text.txt - > ends.txt
+expect 4 'data.end_of_document = 98 never occurs in text.txt' $two "$trireme" train run.toml --data.documents --data.end_of_document=98 '--data.train=["ends.txt"]' '--data.valid=["text.txt"]'
 # Masks beside token files.
 "$trireme" tokenize text.txt -o masked.bin > /dev/null && head -c 5000 /dev/zero > masked.mask
 for ranks in 1 3; do
@@ -109,6 +126,12 @@ expect 4 'would be overwritten' "$trireme" tokenize text.txt -o link.bin
 expect 4 'would be overwritten' "$trireme" tokenize half.bin.part -o half.bin
 rm link.bin half.bin.part
 if [ -e out.bin ]; then failures=$((failures + 1)); echo "FAILED: out.bin was left behind"; fi
+
+# Recipes that contradict themselves.
+expect 2 'train.min_lr = 0.0001 is above train.lr = 2e-05' $two "$trireme" train run.toml --train.lr=2e-5 --train.min_lr=1e-4
+expect 2 'train.min_lr = 1 is above train.lr = 0' "$trireme" plan run.toml --train.lr=0 --train.min_lr=1
+expect 2 'inside train.warmup = 20' "$trireme" plan run.toml --train.schedule=wsd --train.warmup=20 --train.steps=30 --train.decay_steps=11
+expect 2 "text.txt: text, and data.tokenizer = 'none'; tokenize it" $two "$trireme" train run.toml --data.tokenizer=none
 
 # What is no file, does not hang.
 mkfifo fifo.txt && mkdir folder
@@ -149,5 +172,19 @@ expect 2 'train.global_batch' "$trireme" plan run.toml --train.global_batch=2147
 
 # What is allowed: no steps at all, with a validation of the start.
 mpi "$trireme" train run.toml --train.steps=0 '--data.valid=["text.txt"]' --train.schedule=wsd --train.decay_steps=5 > out 2>&1 && grep -q '^weights=' out && grep -q '^step=0 valid_loss=' out || { failures=$((failures + 1)); echo "FAILED: steps = 0"; cat out; }
+# What is said, and goes on: a warm-up that does not end, the rate's end a tenth of it, ends of documents, a byte order mark.
+says() {
+  local pattern=$1
+  shift
+  "$@" > out 2>&1 && grep -Eq -- "$pattern" out || { failures=$((failures + 1)); echo "FAILED: '$pattern' is not said: $*"; cat out; }
+}
+says '^notice: train.warmup = 20 does not end within train.steps = 2' mpi "$trireme" train run.toml --train.warmup=20
+says '^notice: train.warmup = 200 does not end' "$trireme" plan run.toml --train.warmup=200 --train.schedule=linear
+says '^notice: train.audit = 3 is more than train.steps = 2' mpi "$trireme" train run.toml --train.audit=3
+says '^min_lr = 2(\.0*3)?e-06$' mpi "$trireme" train run.toml --train.lr=2e-5
+says '^ends.txt: 5001 tokens, .*, 1 documents end$' mpi "$trireme" train run.toml --data.documents --data.end_of_document=98 '--data.train=["ends.txt"]'
+printf '\xef\xbb\xbf' | cat - text.txt > marked.txt
+says 'marked.txt: 5003 tokens, .* byte order mark' mpi "$trireme" train run.toml '--data.train=["marked.txt"]'
+says '^notice: marked.txt .*byte order mark' "$trireme" tokenize marked.txt -o marked.bin
 echo "$failures failed"
 [ "$failures" = 0 ]

@@ -222,6 +222,19 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--model.rope_theta=1e300"}, {"model.rope_theta", "32-bit float"}},
       {{"--model.norm_eps=1e300"}, {"model.norm_eps", "32-bit float"}},
       {{"--model.norm_eps=1e-300"}, {"model.norm_eps", "above 0"}},
+      // Phases of the learning rate that contradict each other.
+      {{"--train.min_lr=0.01"}, {"train.min_lr = 0.01", "train.lr = 0.001"}},
+      {{"--train.lr=0", "--train.min_lr=1e-9"}, {"train.min_lr = 1e-09", "train.lr = 0"}},
+      {{"--train.lr=2e-5", "--train.min_lr=1e-4", "--train.schedule=linear"},
+       {"train.min_lr = 0.0001", "train.lr = 2e-05"}},
+      {{"--train.schedule=wsd", "--train.decay_steps=190"},
+       {"train.decay_steps = 190", "step 10", "train.warmup = 20"}},
+      {{"--train.schedule=wsd", "--train.decay_steps=5", "--train.steps=10"},
+       {"train.decay_steps = 5", "train.warmup = 20"}},
+      {{"--train.schedule=wsd", "--train.decay_steps=5", "--train.warmup=6", "--train.steps=10"}, {"train.warmup = 6"}},
+      {{"--train.schedule=wsd", "--train.decay_steps=201"}, {"train.decay_steps = 201", "train.steps = 200"}},
+      {{"--train.min_lr=-1"}, {"train.min_lr", "at least 0"}},
+      {{"--data.tokenizer=bpe"}, {"data.tokenizer = 'bpe'", "byte"}},
       // Keys that do nothing in this setting.
       {{"--train.decay_steps=5"}, {"train.decay_steps", "does nothing", "wsd"}},
       {{"--train.schedule=constant", "--train.min_lr=1e-5"}, {"train.min_lr", "does nothing"}},
@@ -285,6 +298,60 @@ TEST_CASE("load_config: where a text belongs, an override is taken as it is type
     CHECK(load_config(file.path, {fmt::format("--log.dir=\"{}\"", dir)}).log.dir == dir);
   }
   CHECK(load_config(file.path, {"--log.dir="}).log.dir.empty());
+}
+
+TEST_CASE("load_config: min_lr follows lr unless it is given, and is printed resolved") {
+  const TextFile file(good_text);
+  CHECK(load_config(file.path, {}).train.min_lr == 1e-4);
+  for (const double lr : {2e-5, 3e-3, 1.0, 0.0, 5e-324}) {
+    for (const char* shape : {"cosine", "linear", "constant", "wsd"}) {
+      std::vector<std::string> overrides = {fmt::format("--train.lr={}", lr),
+                                            fmt::format("--train.schedule={}", shape)};
+      if (shape == std::string("wsd")) overrides.push_back("--train.decay_steps=10");
+      CAPTURE(lr, shape);
+      const Config config = load_config(file.path, overrides);
+      CHECK(config.train.min_lr == lr / 10);
+      CHECK_THAT(agreed_text(config), Catch::Contains(fmt::format("train.min_lr = {}\n", lr / 10)));
+      for (int step : {0, 20, 100, 199}) CHECK(lr_schedule(config).at(step) <= lr);
+      const TextFile again(print_config(config), "config_test_again.toml");
+      CHECK(print_config(load_config(again.path, {})) == print_config(config));
+    }
+  }
+  CHECK(load_config(file.path, {"--train.lr=2e-5", "--train.min_lr=2e-5"}).train.min_lr == 2e-5);
+  CHECK(load_config(file.path, {"--train.lr=2e-5", "--train.min_lr=0"}).train.min_lr == 0);
+}
+
+TEST_CASE("load_config: text is no data of a model folder unless tokenizer = \"byte\" is given") {
+  const test::TemporaryFolder folder("config_test_text.tmp");
+  ModelConfig model = test::folder_model("llama");
+  model.vocab = 300;
+  test::write_text(folder.path + "/config.json", test::folder_config(model, hf::Storage::bf16));
+  const auto text_of = [&](const std::string& data) {
+    return "[model]\nhf = \"" + folder.path + "\"\n[data]\n" + data + "\n[train]\nsequence = 16\n";
+  };
+  const std::string texts = "train = [\"a.bin\", \"b.txt\"]", valid = "train = [\"a.bin\"]\nvalid = [\"c.md\"]";
+  const std::string tokens = "train = [\"a.bin\"]\nvalid = [\"b.bin\"]";
+  CHECK_THAT(message_of(text_of(texts), {}), Catch::Contains("b.txt: text") && Catch::Contains("model.hf") &&
+                                                 Catch::Contains(".bin") &&
+                                                 Catch::Contains("data.tokenizer = \"byte\""));
+  CHECK_THAT(message_of(text_of(valid), {}), Catch::Contains("c.md: text"));
+  CHECK_THAT(message_of(text_of(tokens), {"--data.train=[\"corpus\"]"}), Catch::Contains("corpus: text"));
+  CHECK_THAT(message_of(text_of(texts + "\ntokenizer = \"none\""), {}), Catch::Contains("b.txt: text"));
+  const auto load = [](const std::string& text, const std::vector<std::string>& overrides) {
+    const TextFile file(text);
+    return load_config(file.path, overrides);
+  };
+  CHECK(load(text_of(texts + "\ntokenizer = \"byte\""), {}).data.tokenizer == "byte");
+  CHECK(load(text_of(valid), {"--data.tokenizer=byte"}).data.tokenizer == "byte");
+  for (const std::string& data : {tokens, texts + "\ntokenizer = \"byte\""}) {
+    const std::string printed = print_config(load(text_of(data), {}));
+    CHECK(print_config(load(printed, {})) == printed);
+  }
+  CHECK(load(text_of(tokens), {}).data.tokenizer == "none");
+  // Without a folder text is bytes, as ever, unless that is ruled out.
+  CHECK(load(good_text, {}).data.tokenizer == "byte");
+  CHECK_THAT(message_of(good_text, {"--data.tokenizer=none"}),
+             Catch::Contains("a.txt: text, and data.tokenizer = 'none'; tokenize"));
 }
 
 TEST_CASE("load_config: a WSD run may have no steps") {

@@ -113,6 +113,58 @@ TEST_CASE("find_documents: a document ends with its end token, over the ends of 
   CHECK(values(own.batch.document_starts) == std::vector<std::int32_t>(10));
 }
 
+TEST_CASE("TokenStream: the summary counts ends of documents by file and together, and none at all is an error") {
+  const auto refused = [](const std::vector<std::string>& paths, int end) {
+    try {
+      TokenStream(paths, 5, 60000, end);
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::data);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  const std::vector<std::string> paths = {write("d1.txt", "abcabcabc"), write("d2.txt", "defdefdef"),
+                                          write("d3.txt", "ccc")};
+  const std::string summary = TokenStream(paths, 5, 256, 'c').summary();
+  CHECK_THAT(summary, Catch::Contains("d1.txt: 9 tokens") && Catch::Contains(", 3 documents end\nd2.txt"));
+  CHECK_THAT(summary, Catch::Contains(", 0 documents end\nd3.txt") &&
+                          Catch::Contains(", 3 documents end\ntogether 6 documents\n"));
+  CHECK_THAT(TokenStream({"d1.txt"}, 5, 256, 'c').summary(),
+             Catch::Contains("3 documents end") && !Catch::Contains("together"));
+  CHECK_THAT(TokenStream(paths, 5, 256).summary(), !Catch::Contains("documents"));
+  // An id of another tokenizer, one that only another file has, 0 in text, and in token files of 16 and of 32 bits.
+  CHECK_THAT(refused(paths, 50256),
+             Catch::Contains("data.end_of_document = 50256 never occurs in d1.txt, d2.txt, d3.txt"));
+  CHECK_THAT(refused({"d2.txt"}, 'c'),
+             Catch::Contains("= 99 never occurs in d2.txt") && Catch::Contains("leave data.documents out"));
+  CHECK_THAT(refused(paths, 0), Catch::Contains("= 0 never occurs"));
+  const std::vector<std::int32_t> wide = {7, 50256, 1, 2, 3, 4, 50256, 50257};
+  const std::string bytes(reinterpret_cast<const char*>(wide.data()), 32);
+  write("w.bin", bytes_of({token_file_magic, 2, 8}, bytes));
+  CHECK_THAT(TokenStream({"w.bin"}, 5, 60000, 50256).summary(), Catch::Contains("2 documents end"));
+  CHECK_THAT(refused({"w.bin"}, 0), Catch::Contains("= 0 never occurs in w.bin"));
+  write_token_file("n.bin", paths);
+  CHECK_THAT(TokenStream({"n.bin"}, 5, 256, 'c').summary(), Catch::Contains("6 documents end"));
+  CHECK_THAT(refused({"n.bin"}, 2), Catch::Contains("= 2 never occurs in n.bin"));
+}
+
+TEST_CASE("TokenStream: ends of documents are counted over the borders of reads") {
+  std::string text = letters(600000);
+  std::fill(text.begin(), text.end(), 'x');
+  for (const std::size_t at : {0, 65534, 65535, 65536, 131071, 131072, 599999}) text[at] = 'e';
+  CHECK_THAT(TokenStream({write("d1.txt", text)}, 5, 256, 'e').summary(), Catch::Contains("7 documents end"));
+}
+
+TEST_CASE("TokenStream: the three bytes of a byte order mark are tokens, which the summary says") {
+  CHECK_THAT(
+      TokenStream({write("d1.txt", "\xef\xbb\xbfsome text")}, 5, 256).summary(),
+      Catch::Contains("12 tokens") && Catch::Contains("starts with a UTF-8 byte order mark, which becomes 3 tokens"));
+  for (const char* text : {"some text", "\xef\xbbsome text", "s\xef\xbb\xbfsome text"})
+    CHECK_THAT(TokenStream({write("d1.txt", text)}, 5, 256).summary(), !Catch::Contains("mark"));
+  write_token_file("d.bin", std::vector<std::string>{write("d1.txt", "\xef\xbb\xbfsome text")});
+  CHECK_THAT(TokenStream({"d.bin"}, 5, 256).summary(), !Catch::Contains("mark"));
+}
+
 TEST_CASE("Permutation: every epoch is a bijection, and epochs differ") {
   for (std::int64_t size : {1, 2, 3, 7, 64, 65, 1000}) {
     std::set<std::int64_t> seen;

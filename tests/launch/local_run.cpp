@@ -76,8 +76,8 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       };
       const auto valid = [&](std::int64_t, int microbatch, Batch batch) { fill_valid(settings, microbatch, batch); };
       auto& owner = trainers[static_cast<std::size_t>(rank)];
-      owner = std::make_unique<Trainer>(settings, communicator, source, valid, make_device(settings, layout, rank),
-                                        std::span<OpObserver* const>(), edit);
+      owner = std::make_unique<Trainer>(settings, plan_programs(settings, rank, layout.ranks), communicator, source, valid,
+                                        make_device(settings, layout, rank), std::span<OpObserver* const>(), edit);
       Trainer& trainer = *owner;
       for (int step = 0; step < steps; ++step) {
         const bool audits = layout.audit_every > 0 && (step + 1) % layout.audit_every == 0;

@@ -20,6 +20,7 @@ context = 40
 tied = false
 [data]
 train = ["text.txt"]
+tokenizer = "byte"
 [train]
 steps = 2
 global_batch = 6
@@ -63,6 +64,16 @@ cmp -s out1/model.safetensors out_messages/model.safetensors || fail "by message
 "$trireme" checkpoint export --format hf half again > /dev/null || fail "no checkpoint export again"
 cmp -s half/model.safetensors again/model.safetensors || fail "the same type is not bit-equal"
 cmp -s half/config.json again/config.json || fail "the same type has another config.json"
+
+# Its token ids are not the bytes of a text, unless that is said.
+sed '/^tokenizer/d' folder.toml > silent.toml
+tokenized='--data.train=["text.bin"]'
+"$trireme" tokenize text.txt -o text.bin > /dev/null || fail "no tokenize"
+expect 2 "text.txt: text, and data.tokenizer = 'none' (as model.hf is given" ranks 2 train silent.toml
+expect 2 'data.tokenizer = "byte"' "$trireme" plan silent.toml "$tokenized" '--data.valid=["text.txt"]'
+expect 2 "--sample with data.tokenizer = 'none'" ranks 2 train silent.toml "$tokenized" --sample line
+[ "$(ranks 2 train silent.toml "$tokenized" | hashes)" = "$wanted" ] || fail "token files of a text are not the text"
+expect 0 'sample' ranks 2 train silent.toml "$tokenized" --data.tokenizer=byte --sample line
 
 expect 2 'is there already' ranks 2 train seed.toml --export begin
 expect 2 'no folder; make it first' ranks 2 train seed.toml --export nowhere/out

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -70,6 +71,73 @@ TEST_CASE("LrSchedule: without warm-up, with nothing but warm-up, and without de
   LrSchedule no_decay = schedule(LrShape::wsd);
   no_decay.decay_steps = 0;
   for (int s = 4; s < 24; ++s) CHECK(no_decay.at(s) == 1.0);
+}
+
+TEST_CASE(
+    "validate: a rate that would rise to its end, and a decay that begins inside the warm-up, are refused by their "
+    "keys") {
+  const auto refused = [](LrShape shape, double min_lr, std::int64_t warmup, std::int64_t steps,
+                          std::int64_t decay_steps) {
+    try {
+      validate(LrSchedule{
+          .shape = shape, .lr = 1e-3, .min_lr = min_lr, .warmup = warmup, .steps = steps, .decay_steps = decay_steps});
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::config);
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  for (const LrShape shape : {LrShape::linear, LrShape::cosine, LrShape::wsd}) {
+    CAPTURE(name(shape));
+    CHECK_THAT(refused(shape, 2e-3, 0, 10, 5),
+               Catch::Contains("train.min_lr = 0.002") && Catch::Contains("train.lr = 0.001"));
+    CHECK(refused(shape, 1e-3, 0, 10, 5).empty());
+  }
+  CHECK(refused(LrShape::constant, 2e-3, 0, 10, 0).empty());
+  for (const LrShape shape : shapes)
+    for (const std::int64_t steps : {0, 1, 2, 9, 10, 11, 30})
+      for (const std::int64_t warmup : {0, 1, 2, 9, 10, 11, 30, 2147483647})
+        for (const std::int64_t decay_steps : {0, 1, 2, 9, 10, 11, 2147483647}) {
+          CAPTURE(name(shape), steps, warmup, decay_steps);
+          const std::string message = refused(shape, 1e-4, warmup, steps, decay_steps);
+          const bool falls_late = shape == LrShape::wsd && steps > 0;
+          REQUIRE(message.empty() == (!falls_late || (decay_steps > 0 && warmup + decay_steps <= steps)));
+          if (!message.empty()) CHECK_THAT(message, Catch::Contains("train.decay_steps"));
+          if (falls_late && decay_steps > 0 && decay_steps <= steps && !message.empty())
+            CHECK_THAT(message,
+                       Catch::Contains(fmt::format("begin at step {} of train.steps = {}, inside train.warmup = {}",
+                                                   steps - decay_steps, steps, warmup)));
+        }
+}
+
+TEST_CASE(
+    "LrSchedule: what validate() lets pass rises to lr within its steps and never again, or is said to be cut short") {
+  for (const LrShape shape : shapes)
+    for (const std::int64_t steps : {1, 2, 3, 9, 10, 11, 30})
+      for (const std::int64_t warmup : {0, 1, 2, 5, 6, 9, 10, 11, 30, 31})
+        for (const std::int64_t decay_steps : {1, 2, 9, 10}) {
+          const LrSchedule s = {
+              .shape = shape, .lr = 1.0, .min_lr = 0.2, .warmup = warmup, .steps = steps, .decay_steps = decay_steps};
+          if (shape == LrShape::wsd && warmup + decay_steps > steps) continue;
+          CAPTURE(name(shape), steps, warmup, decay_steps);
+          const std::string said = unreached_phases(s);
+          std::int64_t turns = 0;
+          for (std::int64_t i = 2; i < steps; ++i) turns += (s.at(i) > s.at(i - 1)) && (s.at(i - 1) < s.at(i - 2));
+          CHECK(turns == 0);
+          if (warmup < steps || warmup <= 1) CHECK(s.at(std::max<std::int64_t>(warmup - 1, 0)) == near(1.0));
+          CHECK(said.empty() == (warmup <= 1 || 2 * warmup <= steps));
+          if (said.empty()) continue;
+          CHECK_THAT(said, Catch::Contains(fmt::format("train.warmup = {} ", warmup)) &&
+                               Catch::Contains("give a shorter train.warmup"));
+          const bool never = said.find("never is train.lr") != std::string::npos;
+          CHECK(never == (s.at(steps - 1) < 1 && warmup > steps));
+          CHECK((said.find("never begins") != std::string::npos) == (warmup >= steps && shape != LrShape::constant));
+        }
+  CHECK_THAT(unreached_phases({.lr = 1e-3, .warmup = 20, .steps = 10}),
+             Catch::Contains("does not end within train.steps = 10") &&
+                 Catch::Contains(
+                     "the rate rises to 0.0005, never is train.lr = 0.001, and its fall (cosine) never begins"));
+  CHECK(unreached_phases({.lr = 1e-3, .warmup = 20, .steps = 0}).empty());
 }
 
 TEST_CASE("parse_lr_shape: names print and parse, others are refused by name") {

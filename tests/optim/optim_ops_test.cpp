@@ -40,7 +40,9 @@ class OneUnit {
                      {.kind = OpKind::verdict, .reads = {sums, values, counters}, .writes = {verdict, counters}},
                      {.kind = OpKind::update, .unit = 0, .reads = {accumulator, verdict, master, m, v},
                       .writes = {master, m, v, exported}, .range = whole}};
-    register_optim_ops(table_, chosen, {unit}, {FlatLayout(unit, 1)});
+    units_ = {unit};
+    layouts_ = {FlatLayout(unit, 1)};
+    register_optim_ops(table_, chosen, units_, layouts_);
     for (Elems i = 0; i < slice_elems; ++i) {
       floats(accumulator)[i] = is_padding(i) ? padding_mark : static_cast<float>(i % 7 - 3) / 512;
       floats(master)[i] = is_padding(i) ? 0 : static_cast<float>(i % 11 - 5) / 16;
@@ -82,6 +84,8 @@ class OneUnit {
   std::byte* address(BufferId id) { return bytes() + *schedule_.buffers[static_cast<std::size_t>(id)].offset; }
 
   Schedule schedule_;
+  std::vector<UnitSpec> units_;
+  std::vector<FlatLayout> layouts_;
   OpTable table_;
   Bytes end_ = 0;
   std::vector<double> arena_;

@@ -27,6 +27,7 @@ class CheckedDevice final : public Device {
   void synchronize(Event event) override { device_->synchronize(event); }
   void synchronize() override { device_->synchronize(); }
   void set_idle(Stream stream, std::function<void()> idle) override { device_->set_idle(stream, std::move(idle)); }
+  bool watches_buffers() const override { return true; }
   void on_birth(Stream stream, std::byte* data, Bytes bytes) override { poison(stream, data, bytes); }
   void on_death(Stream stream, std::byte* data, Bytes bytes) override { poison(stream, data, bytes); }
 

@@ -1,0 +1,60 @@
+#pragma once
+// What a run is set to, and the programs that follow from it for each rank: built, proved and planned, without memory for
+// tensors and without a device.
+
+#include <memory>
+#include <vector>
+
+#include "models/hf/model_folder.h"
+#include "models/model_config.h"
+#include "models/parameter_groups.h"
+#include "optim/optim_ops.h"
+#include "runtime/kernels/product_order.h"
+#include "shard/build_step.h"
+
+namespace trireme {
+
+/// What a run computes (trajectory) and how it is laid out.
+struct TrainerSettings {
+  ModelConfig model;
+  int sequence = 0, micro_batch = 0, global_batch = 0;  // tokens; sequences; sequences
+  DType compute = DType::bf16, wire = DType::bf16;
+  ProductOrder products = ProductOrder::chain;
+  OptimizerSettings optimizer;
+  std::vector<ParameterGroup> groups;
+  std::uint64_t seed = 1;
+
+  int sum_group = 1;  // microbatches whose sum is rounded
+
+  int threads = 1, zero = 3, prefetch = 1;
+  int node_ranks = 0;  // ranks of a node that hold a copy of the parameters between them; 0: no copies
+  Recompute recompute = Recompute::none;
+  NodeLayout nodes;               // which ranks read each other's memory
+  bool validate = false, sample = false, audit = false;
+  bool load = false;              // the first weights come from a model folder
+  std::shared_ptr<const hf::ModelFolder> folder;  // that one; plans need none
+  Bytes device_memory = INT64_MAX;
+};
+
+/// The programs of one rank and the model they are of.
+struct RankPrograms {
+  ModelSpec model;
+  StepSpec spec;
+  RunPrograms run;
+};
+RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks);
+
+/// Builds and proves one rank of every class, alone and together; keeps none of them.
+/// Errors: Error(bug) from check_run().
+std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks);
+
+/// The programs of one rank with all bytes placed: a search for good places may take seconds, so it is made once.
+struct PlannedPrograms {
+  RankPrograms programs;
+  MemoryPlan plan;
+};
+/// Builds, plans within settings.device_memory, and proves by bytes.
+/// Errors: Error(plan) from plan_run(), Error(bug) from check_run().
+PlannedPrograms plan_programs(const TrainerSettings& settings, int rank, int ranks);
+
+}  // namespace trireme
