@@ -46,27 +46,27 @@ TEST_CASE("hf config: every kind of model is read as it was written, by transfor
   for (const char* kind : folder_kinds) {
     const ModelConfig model = folder_model(kind);
     INFO(kind);
-    CHECK(same(hf::read_config(folder_config(model, hf::Storage::f32), "x"), model));
-    CHECK(same(hf::read_config(hf::write_config(model, hf::Storage::bf16), "x"), model));
+    CHECK(same(hf::read_config(folder_config(model, hf::Storage::f32), "x").model, model));
+    CHECK(same(hf::read_config(hf::write_config(model, hf::Storage::bf16), "x").model, model));
   }
 }
 
 TEST_CASE("hf config: what is left out has transformers' defaults, by type of model") {
   Json gpt2 = config_of("gpt2"), llama = config_of("llama"), qwen2 = config_of("qwen2");
   for (const char* key : {"n_inner", "activation_function", "layer_norm_epsilon", "tie_word_embeddings"}) gpt2.erase(key);
-  ModelConfig model = hf::read_config(gpt2.dump(), "x");
+  ModelConfig model = hf::read_config(gpt2.dump(), "x").model;
   CHECK((model.ffn == 4 * model.width && model.norm_eps == 1e-5f && model.tied));
   for (const char* key : {"num_key_value_heads", "hidden_act", "rms_norm_eps", "tie_word_embeddings", "rope_parameters"}) llama.erase(key);
-  model = hf::read_config(llama.dump(), "x");
+  model = hf::read_config(llama.dump(), "x").model;
   CHECK((model.kv_heads == model.heads && model.norm_eps == 1e-6f && !model.tied && model.rope_theta == 10000 && model.rope_scaling == RopeScaling()));
   qwen2.erase("tie_word_embeddings");
-  CHECK_FALSE(hf::read_config(qwen2.dump(), "x").tied);
+  CHECK_FALSE(hf::read_config(qwen2.dump(), "x").model.tied);
 }
 
 TEST_CASE("hf config: RoPE is read from each place where transformers 4 and 5 put it, and contradictions are refused") {
   const RopeScaling scaling = folder_model("llama").rope_scaling;
   Json config = config_of("llama"), table = config["rope_parameters"];
-  const auto read = [&] { return hf::read_config(config.dump(), "x"); };
+  const auto read = [&] { return hf::read_config(config.dump(), "x").model; };
   config["rope_theta"] = 10000;
   CHECK(read().rope_scaling == scaling);
   config["rope_theta"] = 500000.0;
