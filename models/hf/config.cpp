@@ -97,7 +97,7 @@ bool has_sliding_layers(const Keys& keys, int layers) {
                        return is_full(type) || is_sliding(type);
                      });
   if (!known || types->size() != static_cast<std::size_t>(layers))
-    keys.refuse("layer_types", *types, fmt::format("expected {} times \"full_attention\"", layers));
+    keys.refuse("layer_types", *types, fmt::format("expected {} times \"full_attention\"{}", layers, keys.missing()));
   return std::any_of(types->begin(), types->end(), is_sliding);
 }
 

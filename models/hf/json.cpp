@@ -69,8 +69,9 @@ std::string quote_special_numbers(std::string_view text) {
 std::string unquote_special_numbers(std::string text) {
   for (std::size_t at = 0; (at = text.find(mark, at)) != std::string::npos; ++at)
     for (const std::string_view number : special_numbers)
-      if (text.compare(at + mark.size(), number.size() + 1, std::string(number) + '"') == 0)
-        text.replace(at, mark.size() + number.size() + 1, number);
+      if (const std::string quoted = fmt::format("{}{}\"", mark, number);
+          std::string_view(text).substr(at).starts_with(quoted))
+        text.replace(at, quoted.size(), number);
   return text;
 }
 

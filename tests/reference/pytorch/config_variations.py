@@ -211,7 +211,6 @@ def of_llama_and_qwen2():
         vary("no layers", "num_hidden_layers", num_hidden_layers=REMOVE),
         vary("no heads", "num_attention_heads", num_attention_heads=REMOVE),
         vary("no ffn", "intermediate_size", intermediate_size=REMOVE),
-        vary("no key heads", "k_proj", reason=None, num_key_value_heads=REMOVE),
         vary("null key heads", "k_proj", num_key_value_heads=None),
         vary("no epsilon", rms_norm_eps=REMOVE),
         vary("epsilon = 1e-3", rms_norm_eps=1e-3),
@@ -230,6 +229,7 @@ def llama():
         vary("LLaMA's first name", architectures=["LLaMAForCausalLM"]),
         vary("pretraining_tp = 2", pretraining_tp=2),
         vary("pretraining_tp = 4", pretraining_tp=4),
+        vary("no key heads, which means as many as heads", "k_proj", num_key_value_heads=REMOVE),
         vary("no pretraining_tp", pretraining_tp=REMOVE),
         vary("biases of attention", "attention_bias", attention_bias=True),
         vary("biases of the mlp", "mlp_bias", mlp_bias=True),
@@ -250,6 +250,7 @@ def qwen2():
                                               "max_window_layers": 0, **keys})
 
     return of_all("qwen2", "Qwen2ForCausalLM", "Qwen2Model") + ropes(12, 64) + of_llama_and_qwen2() + [
+        vary("no key heads, which means 32", "num_key_value_heads", num_key_value_heads=REMOVE),
         window("a window as long as the sequence", sliding_window=40),
         window("a window that is shorter", "sliding_window", sliding_window=39),
         window("a short window", "sliding_window", sliding_window=4),
