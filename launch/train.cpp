@@ -55,8 +55,9 @@ struct Inputs {
 // It acts in training alone: where no step is made, nobody misses it.
 void check_dropout(const hf::ModelFolder& folder, const Config& config) {
   require(folder.dropout.empty() || config.dropout == "ignore" || config.train.steps == 0, ErrorKind::config,
-          "{}/config.json: {}: training here has no dropout; set model.dropout = \"ignore\" to train without, or these keys "
-          "to 0.0 in config.json", config.model_folder, folder.dropout);
+          "{}/config.json: {}: training here has no dropout; set model.dropout = \"ignore\" to train without it, or all "
+          "of these keys to 0.0 in config.json",
+          config.model_folder, folder.dropout);
 }
 
 Inputs read_inputs(const TrainOptions& options) {
@@ -241,7 +242,8 @@ void Training::say_start() const {
   say(print_config(config));
   if (inputs_.folder) say("model folder:\n" + inputs_.folder->summary());
   if (inputs_.folder && !inputs_.folder->dropout.empty())
-    say(fmt::format("dropout of its config.json, which acts in training alone, is left out: {}", inputs_.folder->dropout));
+    say(fmt::format("dropout of its config.json, which acts in training alone, is left out: {}",
+                    inputs_.folder->dropout));
   say(fmt::format("data:\n{}{}", inputs_.train.summary(), inputs_.valid ? inputs_.valid->summary() : ""));
   say(fmt::format("model: {} parameters; {} ranks x {} threads; instruction set {}; peak {:.1f} GF/s a thread",
                   parameter_count(config.model), mpi_.size(), settings_.threads, cpu::name(cpu::active_isa()),

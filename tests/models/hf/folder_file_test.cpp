@@ -38,12 +38,14 @@ const std::pair<const char*, ErrorKind> files[] = {{"config.json", ErrorKind::co
 
 TEST_CASE("folder file: the pointer that git-lfs leaves for a file is called that, for every file of a folder") {
   for (const auto& [name, kind] : files)
-    for (const std::string& text : {std::string(pointer), std::string("version https://hawser.github.com/spec/v1\noid sha256:0")}) {
+    for (const std::string& text :
+         {std::string(pointer), std::string("version https://hawser.github.com/spec/v1\noid sha256:0")}) {
       const TemporaryFolder folder("folder_file_pointer.tmp");
       write_folder(folder.path, folder_model("qwen2"), hf::Storage::f32, 2);
       CHECK(message_of(folder.path, kind) == "no error");
       write_text(folder.path + "/" + name, text);
-      CHECK_THAT(message_of(folder.path, kind), Catch::StartsWith(folder.path + "/" + name + ": a git-lfs pointer of ") && Contains("git lfs pull"));
+      CHECK_THAT(message_of(folder.path, kind),
+                 Catch::StartsWith(folder.path + "/" + name + ": a git-lfs pointer of ") && Contains("git lfs pull"));
     }
   const TemporaryFolder folder("folder_file_pointer.tmp");
   write_folder(folder.path, folder_model("gpt2"), hf::Storage::f32);
@@ -63,7 +65,8 @@ TEST_CASE("folder file: a link to nothing is called that, for every file of a fo
     CHECK(message_of(folder.path, kind) == "no error");
     fs::remove(path);
     fs::create_symlink("../../blobs/4d7a2146", path);
-    CHECK_THAT(message_of(folder.path, kind), Catch::StartsWith(path + ": a link to ../../blobs/4d7a2146, where nothing is"));
+    CHECK_THAT(message_of(folder.path, kind),
+               Catch::StartsWith(path + ": a link to ../../blobs/4d7a2146, where nothing is"));
     fs::remove(path);
     fs::create_symlink(name, path);  // to itself
     CHECK_THAT(message_of(folder.path, kind), Contains("a link to " + std::string(name)));
@@ -72,7 +75,9 @@ TEST_CASE("folder file: a link to nothing is called that, for every file of a fo
   write_folder(folder.path, folder_model("gpt2"), hf::Storage::f32);
   fs::remove(folder.path + "/model.safetensors");
   fs::create_symlink("/nowhere/model.safetensors", folder.path + "/model.safetensors");
-  CHECK_THAT(message_of(folder.path, ErrorKind::data), Contains("model.safetensors: a link to /nowhere/model.safetensors"));
+  CHECK_THAT(message_of(folder.path, ErrorKind::data),
+             Contains("model.safetensors: a link to /nowhere/model.safetensors"));
   fs::create_symlink("gone", folder.path + "/snapshot");
-  CHECK_THAT(message_of(folder.path + "/snapshot", ErrorKind::config), Contains("snapshot: a link to gone, where nothing is"));
+  CHECK_THAT(message_of(folder.path + "/snapshot", ErrorKind::config),
+             Contains("snapshot: a link to gone, where nothing is"));
 }

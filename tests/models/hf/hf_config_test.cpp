@@ -81,7 +81,8 @@ TEST_CASE("hf config: RoPE is read from each place where transformers 4 and 5 pu
   config["rope_scaling"]["type"] = "linear";
   CHECK_THAT(message_of(config.dump()), Contains("type = \"linear\""));
   config["rope_scaling"].erase("rope_type");
-  CHECK_THAT(message_of(config.dump()), Contains("factor = 4") && Contains("rope_type linear is computed here with factor 1 alone"));
+  CHECK_THAT(message_of(config.dump()),
+             Contains("factor = 4") && Contains("rope_type linear is computed here with factor 1 alone"));
   config["rope_scaling"]["type"] = "ntk";
   CHECK_THAT(message_of(config.dump()), Contains("\"ntk\"") && Contains("default and llama3"));
   config["rope_scaling"] = table;
@@ -109,12 +110,24 @@ TEST_CASE("hf config: RoPE is read from each place where transformers 4 and 5 pu
 
 TEST_CASE("hf config: a setting that is not computed here is refused by its name, with what to do") {
   const std::tuple<const char*, const char*, Json> refused[] = {
-      {"gpt2", "activation_function", "gelu"}, {"gpt2", "scale_attn_weights", false}, {"gpt2", "scale_attn_by_inverse_layer_idx", true},
-      {"gpt2", "add_cross_attention", true}, {"gpt2", "hidden_size", 48},
-      {"gpt2", "architectures", {"GPT2ForSequenceClassification"}}, {"llama", "hidden_act", "gelu"}, {"llama", "attention_bias", true},
-      {"llama", "mlp_bias", true}, {"llama", "is_causal", false}, {"llama", "head_dim", 12}, {"llama", "partial_rotary_factor", 0.5},
-      {"llama", "quantization_config", {{"bits", 4}}}, {"llama", "architectures", {"MistralForCausalLM"}}, {"llama", "pruned_heads", {{"0", {1}}}},
-      {"qwen2", "per_layer_config", {{"0", {{"head_dim", 3}}}}}, {"qwen2", "layer_types", {"full_attention", "sliding_attention"}}, {"qwen2", "num_key_value_heads", nullptr}};
+      {"gpt2", "activation_function", "gelu"},
+      {"gpt2", "scale_attn_weights", false},
+      {"gpt2", "scale_attn_by_inverse_layer_idx", true},
+      {"gpt2", "add_cross_attention", true},
+      {"gpt2", "hidden_size", 48},
+      {"gpt2", "architectures", {"GPT2ForSequenceClassification"}},
+      {"llama", "hidden_act", "gelu"},
+      {"llama", "attention_bias", true},
+      {"llama", "mlp_bias", true},
+      {"llama", "is_causal", false},
+      {"llama", "head_dim", 12},
+      {"llama", "partial_rotary_factor", 0.5},
+      {"llama", "quantization_config", {{"bits", 4}}},
+      {"llama", "architectures", {"MistralForCausalLM"}},
+      {"llama", "pruned_heads", {{"0", {1}}}},
+      {"qwen2", "per_layer_config", {{"0", {{"head_dim", 3}}}}},
+      {"qwen2", "layer_types", {"full_attention", "sliding_attention"}},
+      {"qwen2", "num_key_value_heads", nullptr}};
   for (const auto& [kind, key, value] : refused) CHECK_THAT(with(kind, key, value), Contains(key));
   CHECK_THAT(with("llama", "model_type", "mistral"), Contains("model_type = \"mistral\"") && Contains("gpt2, llama and qwen2"));
   CHECK_THAT(with("llama", "model_type", nullptr), Contains("model_type is missing"));
@@ -174,18 +187,21 @@ TEST_CASE("hf config: dropout is told, all keys at once, also where a missing ke
 TEST_CASE("hf config: a missing size has transformers' default, and an error that may come of it names the key") {
   Json gpt2{{"model_type", "gpt2"}}, llama{{"model_type", "llama"}}, qwen2{{"model_type", "qwen2"}};
   ModelConfig model = hf::read_config(gpt2.dump(), "x").model;
-  CHECK((model.layers == 12 && model.width == 768 && model.heads == 12 && model.vocab == 50257 && model.context == 1024));
+  CHECK(
+      (model.layers == 12 && model.width == 768 && model.heads == 12 && model.vocab == 50257 && model.context == 1024));
   CHECK((model.ffn == 3072 && model.tied && model.norm_eps == 1e-5f));
   model = hf::read_config(llama.dump(), "x").model;
   CHECK((model.layers == 32 && model.width == 4096 && model.heads == 32 && model.kv_heads == 32 && model.ffn == 11008));
   CHECK((model.vocab == 32000 && model.context == 2048 && !model.tied && model.rope_theta == 10000));
   model = hf::read_config(qwen2.dump(), "x").model;
-  CHECK((model.layers == 32 && model.width == 4096 && model.kv_heads == 32 && model.ffn == 22016 && model.vocab == 151936));
+  CHECK((model.layers == 32 && model.width == 4096 && model.kv_heads == 32 && model.ffn == 22016 &&
+         model.vocab == 151936));
   CHECK((model.context == 32768 && !model.tied && model.qkv_bias));
   CHECK_THAT(with("llama", "hidden_size", nullptr),
              Contains("model.width = 4096") && Contains("hidden_size is missing, for which transformers takes 4096"));
   CHECK_THAT(with("gpt2", "n_embd", nullptr), Contains("no error"));
-  CHECK_THAT(hf::read_config(R"({"model_type": "gpt2"})", "x").missing, Contains("n_embd is missing") && Contains("n_positions is missing"));
+  CHECK_THAT(hf::read_config(R"({"model_type": "gpt2"})", "x").missing,
+             Contains("n_embd is missing") && Contains("n_positions is missing"));
 }
 
 TEST_CASE("hf config: whole numbers with a point and numbers that only Python's json writes are read, and stay") {
@@ -196,12 +212,15 @@ TEST_CASE("hf config: whole numbers with a point and numbers that only Python's 
   CHECK_THAT(with("llama", "hidden_size", 1e18), Contains("hidden_size = 1e+18"));
   std::string text = folder_config(folder_model("qwen2"), hf::Storage::f32);
   for (const char* number : {"NaN", "Infinity", "-Infinity"}) {
-    const std::string with_number = fmt::format(R"({{"a": [{0}, "{0} \"", {{"b\\": {0}}}], {1})", number, text.substr(1));
+    const std::string with_number =
+        fmt::format(R"({{"a": [{0}, "{0} \"", {{"b\\": {0}}}], {1})", number, text.substr(1));
     CHECK(same(hf::read_config(with_number, "x").model, folder_model("qwen2")));
     const std::string rewritten = hf::rewrite_config(with_number, hf::Storage::bf16);
-    CHECK_THAT(rewritten, Contains(fmt::format("    {0},\n    \"{0} \\\"\"", number)) && Contains("\"dtype\": \"bfloat16\""));
+    CHECK_THAT(rewritten,
+               Contains(fmt::format("    {0},\n    \"{0} \\\"\"", number)) && Contains("\"dtype\": \"bfloat16\""));
     CHECK(same(hf::read_config(rewritten, "x").model, folder_model("qwen2")));
-    CHECK_THAT(message_of(fmt::format(R"({{"rms_norm_eps": {}, {})", number, text.substr(1))), Contains("rms_norm_eps"));
+    CHECK_THAT(message_of(fmt::format(R"({{"rms_norm_eps": {}, {})", number, text.substr(1))),
+               Contains("rms_norm_eps"));
     CHECK_THAT(message_of(fmt::format(R"({{"hidden_size": {}, {})", number, text.substr(1))), Contains("hidden_size"));
     CHECK_THAT(message_of(fmt::format("{{\"model_type\": \"llama\", \"rope_theta\": {}}}", number)),
                Contains(fmt::format("rope_theta = {}", number)));
@@ -224,15 +243,23 @@ TEST_CASE("hf config: what acts on longer sequences alone is refused for those")
   };
   const Json window{{"use_sliding_window", true}, {"sliding_window", 8}, {"max_window_layers", 1}};
   CHECK(limit("qwen2", window, 8) == "no error");
-  CHECK_THAT(limit("qwen2", window, 9), Contains("sliding_window = 8") && Contains("train.sequence = 9") &&
-                                            Catch::StartsWith("DIR/config.json"));
-  CHECK(limit("qwen2", {{"use_sliding_window", true}, {"sliding_window", 0}, {"max_window_layers", 2}}, 24) == "no error");
-  const Json types{{"use_sliding_window", true}, {"sliding_window", 8}, {"layer_types", {"sliding_attention", "full_attention"}}};
+  CHECK_THAT(limit("qwen2", window, 9),
+             Contains("sliding_window = 8") && Contains("train.sequence = 9") && Catch::StartsWith("DIR/config.json"));
+  CHECK(limit("qwen2", {{"use_sliding_window", true}, {"sliding_window", 0}, {"max_window_layers", 2}}, 24) ==
+        "no error");
+  const Json types{
+      {"use_sliding_window", true}, {"sliding_window", 8}, {"layer_types", {"sliding_attention", "full_attention"}}};
   CHECK(limit("qwen2", types, 8) == "no error");
   CHECK_THAT(limit("qwen2", types, 9), Contains("sliding_window = 8"));
-  const Json longrope{{"rope_parameters", {{"rope_type", "longrope"}, {"short_factor", {1, 1, 1}}, {"long_factor", {2, 3, 4}},
-                                           {"original_max_position_embeddings", 16}, {"attention_factor", 1},
-                                           {"low_freq_factor", nullptr}, {"high_freq_factor", nullptr}, {"factor", nullptr}}}};
+  const Json longrope{{"rope_parameters",
+                       {{"rope_type", "longrope"},
+                        {"short_factor", {1, 1, 1}},
+                        {"long_factor", {2, 3, 4}},
+                        {"original_max_position_embeddings", 16},
+                        {"attention_factor", 1},
+                        {"low_freq_factor", nullptr},
+                        {"high_freq_factor", nullptr},
+                        {"factor", nullptr}}}};
   CHECK(limit("llama", longrope, 16) == "no error");
   CHECK_THAT(limit("llama", longrope, 17), Contains("original_max_position_embeddings = 16"));
 }

@@ -110,7 +110,8 @@ TEST_CASE("tensor map: parameters of other types, and a tied head of another sha
 TEST_CASE("tensor map: a tied model that holds only its head, as save_model leaves it, has its table there") {
   for (const char* kind : {"gpt2", "qwen2"}) {
     Changed folder(kind);
-    const std::string table = folder.model.family == Family::gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight";
+    const std::string table =
+        folder.model.family == Family::gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight";
     folder.find(table).name = "lm_head.weight";
     CHECK(folder.message() == "no error");
     CHECK(token_table_of(hf::ModelFolder(folder.path.path).map).name == "lm_head.weight");
@@ -136,8 +137,11 @@ TEST_CASE("tensor map: where tensors do not fit, the sizes that config.json lack
     write_text(folder.path.path + "/config.json", text);
     return folder.message();
   };
-  CHECK_THAT(without(llama, "\"vocab_size\""), Contains("instead of [32000, 36]") && Contains("vocab_size is missing, for which transformers takes 32000"));
-  CHECK_THAT(without(llama, "\"num_hidden_layers\""), Contains("32 layers") && Contains("num_hidden_layers is missing"));
+  CHECK_THAT(
+      without(llama, "\"vocab_size\""),
+      Contains("instead of [32000, 36]") && Contains("vocab_size is missing, for which transformers takes 32000"));
+  CHECK_THAT(without(llama, "\"num_hidden_layers\""),
+             Contains("32 layers") && Contains("num_hidden_layers is missing"));
   CHECK_THAT(without(gpt2, "\"n_positions\""), Contains("instead of [1024, 36]") && Contains("n_positions is missing"));
   CHECK(without(llama, "\"max_position_embeddings\"") == "no error");
 }

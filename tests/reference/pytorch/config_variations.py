@@ -1,8 +1,8 @@
 """Ways to write config.json of one model, by family: what a folder from elsewhere may say instead of what ours says.
 
-A variation is set(...) of keys of the case's config.json (REMOVE takes one away). `refused`: Trireme does not compute it
-and names that key. `reason`: why Trireme and transformers part where one of them refuses what the other computes.
-`tensors`: a way to store the same weights.
+A variation sets keys of the case's config.json (REMOVE takes one away). `refused`: Trireme does not compute it and
+names that. `reason`: why Trireme and transformers part where one of them refuses what the other computes. `tensors`: a
+way to store the same weights.
 """
 
 REMOVE = object()
@@ -64,9 +64,10 @@ def of_all(family, causal, headless):
         vary("pruned heads", "pruned_heads", "transformers 4 takes these heads away, 5 does not read the key",
              pruned_heads={"0": [1]}),
         vary("no pruned heads", pruned_heads={}),
-        vary("a layer of its own", "per_layer_config", "GPT-2 of transformers 5.24 leaves it alone, the others fail on it",
+        vary("a layer of its own", "per_layer_config", "GPT-2 of transformers 5 leaves it alone, the others fail on it",
              per_layer_config={"0": {"num_attention_heads": 1}}),
-        vary("quantized", "quantization_config", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
+        vary("quantized", "quantization_config",
+             quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
         vary("no model_type", "model_type", model_type=REMOVE),
         vary("model_type in another case", "model_type", model_type=family.upper()),
         vary("another vocabulary", "wte.weight" if family == "gpt2" else "embed_tokens.weight", vocab_size=140),
@@ -171,15 +172,17 @@ def ropes(head_dim, context):
         table("longrope of equal contexts", **longrope),
         table("longrope with factor 1", **longrope, factor=1.0, original_max_position_embeddings=48),
         table("longrope that scales attention", "attention_factor", **longrope, original_max_position_embeddings=48),
-        table("longrope of shorter frequencies", "short_factor", **dict(longrope, short_factor=[1.0] * (half - 1) + [2.0])),
+        table("longrope of shorter frequencies", "short_factor",
+              **dict(longrope, short_factor=[1.0] * (half - 1) + [2.0])),
         table("longrope that is 1 everywhere", **dict(longrope, long_factor=[1.0] * half),
               original_max_position_embeddings=16, attention_factor=1.0),
         table("proportional 1", rope_type="proportional"),
         table("proportional 2", "factor", rope_type="proportional", factor=2.0),
         table("an unknown type", "rope_type", rope_type="ntk"),
-        table("the old name of longrope", "rope_type", rope_type="su", short_factor=[1.0] * half, long_factor=[1.0] * half),
+        table("the old name of longrope", "rope_type", rope_type="su", short_factor=[1.0] * half,
+              long_factor=[1.0] * half),
         table("a table for each type of layer", "full_attention", full_attention={"rope_type": "default"},
-              reason="transformers' plain models read no such table, and others would" ),
+              reason="transformers' plain models read no such table, and others would"),
         old("llama3", **llama3, original_max_position_embeddings=32),
         old("llama3 without its context", **llama3),
         table("llama3 of transformers 5", **llama3, original_max_position_embeddings=16),

@@ -35,7 +35,8 @@ std::vector<RawTensor> stored(const std::string& folder, const std::string& way)
   const bool has_head = weights.find(head).file != nullptr;
   std::vector<RawTensor> tensors;
   for (const auto& [name, place] : weights.tensors()) {
-    RawTensor tensor{name, place.tensor->type, place.tensor->shape, std::string(static_cast<std::size_t>(place.tensor->bytes), '\0')};
+    RawTensor tensor{name, place.tensor->type, place.tensor->shape,
+                     std::string(static_cast<std::size_t>(place.tensor->bytes), '\0')};
     place.file->read(place.tensor->begin, tensor.bytes.data(), place.tensor->bytes);
     if (way == "without the prefix" && name.starts_with(prefix)) tensor.name = name.substr(prefix.size());
     if (way == "with the head" && name == table) tensors.push_back({head, tensor.type, tensor.shape, tensor.bytes});
@@ -119,7 +120,8 @@ void check_family(const std::string& family) {
   for (const Json& variation : made["variations"]) {
     INFO(family << ": " << variation["name"] << ": " << variation["set"] << " without " << variation["remove"]);
     write_text(folder.path + "/config.json", varied(config, variation));
-    write_text(folder.path + "/model.safetensors", safetensors_text(stored(cases, variation["tensors"].get<std::string>())));
+    write_text(folder.path + "/model.safetensors",
+               safetensors_text(stored(cases, variation["tensors"].get<std::string>())));
     check(answer(folder.path, made), variation);
   }
 }

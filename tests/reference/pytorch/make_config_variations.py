@@ -70,7 +70,8 @@ def try_variation(variation, config, tensors, family, batch):
         try:
             return {**record, "loss": loss_of(folder, batch)}
         except Exception as error:  # whatever it is, transformers does not compute it
-            return {**record, "error": f"{type(error).__name__}: {' '.join(str(error).split())}".replace(folder, "")[:160]}
+            line = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            return {**record, "error": line.replace(folder, "FOLDER")[:160]}
 
 
 def expectation(record, base):
