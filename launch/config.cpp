@@ -213,7 +213,9 @@ std::string print_value(const ConfigField& field) {
 // The model section from its folder. Keys that are given as well must say the same: they are set once more, on top of it.
 void take_model_folder(Config& config, const std::string& path, const std::vector<std::string>& overrides) {
   Config folder = config;
-  folder.model = hf::read_model(config.model_folder);
+  const hf::FolderConfig found_model = hf::read_model(config.model_folder);
+  check_sequence(found_model, config.train.sequence, config.model_folder + "/config.json");
+  folder.model = found_model.model;
   Config again = folder;
   read_file(again, path);
   for (const std::string& text : overrides) apply_override(again, text);
@@ -299,6 +301,7 @@ void check_used(const Config& config) {
   check(t.schedule != "constant" || t.min_lr == t.lr / 10, "train.min_lr", "with train.schedule = \"constant\"");
   check(config.data.documents || config.data.end_of_document == defaults.data.end_of_document, "data.end_of_document",
         "unless data.documents = true");
+  check(!config.model_folder.empty() || config.dropout == defaults.dropout, "model.dropout", "without model.hf");
   const ModelConfig &m = config.model, &n = defaults.model;
   const bool is_gpt2 = m.family == Family::gpt2;
   const char* const learned = "with model.family = \"gpt2\", which has learned positions";

@@ -69,6 +69,7 @@ struct LogConfig {
 struct Config {
   ModelConfig model;
   std::string model_folder;  // model.hf: the model section was taken from it; empty: none
+  std::string dropout = "refuse";  // model.dropout: what training does about a folder that has some; or "ignore"
   DataConfig data;
   TrainConfig train;
   ParallelConfig parallel;

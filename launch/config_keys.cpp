@@ -15,6 +15,7 @@ const std::vector<ConfigKey>& table() {
   static const std::vector<ConfigKey> keys = {
       // Not the path, which may differ between machines, but what lies there is agreed on.
       {"model", "hf", false, FIELD(model_folder)},
+      {"model", "dropout", true, FIELD(dropout), 0, {"refuse", "ignore"}},
       {"model", "family", true, FIELD(model.family)},
       {"model", "layers", true, FIELD(model.layers), positive},
       {"model", "width", true, FIELD(model.width), positive},

@@ -57,6 +57,14 @@ struct Inputs {
   std::optional<TokenStream> valid;
 };
 
+// It acts in training alone: where no step is made, nobody misses it.
+void check_dropout(const hf::ModelFolder& folder, const Config& config) {
+  require(folder.dropout.empty() || config.dropout == "ignore" || config.train.steps == 0, ErrorKind::config,
+          "{}/config.json: {}: training here has no dropout; set model.dropout = \"ignore\" to train without it, or all "
+          "of these keys to 0.0 in config.json",
+          config.model_folder, folder.dropout);
+}
+
 Inputs read_inputs(const TrainOptions& options) {
   Config config = load_config(options.config_path, options.overrides);
   require(options.sample.empty() || config.model.vocab >= 256, ErrorKind::config,
@@ -69,6 +77,7 @@ Inputs read_inputs(const TrainOptions& options) {
       config.data.tokenizer);
   std::shared_ptr<const hf::ModelFolder> folder;
   if (!config.model_folder.empty()) folder = std::make_shared<const hf::ModelFolder>(config.model_folder);
+  if (folder) check_dropout(*folder, config);
   std::optional<int> end_of_document;
   if (config.data.documents) end_of_document = config.data.end_of_document;
   TokenStream train(config.data.train, config.train.sequence, config.model.vocab, end_of_document);
@@ -284,6 +293,9 @@ void Training::say_start() const {
   say(print_config(config));
   for (const std::string& notice : notices(config)) say(notice);
   if (inputs_.folder) say("model folder:\n" + inputs_.folder->summary());
+  if (inputs_.folder && !inputs_.folder->dropout.empty())
+    say(fmt::format("dropout of its config.json, which acts in training alone, is left out: {}",
+                    inputs_.folder->dropout));
   say(fmt::format("data:\n{}{}", inputs_.train.summary(), inputs_.valid ? inputs_.valid->summary() : ""));
   say(fmt::format("model: {} parameters; {} ranks x {} threads; instruction set {}; peak {:.1f} GF/s a thread",
                   parameter_count(config.model), mpi_.size(), settings_.threads, cpu::name(cpu::active_isa()),

@@ -1,5 +1,6 @@
 #include "models/hf/json.h"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -36,7 +37,43 @@ class Watch {
   std::vector<std::set<std::string>> keys_;  // of the objects that are open
 };
 
+constexpr std::string_view special_numbers[] = {"NaN", "Infinity", "-Infinity"};
+// No text that a person wrote begins with it.
+constexpr std::string_view mark = "\"\\u0001";
+
+// The end of the text in quotes that begins at `at`.
+std::size_t end_of_quoted(std::string_view text, std::size_t at) {
+  for (++at; at < text.size() && text[at] != '"'; ++at)
+    if (text[at] == '\\') ++at;
+  return std::min(at + 1, text.size());
+}
+
 }  // namespace
+
+std::string quote_special_numbers(std::string_view text) {
+  std::string quoted;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = text[at] == '"' ? end_of_quoted(text, at) : at + 1;
+    bool special = false;
+    for (const std::string_view number : special_numbers)
+      if (text.substr(at).starts_with(number)) end = at + number.size(), special = true;
+    if (special)
+      quoted.append(mark).append(text.substr(at, end - at)) += '"';
+    else
+      quoted += text.substr(at, end - at);
+    at = end;
+  }
+  return quoted;
+}
+
+std::string unquote_special_numbers(std::string text) {
+  for (std::size_t at = 0; (at = text.find(mark, at)) != std::string::npos; ++at)
+    for (const std::string_view number : special_numbers)
+      if (const std::string quoted = fmt::format("{}{}\"", mark, number);
+          std::string_view(text).substr(at).starts_with(quoted))
+        text.replace(at, quoted.size(), number);
+  return text;
+}
 
 Json parse_object(std::string_view text, ErrorKind kind, const std::string& where) {
   Watch watch(kind, where);
@@ -59,7 +96,7 @@ std::int64_t whole_number(const Json& value, std::int64_t most, ErrorKind kind, 
 
 std::string shown(const Json& value) {
   constexpr std::size_t longest = 80;
-  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  const std::string text = unquote_special_numbers(value.dump(-1, ' ', true, Json::error_handler_t::replace));
   return text.size() <= longest ? text : text.substr(0, longest) + "...";
 }
 

@@ -18,6 +18,12 @@ using Json = nlohmann::json;
 /// than 16.
 Json parse_object(std::string_view text, ErrorKind kind, const std::string& where);
 
+/// Text of Python's json, which writes numbers that JSON has not (NaN, Infinity, -Infinity): as JSON, with texts in
+/// their place, so that a key that nobody reads may hold one.
+std::string quote_special_numbers(std::string_view text);
+/// The way back, of JSON that was printed.
+std::string unquote_special_numbers(std::string text);
+
 /// A whole number from 0 to `most`. Errors: Error(kind) that says `what` it should be, starting with `where`.
 std::int64_t whole_number(const Json& value, std::int64_t most, ErrorKind kind, const std::string& where);
 

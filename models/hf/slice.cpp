@@ -82,7 +82,7 @@ void read_slice(const Weights& weights, const std::vector<Overlap>& parts, View 
 
 void check_tied_head(const Weights& weights, const Piece& table, int share, int shares, View staging) {
   const WeightPlace head = weights.find(head_name), place = weights.find(table.name);
-  if (!head.file) return;
+  if (!head.file || table.name == head_name) return;
   const Bytes width = size_bytes(storage_of(place)), half_bytes = staging.bytes() / 2 / width * width;
   auto* const left = static_cast<std::byte*>(staging.data);
   const Elems each = ceil_div(table.elems(), shares), end = std::min(table.elems(), (share + 1) * each);

@@ -67,13 +67,16 @@ std::vector<Rule> llama_rules(const ModelConfig& m) {
 /// All rules of a model, looked up by our names.
 class Mapper {
  public:
-  Mapper(const ModelConfig& model, bool prefix)
-      : names_(names_of(model)), prefix_(prefix ? names_.prefix : ""), is_gpt2_(model.family == Family::gpt2),
+  Mapper(const ModelConfig& model, const TensorNames& found)
+      : names_(names_of(model)),
+        prefix_(found.prefix ? names_.prefix : ""),
+        table_(found.table_is_head ? head_name : prefix_ + names_.table),
+        is_gpt2_(model.family == Family::gpt2),
         rules_(is_gpt2_ ? gpt2_rules(model) : llama_rules(model)) {}
 
   std::vector<Piece> pieces(const TensorSpec& tensor) const {
     const Elems rows = tensor.rows - tensor.init.padding_rows;
-    if (tensor.name == "embedding.token.weight") return whole(tensor, prefix_ + names_.table, rows);
+    if (tensor.name == "embedding.token.weight") return whole(tensor, table_, rows);
     if (tensor.name == "embedding.position.weight") return whole(tensor, prefix_ + "wpe.weight", rows);
     if (tensor.name == "head.vocabulary.weight") return whole(tensor, head_name, rows);
     if (tensor.name == "head.norm.weight") return whole(tensor, prefix_ + names_.norm + "weight", rows);
@@ -109,7 +112,7 @@ class Mapper {
   }
 
   const Names& names_;
-  std::string prefix_;
+  std::string prefix_, table_;
   bool is_gpt2_;
   std::vector<Rule> rules_;
 };
@@ -134,8 +137,9 @@ std::string misfit(const std::string& name, const WeightPlace& place, const std:
 
 void check_tied_head(const Piece& table, const Weights& weights, std::vector<std::string>& misshapen) {
   const WeightPlace head = weights.find(head_name), place = weights.find(table.name);
-  if (!head.file || !place.file) return;
-  if (head.tensor->shape != table.shape()) misshapen.push_back(misfit(head_name, head, table.shape()));
+  if (!head.file || !place.file || table.name == head_name) return;
+  if (head.tensor->shape != table.shape())
+    misshapen.push_back(misfit(head_name, head, table.shape()));
   else if (head.tensor->type != place.tensor->type)
     misshapen.push_back(
         fmt::format("{} {} beside {} of the tied {}", head_name, head.tensor->type, place.tensor->type, table.name));
@@ -148,8 +152,8 @@ std::vector<Elems> Piece::shape() const {
   return transposed ? std::vector{cols, rows} : std::vector{rows, cols};
 }
 
-TensorMap map_tensors(const ModelConfig& model, const std::vector<UnitSpec>& units, bool prefix) {
-  const Mapper mapper(model, prefix);
+TensorMap map_tensors(const ModelConfig& model, const std::vector<UnitSpec>& units, const TensorNames& names) {
+  const Mapper mapper(model, names);
   TensorMap map;
   for (const UnitSpec& unit : units) {
     map.emplace_back();
@@ -158,9 +162,12 @@ TensorMap map_tensors(const ModelConfig& model, const std::vector<UnitSpec>& uni
   return map;
 }
 
-bool has_prefix(const ModelConfig& model, const Weights& weights) {
+TensorNames find_names(const ModelConfig& model, const Weights& weights) {
   const Names& names = names_of(model);
-  return weights.find(names.table).file == nullptr;
+  const auto has = [&](const std::string& name) { return weights.find(name).file != nullptr; };
+  const bool bare = has(names.table) || has(std::string(names.norm) + "weight");
+  return {.prefix = !bare,
+          .table_is_head = model.tied && has(head_name) && !has((bare ? "" : names.prefix) + std::string(names.table))};
 }
 
 const Piece& token_table_of(const TensorMap& map) { return map.front().front().front(); }
@@ -173,9 +180,12 @@ void check_tensors(const ModelConfig& model, const TensorMap& map, const Weights
       for (const Piece& piece : tensor) {
         known.insert(piece.name);
         const WeightPlace place = weights.find(piece.name);
-        if (!place.file) missing.push_back(piece.name);
-        else if (place.tensor->shape != piece.shape()) misshapen.push_back(misfit(piece.name, place, piece.shape()));
-        else storage_of(place);
+        if (!place.file)
+          missing.push_back(piece.name);
+        else if (place.tensor->shape != piece.shape())
+          misshapen.push_back(misfit(piece.name, place, piece.shape()));
+        else
+          storage_of(place);
       }
   if (model.tied) {
     known.insert(head_name);

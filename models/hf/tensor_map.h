@@ -16,7 +16,7 @@ struct Piece {
   Elems first = 0;
   Elems rows = 1, cols = 1;  // as they lie in ours, [out,in]; a vector is one row
   bool is_vector = false;
-  bool transposed = false;   // the folder has [cols, rows]: GPT-2's Conv1D stores [in,out]
+  bool transposed = false;  // the folder has [cols, rows]: GPT-2's Conv1D stores [in,out]
 
   Elems elems() const { return rows * cols; }
   /// In the folder.
@@ -27,14 +27,20 @@ struct Piece {
 /// none.
 using TensorMap = std::vector<std::vector<std::vector<Piece>>>;
 
-/// `units`: what describe() gives of the model. `prefix`: whether names begin with "transformer." or "model.", as whole
-/// models have them; those of some GPT-2 folders do not.
-TensorMap map_tensors(const ModelConfig& model, const std::vector<UnitSpec>& units, bool prefix = true);
+/// How a folder names the same tensors.
+struct TensorNames {
+  /// Names begin with "transformer." or "model.", as whole models have them; those of models without a head do not.
+  bool prefix = true;
+  /// A tied model's table is there as its head alone: of two names, safetensors' save_model keeps the first.
+  bool table_is_head = false;
+};
 
-/// Whether the folder's names have the prefix.
-bool has_prefix(const ModelConfig& model, const Weights& weights);
+/// `units`: what describe() gives of the model.
+TensorMap map_tensors(const ModelConfig& model, const std::vector<UnitSpec>& units, const TensorNames& names = {});
 
-/// The head's name where a tied model's folder holds it once more.
+TensorNames find_names(const ModelConfig& model, const Weights& weights);
+
+/// The head's name, also where a tied model's folder holds it once more.
 inline constexpr const char* head_name = "lm_head.weight";
 /// What a tied head must equal.
 const Piece& token_table_of(const TensorMap& map);

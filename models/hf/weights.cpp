@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "models/hf/folder_file.h"
 #include "models/hf/json.h"
 #include "runtime/base/error.h"
 
@@ -13,11 +14,6 @@ constexpr Bytes longest_index_bytes = 100'000'000;
 
 using FileOfTensor = std::map<std::string, std::string>;
 
-bool exists(const std::string& path) {
-  std::error_code failed;
-  return std::filesystem::exists(path, failed);
-}
-
 // A folder from elsewhere must not make this program open what lies outside it.
 bool is_plain(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
@@ -25,12 +21,12 @@ bool is_plain(const std::string& name) {
 }
 
 FileOfTensor read_index(const std::string& path) {
-  const InputFile file(path);
+  const InputFile file = open_file(path);
   require(file.size_bytes() <= longest_index_bytes, ErrorKind::data, "{}: {} bytes are too long for an index", path,
           file.size_bytes());
   std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');
   file.read(0, text.data(), file.size_bytes());
-  const Json index = parse_object(text, ErrorKind::data, path);
+  const Json index = parse_object(quote_special_numbers(text), ErrorKind::data, path);
   const auto map = index.find("weight_map");
   require(map != index.end() && map->is_object() && !map->empty(), ErrorKind::data,
           "{}: it has no weight_map of tensors to files; fetch it again", path);
@@ -61,10 +57,10 @@ void check_index(const FileOfTensor& index, const std::map<std::string, WeightPl
 Weights::Weights(const std::string& folder) : folder_(folder) {
   const std::string single = folder + "/" + single_name, index_path = folder + "/" + index_name;
   FileOfTensor index;
-  if (exists(single)) {
+  if (is_there(single)) {
     files_.emplace_back(single);
   } else {
-    require(exists(index_path), ErrorKind::data,
+    require(is_there(index_path), ErrorKind::data,
             "{}: neither {} nor {} is there; other formats (.bin, .gguf) are not read: "
             "save the model with save_pretrained(..., safe_serialization=True)",
             folder, single_name, index_name);

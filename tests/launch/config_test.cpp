@@ -400,6 +400,20 @@ TEST_CASE("load_config: model.hf takes the model from a folder, and what it reso
     CHECK_THAT(message_of(text, {std::string("--model.tied=") + (model.tied ? "false" : "true")}), Catch::Contains("model.tied"));
     CHECK_THAT(message_of(text, {"--train.sequence=25"}), Catch::Contains("longer than model.context = 24"));
   }
+  // What acts on longer sequences alone is refused by the run's.
+  std::string windows = test::folder_config(test::folder_model("qwen2"), hf::Storage::bf16);
+  windows.insert(1, R"("use_sliding_window": true, "sliding_window": 16, "max_window_layers": 1, )");
+  test::write_text(folder.path + "/config.json", windows);
+  const std::string text =
+      "[model]\nhf = \"" + folder.path + "\"\n[data]\ntrain = [\"a.bin\"]\n[train]\nsequence = 16\n";
+  CHECK_THAT(message_of(text, {"--train.sequence=17"}),
+             Catch::Contains("sliding_window = 16") && Catch::Contains("train.sequence = 17"));
+  const TextFile file(text);
+  CHECK(load_config(file.path, {}).dropout == "refuse");
+  CHECK(load_config(file.path, {"--model.dropout=ignore"}).dropout == "ignore");
+  CHECK_THAT(message_of(text, {"--model.dropout=0.1"}), Catch::Contains("model.dropout = '0.1'; use refuse, ignore"));
+  CHECK_THAT(message_of(good_text, {"--model.dropout=ignore"}),
+             Catch::Contains("model.dropout: does nothing without model.hf"));
   CHECK_THAT(message_of(good_text, {"--model.hf=nowhere"}), Catch::Contains("model.hf = nowhere: no such folder"));
   std::filesystem::remove(folder.path + "/config.json");
   CHECK_THAT(message_of(good_text, {"--model.hf=" + folder.path}), Catch::Contains("config.json"));

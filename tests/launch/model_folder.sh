@@ -85,6 +85,33 @@ expect 2 'it has no config.json' "$trireme" checkpoint export --format hf . out
 expect 2 '--format h5' "$trireme" checkpoint export --format h5 begin out
 expect 2 'is there already' "$trireme" checkpoint export --format hf begin out1
 
+# Dropout is refused, all keys at once, where something trains, and nowhere else.
+cp -r begin llama_dropout && sed -i 's/"attention_dropout": 0.0/"attention_dropout": 0.1/' llama_dropout/config.json
+ranks 2 train seed.toml --model.family=gpt2 --model.kv_heads=6 --model.tied --train.steps=0 --export gpt2 > log || fail "no gpt2: $(cat log)"
+grep -v pdrop gpt2/config.json > gpt2.json && cp gpt2.json gpt2/config.json
+expect 2 'resid_pdrop = 0.1 (as it is missing), embd_pdrop = 0.1 (as it is missing), attn_pdrop = 0.1 (as it is missing)' \
+  ranks 2 train folder.toml --model.hf=gpt2
+expect 2 'set model.dropout = "ignore"' ranks 2 train folder.toml --model.hf=llama_dropout
+ranks 2 train folder.toml --model.hf=llama_dropout --model.dropout=ignore > log
+[ "$(hashes < log)" = "$wanted" ] || fail "without its dropout another run: $(cat log)"
+grep -q 'left out: attention_dropout = 0.1' log || fail "the dropout that is left out is not told: $(cat log)"
+for model in gpt2 llama_dropout; do
+  expect 0 weights= ranks 2 train folder.toml --model.hf=$model --train.steps=0
+  expect 0 arena "$trireme" plan folder.toml --ranks 2 --model.hf=$model
+  expect 0 written "$trireme" checkpoint export --format hf --type bf16 $model "$model.half"
+done
+
+# Files that stand for others are called what they are.
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n' > pointer
+cp -r begin pointers && cp pointer pointers/model.safetensors
+expect 4 'a git-lfs pointer' ranks 2 train folder.toml --model.hf=pointers
+cp pointer pointers/config.json
+expect 2 'a git-lfs pointer' "$trireme" plan folder.toml --model.hf=pointers
+expect 2 'a git-lfs pointer' "$trireme" checkpoint export --format hf pointers out
+ln -sf ../../blobs/0 pointers/config.json
+expect 2 'a link to ../../blobs/0, where nothing is' "$trireme" plan folder.toml --model.hf=pointers
+expect 2 'a link to ../../blobs/0, where nothing is' "$trireme" checkpoint export --format hf pointers out
+
 # Ranks in folders of their own are as machines without a common file system.
 mkdir a b && cp -r begin text.txt seed.toml folder.toml a && cp -r begin text.txt seed.toml folder.toml b
 apart() { mpirun --oversubscribe --bind-to none -n 1 --wdir "$folder/a" "$trireme" "$@" : -n 1 --wdir "$folder/b" "$trireme" "$@" 2>&1; }

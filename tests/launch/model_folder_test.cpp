@@ -228,3 +228,26 @@ TEST_CASE("model folder: a file that changes between its check and its reading e
   std::filesystem::resize_file(in.path + "/model.safetensors", 30000);
   CHECK_THAT(error_of([&] { train_locally(settings, {.ranks = 2}, 0); }), Contains("schedule load, read unit") && Contains("was it changed during the run?"));
 }
+
+TEST_CASE("model folder: a tied model that holds its head alone trains as the whole one, and is exported as it is") {
+  for (const char* kind : {"gpt2", "qwen2"}) {
+    const TemporaryFolder in("head_alone_in.tmp"), whole("head_alone_whole.tmp"), out("head_alone_out.tmp");
+    const ModelConfig model = folder_model(kind);
+    const bool is_gpt2 = model.family == Family::gpt2;
+    write_folder(whole.path, model, hf::Storage::bf16);
+    write_folder(in.path, model, hf::Storage::bf16);
+    std::vector<RawTensor> tensors = folder_tensors(model, hf::Storage::bf16, is_gpt2 ? "transformer." : "model.");
+    for (RawTensor& tensor : tensors)
+      if (tensor.name.ends_with("wte.weight") || tensor.name.ends_with("embed_tokens.weight"))
+        tensor.name = "lm_head.weight";
+    write_text(in.path + "/model.safetensors", safetensors_text(tensors));
+    const LocalResult wanted = train_locally(folder_settings(whole.path), {.ranks = 1}, 2);
+    for (const int ranks : {1, 3})
+      CHECK(train_locally(folder_settings(in.path), {.ranks = ranks}, 2).weights == wanted.weights);
+    train_and_export(folder_settings(in.path), {.folder = out.path}, {.ranks = 2}, 0);
+    CHECK(tensors_of(out.path) == tensors_of(in.path));
+    std::filesystem::remove_all(out.path);
+    export_folder(in.path, {.folder = out.path});
+    CHECK(tensors_of(out.path) == tensors_of(in.path));
+  }
+}

@@ -106,3 +106,42 @@ TEST_CASE("tensor map: parameters of other types, and a tied head of another sha
   gpt2.tensors.back() = {"lm_head.weight", "F16", {36, 131}, table.bytes};
   CHECK_THAT(gpt2.message(), Contains("lm_head.weight [36, 131] instead of [131, 36]"));
 }
+
+TEST_CASE("tensor map: a tied model that holds only its head, as save_model leaves it, has its table there") {
+  for (const char* kind : {"gpt2", "qwen2"}) {
+    Changed folder(kind);
+    const std::string table =
+        folder.model.family == Family::gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight";
+    folder.find(table).name = "lm_head.weight";
+    CHECK(folder.message() == "no error");
+    CHECK(token_table_of(hf::ModelFolder(folder.path.path).map).name == "lm_head.weight");
+    folder.find("lm_head.weight").type = "I16";
+    CHECK_THAT(folder.message(), Contains("lm_head.weight has type I16"));
+    folder.erase("lm_head.weight");
+    CHECK_THAT(folder.message(), Contains("missing: " + table));
+    folder.tensors = folder_tensors(folder.model, hf::Storage::f16, "");
+    folder.find(table.substr(table.find('.') + 1)).name = "lm_head.weight";
+    CHECK(folder.message() == "no error");
+  }
+  Changed untied("llama");
+  untied.erase("model.embed_tokens.weight");
+  CHECK_THAT(untied.message(), Contains("missing: model.embed_tokens.weight"));
+}
+
+TEST_CASE("tensor map: where tensors do not fit, the sizes that config.json lacks are named with it") {
+  Changed llama("llama"), gpt2("gpt2");
+  const auto without = [](const Changed& folder, const char* line) {
+    std::string text = folder_config(folder.model, hf::Storage::f16);
+    const std::size_t at = text.find(line);
+    text.erase(at, text.find(',', at) + 1 - at);
+    write_text(folder.path.path + "/config.json", text);
+    return folder.message();
+  };
+  CHECK_THAT(
+      without(llama, "\"vocab_size\""),
+      Contains("instead of [32000, 36]") && Contains("vocab_size is missing, for which transformers takes 32000"));
+  CHECK_THAT(without(llama, "\"num_hidden_layers\""),
+             Contains("32 layers") && Contains("num_hidden_layers is missing"));
+  CHECK_THAT(without(gpt2, "\"n_positions\""), Contains("instead of [1024, 36]") && Contains("n_positions is missing"));
+  CHECK(without(llama, "\"max_position_embeddings\"") == "no error");
+}
