@@ -3,24 +3,29 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "comm/agreement.h"
 #include "comm/bootstrap.h"
 #include "launch/config.h"
 #include "launch/config_limits.h"
 #include "launch/doctor.h"
+#include "launch/launcher.h"
 #include "launch/plan_report.h"
+#include "launch/process_limits.h"
 #include "launch/settings.h"
 #include "launch/token_file.h"
 #include "launch/train.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/memory_refusal.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/schedule/text.h"
 
@@ -111,26 +116,45 @@ void doctor(MpiRun& mpi) {
   if (mpi.rank() == 0) print_out(report);
 }
 
-/// What mpirun calls this process; none without it.
-std::optional<int> launched_rank() {
-  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
-  return rank ? std::optional(std::atoi(rank)) : std::nullopt;
+/// Who started this process: asked before MPI starts, which sets variables of its own.
+const std::optional<Launch>& launched() {
+  static const std::optional<Launch> launch = find_launch([](const char* name) { return std::getenv(name); });
+  return launch;
 }
 
+int launched_rank() { return launched() ? launched()->rank : 0; }
+
 bool mpi_begun = false;
+
+// Ranks that cannot reach each other: one of them speaks, the others leave it the time to.
+int end_quietly(ErrorKind kind) {
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  return exit_code(kind);
+}
 
 /// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.
 int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& body) {
   mpi_begun = true;
-  run_over_mpi(&argc, &argv, {.launched_rank = launched_rank().value_or(0)}, body);
-  return 0;
+  const std::optional<Launch>& launch = launched();
+  require_room(mpi_start_room(), "the start of MPI");
+  int code = 0;
+  run_over_mpi(&argc, &argv, {.launched_rank = launched_rank()}, [&](MpiRun& mpi) {
+    const std::optional<std::string> refusal = launch_refusal(launch, mpi.size(), mpi_library());
+    if (!refusal) return body(mpi);
+    if (mpi.size() > 1) throw AgreedError(ErrorKind::comm, *refusal);
+    if (launch->rank == (launch->size > 0 ? 0 : 1)) throw Error(ErrorKind::comm, *refusal);
+    code = end_quietly(ErrorKind::comm);
+  });
+  return code;
 }
 
 /// An error from before MPI. Under mpirun it is told as those of `train` are, by the same first calls: once, also where
 /// some ranks have it and others went on.
 int end_with(int argc, char** argv, const Error& error) {
-  if (launched_rank() && !mpi_begun)
+  if (launched() && launched()->open_mpi && !mpi_begun)
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
+  // Without MPI: in turn, so that the first to give up has ended the others before they speak.
+  if (launched_rank() > 0) end_quietly(error.kind());
   fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
   return exit_code(error.kind());
 }
@@ -175,7 +199,7 @@ int run_command(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return launched_rank().value_or(0) == 0 ? app.exit(error) : 0;
+    if (error.get_exit_code() == 0) return launched_rank() == 0 ? app.exit(error) : 0;
     throw Error(ErrorKind::config, fmt::format("{}; trireme --help lists what there is", error.what()));
   }
   for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
@@ -206,12 +230,11 @@ int main(int argc, char** argv) {
   // A write past `ulimit -f` is then an error like a full disk, with a message.
   std::signal(SIGXFSZ, SIG_IGN);
   using namespace trireme;
+  bound_heaps();
   try {
     select_instruction_set();
     return run_command(argc, argv);
-  } catch (const Error& error) {
-    return end_with(argc, argv, error);
   } catch (const std::exception& error) {
-    return end_with(argc, argv, Error(ErrorKind::bug, error.what()));
+    return end_with(argc, argv, as_error(error));
   }
 }

@@ -20,6 +20,7 @@
 #include "launch/memory_limit.h"
 #include "launch/memory_report.h"
 #include "launch/plan_report.h"
+#include "launch/process_limits.h"
 #include "launch/process_memory.h"
 #include "launch/profile.h"
 #include "launch/remainder.h"
@@ -101,6 +102,8 @@ class Training {
   void check_equal_nodes();
   void check_programs();
   void check_memory();
+  void check_process_limits();
+  int sharing_peers() const;
   std::unique_ptr<Device> make_device() const;
   std::string change_for(Bytes bytes_a_rank) const;
   void step(std::int64_t step);
@@ -143,6 +146,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   log_ = on_all_ranks(communicator_, [&] { return open_log(); });
   check_programs();
   check_memory();
+  check_process_limits();
   if (speaks()) say_start();
   const Config& config = inputs_.config;
   const DataOrder order{.shuffled = config.data.order == "shuffled", .seed = settings_.seed,
@@ -169,11 +173,28 @@ std::unique_ptr<StepLog> Training::open_log() const {
   return speaks() ? std::make_unique<StepLog>(config.log.dir, config.log.every, config.train.steps) : nullptr;
 }
 
+int Training::sharing_peers() const {
+  int peers = 0;
+  for (int rank = 0; rank < mpi_.size(); ++rank) peers += rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
+  return peers;
+}
+
 // Where a rank of the node reads this one's memory, it must be able to map it.
 std::unique_ptr<Device> Training::make_device() const {
-  bool shares = false;
-  for (int rank = 0; rank < mpi_.size(); ++rank) shares |= rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
-  return make_cpu_device(stream_count, settings_.threads, shares ? Pages::shared : Pages::own);
+  return make_cpu_device(stream_count, settings_.threads, sharing_peers() > 0 ? Pages::shared : Pages::own);
+}
+
+// What ulimit leaves of address space and data, before anything is taken of it. Peers' arenas are mapped whole, and are about
+// as large as this rank's.
+void Training::check_process_limits() {
+  const int peers = sharing_peers();
+  ProcessRoom room = threads_room(stream_count + settings_.threads - 1);
+  room.address_bytes += arena_bytes_ * (1 + peers) + 4 * MiB;
+  room.data_bytes += peers > 0 ? 0 : arena_bytes_ + 4 * MiB;
+  on_all_ranks(communicator_, [&] {
+    require_room(room, "what is planned for a rank (its arena, its threads and the arenas of its node that it maps)");
+    return true;
+  });
 }
 
 std::string Training::change_for(Bytes bytes_a_rank) const {

@@ -1,3 +1,4 @@
+#include "runtime/base/memory_refusal.h"
 #include "runtime/execute/executor.h"
 
 #include <algorithm>
@@ -54,10 +55,8 @@ void Executor::BoundOp::execute() const {
     for (OpObserver* observer : program->observers) observer->before(context.schedule, context.id);
     (*handler)(context);
     for (OpObserver* observer : program->observers) observer->after(context.schedule, context.id);
-  } catch (const Error& error) {
-    fail(error);
   } catch (const std::exception& error) {
-    fail(Error(ErrorKind::bug, error.what()));
+    fail(as_error(error));
   }
   span.end_us = us_since(program->made);
 }
