@@ -126,11 +126,8 @@ int launched_rank() { return launched() ? launched()->rank : 0; }
 
 bool mpi_begun = false;
 
-// Ranks that cannot reach each other: one of them speaks, the others leave it the time to.
-int end_quietly(ErrorKind kind) {
-  std::this_thread::sleep_for(std::chrono::seconds(1));
-  return exit_code(kind);
-}
+// Ranks that cannot reach each other: one of them speaks, and the others leave it the time to and the launcher to end them.
+constexpr std::chrono::seconds patience{3};
 
 /// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.
 int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& body) {
@@ -143,20 +140,30 @@ int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& 
     if (!refusal) return body(mpi);
     if (mpi.size() > 1) throw AgreedError(ErrorKind::comm, *refusal);
     if (launch->rank == (launch->size > 0 ? 0 : 1)) throw Error(ErrorKind::comm, *refusal);
-    code = end_quietly(ErrorKind::comm);
+    std::this_thread::sleep_for(patience);
+    code = exit_code(ErrorKind::comm);
   });
   return code;
+}
+
+/// The end of a process that has no MPI to say it with.
+int end_alone(const Error& error) {
+  if (launched_rank() > 0 && !launched()->open_mpi) return exit_code(error.kind());  // the first says it
+  // Of Open MPI's ranks any may be the only one, and the first to give up ends all.
+  if (launched_rank() > 0) std::this_thread::sleep_for(patience);
+  fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
+  return exit_code(error.kind());
 }
 
 /// An error from before MPI. Under mpirun it is told as those of `train` are, by the same first calls: once, also where
 /// some ranks have it and others went on.
 int end_with(int argc, char** argv, const Error& error) {
-  if (launched() && launched()->open_mpi && !mpi_begun)
+  if (!launched() || !launched()->open_mpi || mpi_begun) return end_alone(error);
+  try {
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
-  // Without MPI: in turn, so that the first to give up has ended the others before they speak.
-  if (launched_rank() > 0) end_quietly(error.kind());
-  fmt::print(stderr, "trireme: {}: {}\n", name(error.kind()), error.what());
-  return exit_code(error.kind());
+  } catch (const Error& none_either) {
+    return end_alone(none_either);
+  }
 }
 
 int run_command(int argc, char** argv) {

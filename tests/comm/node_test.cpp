@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <functional>
 #include <new>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "comm/node/shared_file.h"
 #include "runtime/base/error.h"
 #include "runtime/device/cpu/arena.h"
+#include "tests/runtime/process_limit.h"
 
 namespace trireme::test {
 namespace {
@@ -92,7 +94,8 @@ TEST_CASE("shared_file: a pipe, a closed file and a process that is gone are ref
   CHECK(error_of(file).find("No such file") != std::string::npos);
   file.process = 1 << 30;
   CHECK(error_of(file).find("No such file") != std::string::npos);
-  CHECK_THROWS_AS(name_file(-1), Error);
+  errno = 0;
+  CHECK_THROWS_WITH(name_file(-1), Catch::Contains("Bad file descriptor"));
 }
 
 TEST_CASE("board: a raised counter wakes a sleeper in another process", "[comm]") {
@@ -123,4 +126,17 @@ TEST_CASE("board: a sleep ends by its time", "[comm]") {
 }
 
 }  // namespace
+TEST_CASE("SharedMapping: what the limit of address space does not hold has exit code 3 and names it", "[node]") {
+  const cpu::Arena arena(64 * MiB, Pages::shared);
+  const SharedFile file = name_file(arena.file());
+  const ProcessLimit little(RLIMIT_AS, address_space_bytes() + 32 * MiB);
+  try {
+    const SharedMapping mapping(file, Access::read);
+    FAIL("64 MiB were mapped into 32");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::plan);
+    CHECK_THAT(error.what(), Catch::Contains("64.00 MiB") && Catch::Contains("ulimit -v"));
+  }
+}
+
 }  // namespace trireme::test

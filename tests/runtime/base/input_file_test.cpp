@@ -2,8 +2,6 @@
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +13,7 @@
 #include <vector>
 
 #include "runtime/base/error.h"
+#include "tests/runtime/process_limit.h"
 
 using namespace trireme;
 
@@ -135,11 +134,7 @@ TEST_CASE("InputFile: where no file may be opened, others that are only kept are
   std::vector<InputFile> files;
   for (int i = 0; i < 20; ++i) files.emplace_back(numbered.path(i));
   std::vector<int> fillers;
-  rlimit before{};
-  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
-  rlimit few = before;
-  few.rlim_cur = 64;
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const ProcessLimit few(RLIMIT_NOFILE, 64);
   for (int file; (file = ::open("/dev/null", O_RDONLY)) >= 0;) fillers.push_back(file);
   for (int i = 20; i < 30; ++i) {
     files.emplace_back(numbered.path(i));
@@ -156,6 +151,5 @@ TEST_CASE("InputFile: where no file may be opened, others that are only kept are
     message = error.what();
   }
   for (const int file : fillers) ::close(file);
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
   CHECK_THAT(message, Catch::Contains(numbered.path(0) + ": Too many open files") && Catch::Contains("ulimit -n is 64; raise it"));
 }

@@ -1,45 +1,24 @@
 #include "runtime/base/memory_refusal.h"
 
 #include <catch2/catch.hpp>
-#include <sys/resource.h>
 
 #include <new>
 #include <system_error>
 
-#include "runtime/base/units.h"
+#include "tests/runtime/process_limit.h"
 
 using namespace trireme;
-
-namespace {
-
-/// A soft limit until the end of the scope.
-class Limit {
- public:
-  Limit(__rlimit_resource_t resource, Bytes bytes) : resource_(resource) {
-    REQUIRE(getrlimit(resource, &before_) == 0);
-    rlimit now = before_;
-    now.rlim_cur = static_cast<rlim_t>(bytes);
-    REQUIRE(setrlimit(resource, &now) == 0);
-  }
-  ~Limit() { setrlimit(resource_, &before_); }
-
- private:
-  __rlimit_resource_t resource_;
-  rlimit before_{};
-};
-
-}  // namespace
 
 TEST_CASE("memory_refused: the limits of this process are named, with exit code 3") {
   CHECK(exit_code(memory_refused("a test").kind()) == 3);
   CHECK_THAT(memory_refused("a test").what(), Catch::Contains("no memory for a test"));
   const Bytes much = Bytes{1} << 46;  // the sanitizers reserve 2^44 bytes
   {
-    const Limit address(RLIMIT_AS, much);
+    const ProcessLimit address(RLIMIT_AS, much);
     CHECK_THAT(memory_refused("a test").what(), Catch::Contains("address space") && Catch::Contains("ulimit -v"));
     CHECK_THAT(memory_refused("a test").what(), !Catch::Contains("ulimit -d"));
   }
-  const Limit data(RLIMIT_DATA, much);
+  const ProcessLimit data(RLIMIT_DATA, much);
   CHECK_THAT(memory_refused("a test").what(), Catch::Contains("data of a process") && Catch::Contains("ulimit -d"));
 }
 

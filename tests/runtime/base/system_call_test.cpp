@@ -2,13 +2,13 @@
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <vector>
+
+#include "tests/runtime/process_limit.h"
 
 using namespace trireme;
 
@@ -40,11 +40,7 @@ TEST_CASE("SystemCall: what succeeded has no error, whatever errno says") {
 }
 
 TEST_CASE("SystemCall: where a limit stands behind the reason it is named") {
-  rlimit before{};
-  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
-  rlimit few = before;
-  few.rlim_cur = 40;
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+  const ProcessLimit few(RLIMIT_NOFILE, 40);
   std::vector<int> open_files;
   SystemCall opened(::open("/dev/null", O_RDONLY));
   for (; opened.succeeded(); opened = SystemCall(::open("/dev/null", O_RDONLY)))
@@ -52,7 +48,6 @@ TEST_CASE("SystemCall: where a limit stands behind the reason it is named") {
   CHECK(opened.lacks_descriptors());
   CHECK(opened.reason() == "Too many open files (ulimit -n is 40; raise it)");
   for (const int file : open_files) ::close(file);
-  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
   CHECK_THAT(SystemCall::returned(ENFILE).reason(), Catch::Contains("ulimit -n") && Catch::Contains("fs.file-max"));
   CHECK_THAT(SystemCall::returned(EFBIG).reason(), Catch::Contains("ulimit -f"));
 }
