@@ -47,9 +47,11 @@ void on_exit_of_process() {
   std::abort();
 }
 
-// For SIGALRM: what this process does inside MPI (null: all is said), its exit code, and the page, where there is one yet.
+// For SIGALRM: what this process does inside MPI, its exit code, and the page, where there is one yet.
 std::atomic<const char*> waits_in{"MPI"};
 std::atomic<int> code_of_alarm{exit_code(ErrorKind::comm)};
+// While all end with an error that all have (waits_in is null): for rank 0, should it not come to say it.
+StatusLine refusal;
 std::atomic<StatusPage*> page_of_alarm{nullptr};
 
 // The wait is inside MPI, so nothing of MPI may be called: the launcher ends the others. Async-signal-safe calls only.
@@ -57,6 +59,7 @@ void on_alarm(int) {
   StatusPage* page = page_of_alarm;
   if (page) page->raise_abort();
   const char* wait = waits_in;
+  if (wait == nullptr && page && page->inherit_message()) write_line(refusal);
   if (wait != nullptr && (!page || page->win_message())) {
     StatusLine line;
     line << "trireme: communication: " << wait
@@ -233,11 +236,8 @@ void MpiRun::refuse(const Error& error) {
   unfinished_run = nullptr;
   const int code = exit_code(error.kind());
   code_of_alarm = code;
-  if (rank() == 0 && page().inherit_message()) {
-    StatusLine line;
-    line << failure_message(page(), error, &error, true);
-    write_line(line);
-  }
+  refusal << failure_message(page(), error, &error, true);
+  if (rank() == 0 && page().inherit_message()) write_line(refusal);
   try {
     const MpiDeadline deadline(nullptr, last_resort_s);
     world_->close();

@@ -3,7 +3,7 @@
 // kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
 //   the collectives' thread); or, without a moment: none, term (from outside), config (every rank), differ (a text that
-//   differs), and SIGSTOP before MPI starts (start), before a communicator is made (make) and before MPI ends (end).
+//   differs), and SIGSTOP before MPI starts (start), before a communicator is made (make), before all refuse to go on (leave) and before MPI ends (end).
 // Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>
@@ -137,6 +137,8 @@ void train(MpiRun& run, char** arguments) {
   const auto communicator = make_communicator(run, arguments);
   const std::string fault = arguments[1];
   require(fault != "config", ErrorKind::config, "a planted error of every rank");
+  stop_if("leave", arguments, run.rank());
+  if (fault == "leave") throw AgreedError(ErrorKind::config, "a planted refusal");
   const bool odd = fault == "differ" && run.rank() == std::atoi(arguments[2]);
   agree(*communicator, "the configuration", odd ? "width = 3" : "width = 4");
   communicator->share({.data = buffers.exported.data(), .bytes = buffers.slice.bytes() + buffers.gradient.bytes(),

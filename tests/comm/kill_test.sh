@@ -18,7 +18,7 @@ check() {
   local ranks=${4:-$((RANDOM % 4 + 2))}
   local victim=${5:-$((RANDOM % ranks))} delay_us=$((RANDOM % 400 * 1000 + RANDOM % 1000))
   local out=$folder/out mark=$folder/mark allowed_s=$limit_s
-  case $fault in stall|stop|start|make|end) allowed_s=$((limit_s + deadline_s));; esac
+  case $fault in stall|stop|start|make|end|leave) allowed_s=$((limit_s + deadline_s));; esac
   rm -f "$mark"
   local begun=$(now_ms)
   local limit=(-k 5 60)
@@ -69,6 +69,7 @@ check start 7 "communication: the start of MPI $late" 3
 check start 7 "communication: the start of MPI $late" 3 2  # two are left to say it
 check make 7 "communication: making a communicator $late" 3
 check end 7 "communication: the end of the run $late" 3
+[ "$transport" != place ] || check leave 2 "configuration: a planted refusal" 3 0  # who would say it
 check term 124 "terminated by a signal" 3
 for ((round = 0; round < rounds; ++round)); do random_moment "$round"; done
 echo "$rounds random moments, slowest end $slowest_ms ms, $failures failures"

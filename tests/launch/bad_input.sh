@@ -73,6 +73,13 @@ expect 4 'gone.txt' $two "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 4 'empty' $two "$trireme" train run.toml '--data.train=["empty.txt"]'
 expect 4 'too few' $two "$trireme" train run.toml '--data.train=["short.txt"]'
 expect 4 'header' $two "$trireme" train run.toml '--data.train=["damaged.bin"]'
+# Token files of other programs.
+python3 -c 'import struct; open("raw.bin", "wb").write(struct.pack("<3000H", *[i * i % 5021 for i in range(3000)]))'
+expect 4 'raw.bin: .*raw tokens without a header, 2 bytes each, as nanoGPT' $two "$trireme" train run.toml '--data.train=["raw.bin"]'
+python3 -c 'import struct; open("llama3.bin", "wb").write(struct.pack("<256i", 20240801, 7, 3000, *[0] * 253) + struct.pack("<3000I", *[i % 256 for i in range(3000)]))'
+mpi "$trireme" train run.toml '--data.train=["llama3.bin"]' > out 2>&1 && grep -q '^weights=' out || { failures=$((failures + 1)); echo "FAILED: llama3.bin"; cat out; }
+truncate -s -1 llama3.bin
+expect 4 'llama3.bin: .*cut short by 1 bytes' $two "$trireme" train run.toml '--data.train=["llama3.bin"]'
 # Masks beside token files.
 "$trireme" tokenize text.txt -o masked.bin > /dev/null && head -c 5000 /dev/zero > masked.mask
 for ranks in 1 3; do
@@ -108,6 +115,9 @@ ln -s "$folder/text.txt" link.bin && ln text.txt half.bin.part
 expect 4 'would be overwritten' "$trireme" tokenize text.txt -o link.bin
 expect 4 'would be overwritten' "$trireme" tokenize half.bin.part -o half.bin
 rm link.bin half.bin.part
+mkdir folder.bin
+expect 4 'folder.bin cannot be renamed into place: Is a directory' "$trireme" tokenize text.txt -o folder.bin
+expect 4 'gone/out.bin cannot be created: No such file' "$trireme" tokenize text.txt -o gone/out.bin
 if [ -e out.bin ]; then failures=$((failures + 1)); echo "FAILED: out.bin was left behind"; fi
 
 # What is no file, does not hang.
