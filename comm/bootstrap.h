@@ -52,8 +52,8 @@ class MpiRun {
   /// and stops all with error's exit code.
   [[noreturn]] void fail(const std::exception& error);
 
-  /// Collective: the end with an error that all ranks have, when nothing of the run is left: rank 0 prints it, and all end
-  /// MPI in order and this process with error's exit code. Who does not come within 9 s is left behind.
+  /// Collective: the end with an error that all ranks have, when nothing of the run is left: rank 0 prints it, and all
+  /// end MPI in order and this process with error's exit code. Who does not come within 9 s is left behind.
   [[noreturn]] void refuse(const Error& error);
 
  private:

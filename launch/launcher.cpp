@@ -38,8 +38,10 @@ std::optional<long> number(const Environment& environment, const char* name) {
 }
 
 Launch launch(const char* launcher, const char* variable, long size, long rank) {
-  return {.launcher = launcher, .said_by = fmt::format("{}={}", variable, size > 0 ? size : rank),
-          .rank = static_cast<int>(rank), .size = static_cast<int>(size)};
+  return {.launcher = launcher,
+          .said_by = fmt::format("{}={}", variable, size > 0 ? size : rank),
+          .rank = static_cast<int>(rank),
+          .size = static_cast<int>(size)};
 }
 
 // A batch script is the first task of nothing: its SLURM_NTASKS is what mpirun and srun may start.
@@ -50,7 +52,8 @@ std::optional<Launch> find_slurm_step(const Environment& environment) {
   const bool batch_script = kind != nullptr && std::string(kind) == "BATCH";
   if (!rank || (step ? *step >= first_special_step : *rank == 0 && batch_script)) return std::nullopt;
   for (const char* variable : {"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", "SLURM_NPROCS"})
-    if (const std::optional<long> size = number(environment, variable)) return launch("Slurm's srun", variable, *size, *rank);
+    if (const std::optional<long> size = number(environment, variable))
+      return launch("Slurm's srun", variable, *size, *rank);
   return std::nullopt;
 }
 
@@ -66,7 +69,8 @@ std::optional<Launch> find_launch(const Environment& environment) {
   }
   if (const std::optional<Launch> step = find_slurm_step(environment)) return step;
   // A rank without a number of ranks: all that PMIx tells.
-  if (const std::optional<long> rank = number(environment, "PMIX_RANK")) return launch("a launcher with PMIx", "PMIX_RANK", 0, *rank);
+  if (const std::optional<long> rank = number(environment, "PMIX_RANK"))
+    return launch("a launcher with PMIx", "PMIX_RANK", 0, *rank);
   return std::nullopt;
 }
 
@@ -75,11 +79,13 @@ std::optional<std::string> launch_refusal(const std::optional<Launch>& launch, i
   if (!launch || (mpi_size > 1 && !launch->open_mpi)) return std::nullopt;
   if (launch->size > 0 ? launch->size == mpi_size : launch->rank == 0) return std::nullopt;
   const std::string ranks = launch->size > 0 ? std::to_string(launch->size) : "N";
-  const std::string one_of = launch->size > 0 ? fmt::format("one of {} ranks", launch->size) : fmt::format("rank {}", launch->rank);
-  return fmt::format("{} started this process as {} ({}), and MPI ({}) has {}: the launcher is not this MPI's, and every "
-                     "process would train alone into the same files; start it with the mpirun of {} (mpirun --version "
-                     "says whose it is; on Debian mpirun.openmpi): mpirun -n {} trireme ..., or -n 1 for one rank",
-                     launch->launcher, one_of, launch->said_by, mpi, mpi_size == 1 ? "one" : std::to_string(mpi_size), mpi, ranks);
+  const std::string one_of =
+      launch->size > 0 ? fmt::format("one of {} ranks", launch->size) : fmt::format("rank {}", launch->rank);
+  return fmt::format(
+      "{} started this process as {} ({}), and MPI ({}) has {}: the launcher is not this MPI's, and every "
+      "process would train alone into the same files; start it with the mpirun of {} (mpirun --version "
+      "says whose it is; on Debian mpirun.openmpi): mpirun -n {} trireme ..., or -n 1 for one rank",
+      launch->launcher, one_of, launch->said_by, mpi, mpi_size == 1 ? "one" : std::to_string(mpi_size), mpi, ranks);
 }
 
 }  // namespace trireme

@@ -20,12 +20,13 @@ struct Launch {
   bool open_mpi = false;   // its own mpirun: ranks can meet
 };
 
-/// Read before MPI starts, which sets variables of its own. Nearest first: mpirun inside another launcher's job decides, an
-/// allocation of Slurm's alone promises nothing, nor do its batch script and its interactive shell. None: started by hand.
+/// Read before MPI starts, which sets variables of its own. Nearest first: mpirun inside another launcher's job
+/// decides, an allocation of Slurm's alone promises nothing, nor do its batch script and its interactive shell. None:
+/// started by hand.
 std::optional<Launch> find_launch(const Environment& environment);
 
-/// Why this run must not go on: the launcher promised other ranks than `mpi_size`, so each process would be a run of its
-/// own, into the same files. `mpi` is what MPI calls itself. None: all is as promised.
+/// Why this run must not go on: the launcher promised other ranks than `mpi_size`, so each process would be a run of
+/// its own, into the same files. `mpi` is what MPI calls itself. None: all is as promised.
 std::optional<std::string> launch_refusal(const std::optional<Launch>& launch, int mpi_size, const std::string& mpi);
 
 }  // namespace trireme

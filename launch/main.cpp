@@ -126,7 +126,8 @@ int launched_rank() { return launched() ? launched()->rank : 0; }
 
 bool mpi_begun = false;
 
-// Ranks that cannot reach each other: one of them speaks, and the others leave it the time to and the launcher to end them.
+// Ranks that cannot reach each other: one of them speaks, and the others leave it the time to and the launcher to end
+// them.
 constexpr std::chrono::seconds patience{3};
 
 /// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.

@@ -35,9 +35,11 @@ void require_below(__rlimit_resource_t resource, Bytes used, Bytes wanted, const
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
   const auto most = static_cast<Bytes>(limit.rlim_cur);
-  require(used + wanted <= most, ErrorKind::plan, "{} takes {} beside the {} that this process has, and its {} is limited to {}; raise "
-          "it: ulimit {} {} or more, or unlimited", what, format_bytes(wanted), format_bytes(used), name, format_bytes(most),
-          resource == RLIMIT_AS ? "-v" : "-d", ceil_div(used + wanted, KiB));
+  require(used + wanted <= most, ErrorKind::plan,
+          "{} takes {} beside the {} that this process has, and its {} is limited to {}; raise "
+          "it: ulimit {} {} or more, or unlimited",
+          what, format_bytes(wanted), format_bytes(used), name, format_bytes(most), resource == RLIMIT_AS ? "-v" : "-d",
+          ceil_div(used + wanted, KiB));
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ ProcessRoom mpi_start_room();
 /// What `threads` more threads take: their stacks, and a little of the heap.
 ProcessRoom threads_room(int threads);
 
-/// Errors: Error(plan) where a limit of this process leaves less than `room`: which, how much `what` needs, and the ulimit
-/// that would do. Without limits nothing is looked at.
+/// Errors: Error(plan) where a limit of this process leaves less than `room`: which, how much `what` needs, and the
+/// ulimit that would do. Without limits nothing is looked at.
 void require_room(const ProcessRoom& room, const std::string& what);
 
 /// Where address space or data are limited: one heap for all threads, of this process and of those that it starts. The

@@ -88,11 +88,11 @@ std::string conversion_of(const std::string& path, const RawTokens& raw) {
   const std::string stem = std::filesystem::path(path).replace_extension("").string();
   // Pieces of 2^29 bytes: a header counts to 2^31 tokens. What is eight bytes wide becomes four.
   const char* piece = raw.width_bytes == 8 ? "array.array('I',array.array('q',d)).tobytes()" : "d";
-  return fmt::format("python3 -c \"import array,struct,sys; f,s=open(sys.argv[1],'rb'),sys.argv[2]\n"
-                     "for n,d in enumerate(iter(lambda: f.read(1<<29),b'')): open(f'{{s}}.{{n:04}}.bin','wb').write("
-                     "struct.pack('<256i',{},{},len(d)//{},*[0]*253)+{})\" {} {}",
-                     token_file_magic, raw.width_bytes == 2 ? 1 : 2, raw.width_bytes, piece, quoted(path),
-                     quoted(stem + ".tokens"));
+  return fmt::format(
+      "python3 -c \"import array,struct,sys; f,s=open(sys.argv[1],'rb'),sys.argv[2]\n"
+      "for n,d in enumerate(iter(lambda: f.read(1<<29),b'')): open(f'{{s}}.{{n:04}}.bin','wb').write("
+      "struct.pack('<256i',{},{},len(d)//{},*[0]*253)+{})\" {} {}",
+      token_file_magic, raw.width_bytes == 2 ? 1 : 2, raw.width_bytes, piece, quoted(path), quoted(stem + ".tokens"));
 }
 
 }  // namespace trireme

@@ -62,7 +62,8 @@ class NewFile {
 
  private:
   void check(const SystemCall& call, const char* what) const {
-    require(call.succeeded(), ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what, call.reason());
+    require(call.succeeded(), ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what,
+            call.reason());
   }
   std::string path_, temporary_;
   int descriptor_ = -1;
@@ -92,7 +93,8 @@ TokenFile::Summary TokenFile::summarize() const {
   XXH3_64bits_reset(state.get());
   Summary summary;
   for (std::int64_t first = 0; first < tokens();) {
-    const std::span<std::int32_t> part(buffer.get(), static_cast<std::size_t>(std::min<std::int64_t>(buffer_bytes / 4, tokens() - first)));
+    const std::span<std::int32_t> part(
+        buffer.get(), static_cast<std::size_t>(std::min<std::int64_t>(buffer_bytes / 4, tokens() - first)));
     read(first, part);
     XXH3_64bits_update(state.get(), part.data(), part.size_bytes());
     for (std::int32_t token : part)

@@ -20,17 +20,19 @@ struct KnownHeader {
   std::int32_t magic, version;
   Bytes width_bytes;
 };
-constexpr KnownHeader known_headers[] = {
-    {token_file_magic, 1, 2}, {token_file_magic, 2, 4}, {20240801, 7, 4}};
+constexpr KnownHeader known_headers[] = {{token_file_magic, 1, 2}, {token_file_magic, 2, 4}, {20240801, 7, 4}};
 
 /// Files of llm.c's that begin alike and hold no tokens to train on.
 struct OtherFile {
   std::int32_t magic;
   const char* what;
 };
-constexpr OtherFile other_files[] = {{20240326, "weights of a GPT-2 model"},  {20240327, "a state to debug with"},
-                                     {20240328, "a tokenizer"},               {20240522, "questions of an evaluation"},
-                                     {20240527, "the state of an optimizer"}, {20240803, "weights of a Llama-3 model"}};
+constexpr OtherFile other_files[] = {{20240326, "weights of a GPT-2 model"},
+                                     {20240327, "a state to debug with"},
+                                     {20240328, "a tokenizer"},
+                                     {20240522, "questions of an evaluation"},
+                                     {20240527, "the state of an optimizer"},
+                                     {20240803, "weights of a Llama-3 model"}};
 
 [[noreturn]] void refuse(const InputFile& file, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("{}: {}", file.path(), what));
@@ -57,20 +59,25 @@ bool is_text(const InputFile& file) {
 // No header that is read here: what else may it be?
 [[noreturn]] void refuse_unknown(const InputFile& file, std::int32_t magic) {
   for (const OtherFile& other : other_files)
-    if (other.magic == magic) refuse(file, fmt::format("no token file: llm.c's {} (magic {}); name its token files", other.what, magic));
+    if (other.magic == magic)
+      refuse(file, fmt::format("no token file: llm.c's {} (magic {}); name its token files", other.what, magic));
   if (find_magic(swapped(magic)))
-    refuse(file, "a token file with the highest byte first, and little-endian is read; swap the bytes of header and tokens");
+    refuse(file,
+           "a token file with the highest byte first, and little-endian is read; swap the bytes of header and tokens");
   const std::string start = file.size_bytes() < token_file_header_bytes
                                 ? fmt::format("{} bytes are too few for the header of a token file ({})",
                                               file.size_bytes(), token_file_header_bytes)
-                                : fmt::format("starts with {}, not with the header of a token file ({}): no token file", magic,
-                                              token_file_magic);
+                                : fmt::format("starts with {}, not with the header of a token file ({}): no token file",
+                                              magic, token_file_magic);
   if (is_text(file)) refuse(file, start + "; it seems to be text, which needs another name than .bin");
   if (const std::optional<RawTokens> raw = find_raw_tokens(file))
-    refuse(file, fmt::format("{}; it seems to be raw tokens without a header, {} bytes each, as {}; put headers before them and name "
-                             "the new files in its place:\n{}",
-                             start, raw->width_bytes, raw->writer, conversion_of(file.path(), *raw)));
-  refuse(file, start + "; text needs another name than .bin, and tokens are written by trireme tokenize or as llm.c does");
+    refuse(file,
+           fmt::format(
+               "{}; it seems to be raw tokens without a header, {} bytes each, as {}; put headers before them and name "
+               "the new files in its place:\n{}",
+               start, raw->width_bytes, raw->writer, conversion_of(file.path(), *raw)));
+  refuse(file,
+         start + "; text needs another name than .bin, and tokens are written by trireme tokenize or as llm.c does");
 }
 
 // The header says another length than the file has.
@@ -96,9 +103,12 @@ TokenLayout read_token_layout(const InputFile& file) {
   if (!known) refuse_unknown(file, magic);
   while (known != std::end(known_headers) && !(known->magic == magic && known->version == version)) ++known;
   if (known == std::end(known_headers))
-    refuse(file, fmt::format("version {} is none of magic {}'s; 20240520 has 1 (uint16) and 2 (uint32), 20240801 has 7 (uint32)",
-                             version, magic));
-  const TokenLayout layout{.width_bytes = known->width_bytes, .start_bytes = token_file_header_bytes,
+    refuse(
+        file,
+        fmt::format("version {} is none of magic {}'s; 20240520 has 1 (uint16) and 2 (uint32), 20240801 has 7 (uint32)",
+                    version, magic));
+  const TokenLayout layout{.width_bytes = known->width_bytes,
+                           .start_bytes = token_file_header_bytes,
                            .tokens = static_cast<std::uint32_t>(header[2])};
   if (file.size_bytes() != layout.start_bytes + layout.tokens * layout.width_bytes) refuse_length(file, layout);
   return layout;

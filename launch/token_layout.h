@@ -16,10 +16,11 @@ struct TokenLayout {
   std::int64_t tokens = 0;
 };
 
-/// By the file's header: magic 20240520 with version 1 (uint16) or 2 (uint32), or 20240801 with version 7 (uint32, llm.c's
-/// Llama-3 tokens).
+/// By the file's header: magic 20240520 with version 1 (uint16) or 2 (uint32), or 20240801 with version 7 (uint32,
+/// llm.c's Llama-3 tokens).
 ///
-/// Errors  Error(data) with what the file seems to be and what to do: raw tokens without a header (nanoGPT's, Megatron-LM's
+/// Errors  Error(data) with what the file seems to be and what to do: raw tokens without a header (nanoGPT's,
+/// Megatron-LM's
 ///         beside its .idx, torch's), text, another file of llm.c's, another byte order, cut short, of another width.
 TokenLayout read_token_layout(const InputFile& file);
 

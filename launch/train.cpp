@@ -175,7 +175,8 @@ std::unique_ptr<StepLog> Training::open_log() const {
 
 int Training::sharing_peers() const {
   int peers = 0;
-  for (int rank = 0; rank < mpi_.size(); ++rank) peers += rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
+  for (int rank = 0; rank < mpi_.size(); ++rank)
+    peers += rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
   return peers;
 }
 
@@ -184,8 +185,8 @@ std::unique_ptr<Device> Training::make_device() const {
   return make_cpu_device(stream_count, settings_.threads, sharing_peers() > 0 ? Pages::shared : Pages::own);
 }
 
-// What ulimit leaves of address space and data, before anything is taken of it. Peers' arenas are mapped whole, and are about
-// as large as this rank's.
+// What ulimit leaves of address space and data, before anything is taken of it. Peers' arenas are mapped whole, and are
+// about as large as this rank's.
 void Training::check_process_limits() {
   const int peers = sharing_peers();
   ProcessRoom room = threads_room(stream_count + settings_.threads - 1);

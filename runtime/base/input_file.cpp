@@ -17,8 +17,11 @@ InputFile::Identity InputFile::identify(int descriptor, const std::string& path)
   const SystemCall looked(::fstat(descriptor, &status));
   require(looked.succeeded(), ErrorKind::data, "{}: {}", path, looked.reason());
   require(S_ISREG(status.st_mode), ErrorKind::data, "{}: not a file; name one", path);
-  return {.device = status.st_dev, .inode = status.st_ino, .size_bytes = status.st_size,
-          .modified_s = status.st_mtim.tv_sec, .modified_ns = status.st_mtim.tv_nsec};
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size_bytes = status.st_size,
+          .modified_s = status.st_mtim.tv_sec,
+          .modified_ns = status.st_mtim.tv_nsec};
 }
 
 InputFile::InputFile(const std::string& path) : path_(path) {
@@ -41,8 +44,8 @@ std::shared_ptr<const Descriptor> InputFile::open() const {
     const SystemCall opened(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (opened.succeeded()) return std::make_shared<const Descriptor>(static_cast<int>(opened.result()));
     if (opened.lacks_descriptors() && OpenFiles::of_process().close_one()) continue;
-    require(opened.lacks_descriptors(), ErrorKind::data, "{}: {}; give the path of a file that this user may read", path_,
-            opened.reason());
+    require(opened.lacks_descriptors(), ErrorKind::data, "{}: {}; give the path of a file that this user may read",
+            path_, opened.reason());
     throw Error(ErrorKind::data, fmt::format("{}: {}", path_, opened.reason()));
   }
 }
@@ -63,8 +66,8 @@ void InputFile::read(Bytes offset, void* out, Bytes bytes) const {
     const SystemCall got(::pread(descriptor->number(), at, static_cast<std::size_t>(bytes), offset));
     if (got.error() == EINTR) continue;
     require(got.succeeded(), ErrorKind::data, "{}: cannot read: {}", path_, got.reason());
-    require(got.result() > 0, ErrorKind::data, "{}: ends at byte {}, {} bytes early; was it changed during the run?", path_,
-            offset, bytes);
+    require(got.result() > 0, ErrorKind::data, "{}: ends at byte {}, {} bytes early; was it changed during the run?",
+            path_, offset, bytes);
     at += got.result(), offset += got.result(), bytes -= got.result();
   }
 }

@@ -10,11 +10,12 @@
 
 namespace trireme {
 
-/// A regular file, as it was when this was made. It is open while it is among those that were read last (OpenFiles), and
-/// opened again when it is read: any number of files may be named. Reading is safe from any thread.
+/// A regular file, as it was when this was made. It is open while it is among those that were read last (OpenFiles),
+/// and opened again when it is read: any number of files may be named. Reading is safe from any thread.
 class InputFile {
  public:
-  /// Errors: Error(data) with path and reason: missing, not readable, not a regular file; no more may be opened (ulimit -n).
+  /// Errors: Error(data) with path and reason: missing, not readable, not a regular file; no more may be opened (ulimit
+  /// -n).
   explicit InputFile(const std::string& path);
   ~InputFile();
   InputFile(InputFile&& other) noexcept;

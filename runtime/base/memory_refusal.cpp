@@ -39,9 +39,8 @@ std::string memory_limits() {
 
 Error memory_refused(const std::string& what) {
   const std::string limits = memory_limits();
-  return {ErrorKind::plan,
-          fmt::format("the system gives no memory for {}; {}", what,
-                      limits.empty() ? "free memory, or plan a smaller run" : limits)};
+  return {ErrorKind::plan, fmt::format("the system gives no memory for {}; {}", what,
+                                       limits.empty() ? "free memory, or plan a smaller run" : limits)};
 }
 
 bool thread_stack_refused() {

@@ -1,5 +1,5 @@
-#include "runtime/base/memory_refusal.h"
 #include "runtime/execute/executor.h"
+#include "runtime/base/memory_refusal.h"
 
 #include <algorithm>
 #include <optional>

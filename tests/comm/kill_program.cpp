@@ -1,9 +1,11 @@
 // A run that goes wrong on request, for kill_test.sh: collectives on one thread, "computing" on another.
 //
-// kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does FAULT:
+// kill_program FAULT RANK DELAY_US DEADLINE_S MARK TRANSPORT: on rank RANK, DELAY_US after the first step began, does
+// FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
 //   the collectives' thread); or, without a moment: none, term (from outside), config (every rank), differ (a text that
-//   differs), and SIGSTOP before MPI starts (start), before a communicator is made (make), before all refuse to go on (leave) and before MPI ends (end).
+//   differs), and SIGSTOP before MPI starts (start), before a communicator is made (make), before all refuse to go on
+//   (leave) and before MPI ends (end).
 // Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>

@@ -13,7 +13,6 @@
 #include "comm/node/shared_file.h"
 #include "runtime/base/error.h"
 #include "runtime/device/cpu/arena.h"
-#include "tests/runtime/process_limit.h"
 
 namespace trireme::test {
 namespace {
@@ -126,17 +125,4 @@ TEST_CASE("board: a sleep ends by its time", "[comm]") {
 }
 
 }  // namespace
-TEST_CASE("SharedMapping: what the limit of address space does not hold has exit code 3 and names it", "[node]") {
-  const cpu::Arena arena(64 * MiB, Pages::shared);
-  const SharedFile file = name_file(arena.file());
-  const ProcessLimit little(RLIMIT_AS, address_space_bytes() + 32 * MiB);
-  try {
-    const SharedMapping mapping(file, Access::read);
-    FAIL("64 MiB were mapped into 32");
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::plan);
-    CHECK_THAT(error.what(), Catch::Contains("64.00 MiB") && Catch::Contains("ulimit -v"));
-  }
-}
-
 }  // namespace trireme::test

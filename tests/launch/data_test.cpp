@@ -266,7 +266,8 @@ TEST_CASE("write_token_file: the message says why, whatever errno was before") {
     return refused("long.bin");
   };
   CHECK_THAT(too_long(), Catch::Contains("cannot be written: File too large") && Catch::Contains("ulimit -f"));
-  for (const char* left : {"folder.bin.part", "full.bin.part", "full.bin", "long.bin.part", "long.bin"}) CHECK(access(left, F_OK) != 0);
+  for (const char* left : {"folder.bin.part", "full.bin.part", "full.bin", "long.bin.part", "long.bin"})
+    CHECK(access(left, F_OK) != 0);
 }
 
 TEST_CASE("TokenStream: more files and masks than may be open, in any order") {
@@ -274,7 +275,8 @@ TEST_CASE("TokenStream: more files and masks than may be open, in any order") {
   for (int i = 0; i < 300; ++i) {
     const std::string stem = "many" + std::to_string(i);
     const std::vector<std::uint16_t> tokens(7, static_cast<std::uint16_t>(i % 200));
-    paths.push_back(write(stem + ".bin", bytes_of({token_file_magic, 1, 7}, std::string(reinterpret_cast<const char*>(tokens.data()), 14))));
+    paths.push_back(write(stem + ".bin", bytes_of({token_file_magic, 1, 7},
+                                                  std::string(reinterpret_cast<const char*>(tokens.data()), 14))));
     write(stem + ".mask", std::string(7, i % 2 == 0 ? '\1' : '\0'));
   }
   const ProcessLimit few(RLIMIT_NOFILE, 64);
@@ -288,5 +290,6 @@ TEST_CASE("TokenStream: more files and masks than may be open, in any order") {
     REQUIRE(targets[0] == (index % 2 == 0 ? index % 200 : ignored_target));
     REQUIRE(targets[6] == (index % 2 == 1 ? (index + 1) % 200 : ignored_target));
   }
-  for (const std::string& path : paths) std::remove(path.c_str()), std::remove((path.substr(0, path.size() - 4) + ".mask").c_str());
+  for (const std::string& path : paths)
+    std::remove(path.c_str()), std::remove((path.substr(0, path.size() - 4) + ".mask").c_str());
 }

@@ -49,10 +49,13 @@ TEST_CASE("launch_refusal: a launcher of another MPI promised ranks that MPI doe
       {{{"PMIX_RANK", "3"}, {"PMIX_NAMESPACE", "x"}}, 3, "PMIX_RANK=3"},
       {{{"TORCHELASTIC_RUN_ID", "none"}, {"WORLD_SIZE", "2"}, {"RANK", "1"}}, 1, "WORLD_SIZE=2"},
       // srun without PMI, with and without the step's variables.
-      {allocation({{"SLURM_PROCID", "3"}, {"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}}), 3, "SLURM_STEP_NUM_TASKS=4"},
-      {allocation({{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "2"}, {"SLURM_STEP_NUM_TASKS", "2"}}), 0, "SLURM_STEP_NUM_TASKS=2"},
-      {allocation({{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "2"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"ENVIRONMENT", "BATCH"}}), 0,
+      {allocation({{"SLURM_PROCID", "3"}, {"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}}), 3,
+       "SLURM_STEP_NUM_TASKS=4"},
+      {allocation({{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "2"}, {"SLURM_STEP_NUM_TASKS", "2"}}), 0,
        "SLURM_STEP_NUM_TASKS=2"},
+      {allocation(
+           {{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "2"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"ENVIRONMENT", "BATCH"}}),
+       0, "SLURM_STEP_NUM_TASKS=2"},
       {allocation({{"SLURM_PROCID", "2"}, {"ENVIRONMENT", "BATCH"}}), 2, "SLURM_NTASKS=4"},
       {{{"SLURM_NTASKS", "2"}, {"SLURM_PROCID", "0"}}, 0, "SLURM_NTASKS=2"},
   };
@@ -61,7 +64,8 @@ TEST_CASE("launch_refusal: a launcher of another MPI promised ranks that MPI doe
     const std::optional<Launch> launch = launch_of(c.variables);
     REQUIRE(launch);
     CHECK(launch->rank == c.rank);
-    CHECK_THAT(refusal(c.variables, 1), Catch::Contains("(" + c.said + ")") && Catch::Contains("mpirun of Open MPI v4.1.4") &&
+    CHECK_THAT(refusal(c.variables, 1), Catch::Contains("(" + c.said + ")") &&
+                                            Catch::Contains("mpirun of Open MPI v4.1.4") &&
                                             Catch::Contains("-n 1 for one rank"));
   }
 }
@@ -74,12 +78,18 @@ TEST_CASE("launch_refusal: a run that is what its launcher promised goes on") {
       {{{"PMI_SIZE", "1"}, {"PMI_RANK", "0"}}, 1},
       // An MPI that speaks the launcher's language.
       {{{"PMI_SIZE", "4"}, {"PMI_RANK", "3"}}, 4},
-      {allocation({{"SLURM_PROCID", "1"}, {"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"PMIX_RANK", "1"}}), 4},
+      {allocation({{"SLURM_PROCID", "1"}, {"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "4"}, {"PMIX_RANK", "1"}}),
+       4},
       // mpirun within other launchers' jobs: its daemons are a step of one task a node, whose variables ranks inherit.
-      {allocation({{"SLURM_PROCID", "1"}, {"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"OMPI_COMM_WORLD_SIZE", "16"}}), 16},
+      {allocation({{"SLURM_PROCID", "1"},
+                   {"SLURM_STEP_ID", "0"},
+                   {"SLURM_STEP_NUM_TASKS", "2"},
+                   {"OMPI_COMM_WORLD_SIZE", "16"}}),
+       16},
       {allocation({{"SLURM_PROCID", "0"}, {"ENVIRONMENT", "BATCH"}, {"OMPI_COMM_WORLD_SIZE", "1"}}), 1},
       {{{"PMI_SIZE", "8"}, {"PMI_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"OMPI_COMM_WORLD_RANK", "1"}}, 2},
-      // By hand within an allocation: its shell at the front end, its interactive step, its batch script, a step of one task.
+      // By hand within an allocation: its shell at the front end, its interactive step, its batch script, a step of one
+      // task.
       {allocation(), 1},
       {allocation({{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "4294967290"}, {"SLURM_STEP_NUM_TASKS", "1"}}), 1},
       {allocation({{"SLURM_PROCID", "0"}, {"SLURM_STEP_ID", "4294967291"}}), 1},

@@ -1,7 +1,7 @@
 #include "launch/token_layout.h"
 
-#include <catch2/catch.hpp>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -42,7 +42,8 @@ std::vector<Integer> tokens(std::size_t count, std::uint64_t vocabulary) {
   const Random random(1, "tokens");
   std::vector<Integer> values;
   for (std::size_t i = 0; i < count; ++i)
-    values.push_back(static_cast<Integer>(random.bits(i) % vocabulary * (random.bits(i + count) % vocabulary) / vocabulary));
+    values.push_back(
+        static_cast<Integer>(random.bits(i) % vocabulary * (random.bits(i + count) % vocabulary) / vocabulary));
   return values;
 }
 
@@ -57,7 +58,9 @@ std::string refusal(const std::string& path) {
 }
 
 std::string swapped(std::string bytes, std::size_t width) {
-  for (std::size_t at = 0; at + width <= bytes.size(); at += width) std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.begin() + static_cast<std::ptrdiff_t>(at + width));
+  for (std::size_t at = 0; at + width <= bytes.size(); at += width)
+    std::reverse(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                 bytes.begin() + static_cast<std::ptrdiff_t>(at + width));
   return bytes;
 }
 
@@ -93,9 +96,11 @@ TEST_CASE("read_token_layout: llm.c's headers are read, 16 and 32 bits wide") {
 }
 
 TEST_CASE("read_token_layout: raw tokens are named, with a command that makes token files of them") {
-  const auto check = [](const std::string& bytes, const char* width, const char* writer, const std::vector<std::int32_t>& expected) {
+  const auto check = [](const std::string& bytes, const char* width, const char* writer,
+                        const std::vector<std::int32_t>& expected) {
     const std::string message = refusal(write("it's raw.bin", bytes));
-    CHECK_THAT(message, Catch::Contains("raw tokens without a header") && Catch::Contains(width) && Catch::Contains(writer));
+    CHECK_THAT(message,
+               Catch::Contains("raw tokens without a header") && Catch::Contains(width) && Catch::Contains(writer));
     CHECK(converted(message, "it's raw") == expected);
     std::remove("it's raw.bin");
   };
@@ -112,10 +117,13 @@ TEST_CASE("read_token_layout: raw tokens are named, with a command that makes to
 }
 
 TEST_CASE("read_token_layout: Megatron-LM's index says how wide the tokens beside it are") {
-  const auto index = [](char type) { return std::string("MMIDIDX\0\0\1\0\0\0\0\0\0\0", 17) + type + std::string(100, '\0'); };
+  const auto index = [](char type) {
+    return std::string("MMIDIDX\0\0\1\0\0\0\0\0\0\0", 17) + type + std::string(100, '\0');
+  };
   write("m_text_document.bin", bytes_of(tokens<std::int32_t>(3000, 30)));
   write("m_text_document.idx", index(4));
-  CHECK_THAT(refusal("m_text_document.bin"), Catch::Contains("4 bytes each") && Catch::Contains("m_text_document.idx says so"));
+  CHECK_THAT(refusal("m_text_document.bin"),
+             Catch::Contains("4 bytes each") && Catch::Contains("m_text_document.idx says so"));
   write("m_text_document.bin", bytes_of(tokens<std::uint16_t>(3000, 65536)));
   write("m_text_document.idx", index(8));
   CHECK_THAT(refusal("m_text_document.bin"), Catch::Contains("2 bytes each") && Catch::Contains("Megatron-LM"));
@@ -123,17 +131,22 @@ TEST_CASE("read_token_layout: Megatron-LM's index says how wide the tokens besid
 }
 
 TEST_CASE("read_token_layout: what is none of these is called what it is") {
-  const std::string narrow = bytes_of(tokens<std::uint16_t>(5000, 50257)), wide = bytes_of(tokens<std::uint32_t>(5000, 128256));
+  const std::string narrow = bytes_of(tokens<std::uint16_t>(5000, 50257)),
+                    wide = bytes_of(tokens<std::uint32_t>(5000, 128256));
   // The highest byte first.
-  CHECK_THAT(refusal(write("o.bin", swapped(header(20240520, 1, 5000), 4) + swapped(narrow, 2))), Catch::Contains("highest byte first"));
-  CHECK_THAT(refusal(write("o.bin", swapped(header(20240801, 7, 5000) + wide, 4))), Catch::Contains("highest byte first"));
+  CHECK_THAT(refusal(write("o.bin", swapped(header(20240520, 1, 5000), 4) + swapped(narrow, 2))),
+             Catch::Contains("highest byte first"));
+  CHECK_THAT(refusal(write("o.bin", swapped(header(20240801, 7, 5000) + wide, 4))),
+             Catch::Contains("highest byte first"));
   // Cut short, and too long.
   CHECK_THAT(refusal(write("o.bin", header(20240801, 7, 5000) + wide.substr(0, 19990))),
-             Catch::Contains("promises 5000 tokens (21024 bytes), the file has 21014 bytes") && Catch::Contains("cut short by 10 bytes"));
+             Catch::Contains("promises 5000 tokens (21024 bytes), the file has 21014 bytes") &&
+                 Catch::Contains("cut short by 10 bytes"));
   CHECK_THAT(refusal(write("o.bin", header(20240520, 1, 5000) + narrow.substr(0, 2))), Catch::Contains("cut short"));
   CHECK_THAT(refusal(write("o.bin", header(20240520, 1, 5000) + narrow + "xy")), Catch::Contains("damaged"));
   // Versions: none there is, another's, the wrong width.
-  CHECK_THAT(refusal(write("o.bin", header(20240801, 1, 5000) + wide)), Catch::Contains("version 1") && Catch::Contains("20240801 has 7"));
+  CHECK_THAT(refusal(write("o.bin", header(20240801, 1, 5000) + wide)),
+             Catch::Contains("version 1") && Catch::Contains("20240801 has 7"));
   CHECK_THAT(refusal(write("o.bin", header(20240520, 7, 5000) + wide)), Catch::Contains("version 7"));
   CHECK_THAT(refusal(write("o.bin", header(20240520, 1, 5000) + wide)), Catch::Contains("4 bytes a token"));
   CHECK_THAT(refusal(write("o.bin", header(20240520, 2, 5000) + narrow)), Catch::Contains("2 bytes a token"));
@@ -147,5 +160,6 @@ TEST_CASE("read_token_layout: what is none of these is called what it is") {
   for (std::uint64_t i = 0; noise.size() < 20000; ++i) noise += bytes_of<std::uint64_t>({Random(3, "noise").bits(i)});
   noise.resize(20000);
   CHECK_THAT(refusal(write("o.bin", noise)), Catch::Contains("no token file") && !Catch::Contains("raw tokens"));
-  CHECK_THAT(refusal(write("o.bin", std::string(20000, '\0'))), Catch::Contains("no token file") && !Catch::Contains("raw tokens"));
+  CHECK_THAT(refusal(write("o.bin", std::string(20000, '\0'))),
+             Catch::Contains("no token file") && !Catch::Contains("raw tokens"));
 }

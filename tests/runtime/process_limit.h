@@ -1,9 +1,9 @@
 #pragma once
 // A limit of this process (ulimit) for the time of a test.
 
-#include <catch2/catch.hpp>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <fstream>
 

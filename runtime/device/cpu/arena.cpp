@@ -16,8 +16,10 @@ namespace {
 constexpr Bytes page_bytes = 4 * KiB, huge_page_bytes = 2 * MiB;
 
 void require_memory(const SystemCall& call, Bytes bytes) {
-  require(call.succeeded(), ErrorKind::plan, "no {} ({} bytes) of memory for the arena: {}; free memory, raise the limit, or plan "
-          "a smaller run", format_bytes(bytes), bytes, call.reason());
+  require(call.succeeded(), ErrorKind::plan,
+          "no {} ({} bytes) of memory for the arena: {}; free memory, raise the limit, or plan "
+          "a smaller run",
+          format_bytes(bytes), bytes, call.reason());
 }
 
 // Kernels before 5.14 do not know MADV_POPULATE_WRITE (EINVAL): there a byte of each page is written as it is.

@@ -1,8 +1,8 @@
 #include "runtime/base/input_file.h"
 
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <atomic>
 #include <cstdio>
@@ -70,7 +70,8 @@ TEST_CASE("InputFile: any number of files may be named, few are open") {
   std::vector<InputFile> files;
   for (int i = 0; i < 1030; ++i) files.emplace_back(numbered.path(i));
   CHECK(open_files() <= before + 256);
-  for (int i = 0; i < 1030; ++i) REQUIRE(read_all(files[static_cast<std::size_t>(i * 7 % 1030)]) == NumberedFiles::digits(i * 7 % 1030));
+  for (int i = 0; i < 1030; ++i)
+    REQUIRE(read_all(files[static_cast<std::size_t>(i * 7 % 1030)]) == NumberedFiles::digits(i * 7 % 1030));
   CHECK(open_files() <= before + 256);
   files.clear();
   CHECK(open_files() == before);
@@ -151,5 +152,6 @@ TEST_CASE("InputFile: where no file may be opened, others that are only kept are
     message = error.what();
   }
   for (const int file : fillers) ::close(file);
-  CHECK_THAT(message, Catch::Contains(numbered.path(0) + ": Too many open files") && Catch::Contains("ulimit -n is 64; raise it"));
+  CHECK_THAT(message, Catch::Contains(numbered.path(0) + ": Too many open files") &&
+                          Catch::Contains("ulimit -n is 64; raise it"));
 }

@@ -30,7 +30,8 @@ TEST_CASE("as_error: what the system calls a lack of memory has exit code 3; wha
   CHECK(as_error(std::system_error(std::make_error_code(std::errc::io_error))).kind() == ErrorKind::bug);
   // No thread for another reason than memory.
   CHECK_FALSE(thread_stack_refused());
-  CHECK(as_error(std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again))).kind() == ErrorKind::bug);
+  CHECK(as_error(std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again))).kind() ==
+        ErrorKind::bug);
   const Error ours(ErrorKind::data, "x");
   CHECK(as_error(ours).kind() == ErrorKind::data);
   CHECK(as_error(ours).where().line() == ours.where().line());

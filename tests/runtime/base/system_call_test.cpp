@@ -1,8 +1,8 @@
 #include "runtime/base/system_call.h"
 
-#include <catch2/catch.hpp>
 #include <fcntl.h>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include <cerrno>
 #include <cstdio>

@@ -7,13 +7,10 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
-#include <functional>
-#include <string>
 #include <vector>
 
 #include "runtime/base/error.h"
 #include "runtime/device/device.h"
-#include "tests/runtime/process_limit.h"
 
 namespace trireme {
 
@@ -74,31 +71,6 @@ TEST_CASE("device: shared pages whose file may not be that long are refused, and
   REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
   std::signal(SIGXFSZ, handler);
   CHECK(open_files() == files);
-}
-
-TEST_CASE("device: memory and threads that a limit of the process refuses have exit code 3 and name it", "[device]") {
-  const auto refusal = [](const std::function<void()>& task) {
-    try {
-      task();
-    } catch (const Error& error) {
-      CHECK(error.kind() == ErrorKind::plan);
-      return std::string(error.what());
-    }
-    return std::string("no error");
-  };
-  const Pages pages = GENERATE(Pages::own, Pages::shared);
-  const auto device = make_cpu_device(1, 1, pages);
-  {
-    const ProcessLimit little(RLIMIT_AS, address_space_bytes() + 32 * MiB);
-    CHECK_THAT(refusal([&] { device->allocate(64 * MiB); }), Catch::Contains("67108864 bytes") && Catch::Contains("ulimit -v"));
-    // Eight MiB of stack each.
-    CHECK_THAT(refusal([&] { make_cpu_device(20, 1, pages); }), Catch::Contains("stack") && Catch::Contains("ulimit -v"));
-  }
-  if (pages == Pages::own) {
-    const ProcessLimit little(RLIMIT_DATA, 32 * MiB);
-    CHECK_THAT(refusal([&] { device->allocate(64 * MiB); }), Catch::Contains("ulimit -d"));
-  }
-  CHECK(device->allocate(64 * MiB) != nullptr);
 }
 
 TEST_CASE("device: the file of shared pages shows what is written to the arena", "[device]") {
