@@ -5,8 +5,6 @@
 #include <optional>
 #include <string>
 
-#include "runtime/base/units.h"
-
 namespace trireme {
 
 /// The value of an environment variable; null where there is none.
