@@ -10,6 +10,7 @@
 
 #include "comm/communicator.h"
 #include "runtime/base/error.h"
+#include "runtime/base/memory_refusal.h"
 
 namespace trireme {
 
@@ -34,10 +35,8 @@ template <typename Task>
 std::optional<Error> error_of(const Task& task) {
   try {
     task();
-  } catch (const Error& error) {
-    return error;
   } catch (const std::exception& error) {
-    return Error(ErrorKind::bug, error.what());
+    return as_error(error);
   }
   return std::nullopt;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <optional>
 
@@ -14,6 +15,7 @@
 #include "comm/mpi/mpi_communicator.h"
 #include "comm/termination.h"
 #include "runtime/base/error.h"
+#include "runtime/base/memory_refusal.h"
 #include "runtime/execute/op_error.h"
 
 namespace trireme {
@@ -31,26 +33,43 @@ std::atomic<MpiRun*> unfinished_run{nullptr};
 void on_exit_of_process() {
   MpiRun* run = unfinished_run;
   if (!run) return;
+  // A library that gets no thread may end the process.
+  if (thread_stack_refused()) run->fail(memory_refused("the stack of one more thread"));
   const Error error(ErrorKind::comm, "the process called exit() before the end of the run");
   if (run->page().runs_op()) run->fail(OpError(error));
   run->fail(error);
 }
 
-// For SIGALRM: what this process does inside MPI, and the page, where there is one yet.
+// What is thrown where nothing may be, mostly for want of memory.
+[[noreturn]] void on_lost_exception() {
+  try {
+    if (const std::exception_ptr lost = std::current_exception()) std::rethrow_exception(lost);
+  } catch (const std::exception& error) {
+    if (MpiRun* run = unfinished_run) run->fail(error);
+  }
+  std::abort();
+}
+
+// For SIGALRM: what this process does inside MPI, its exit code, and the page, where there is one yet.
 std::atomic<const char*> waits_in{"MPI"};
+std::atomic<int> code_of_alarm{exit_code(ErrorKind::comm)};
+// While all end with an error that all have (waits_in is null): for rank 0, should it not come to say it.
+StatusLine refusal;
 std::atomic<StatusPage*> page_of_alarm{nullptr};
 
 // The wait is inside MPI, so nothing of MPI may be called: the launcher ends the others. Async-signal-safe calls only.
 void on_alarm(int) {
   StatusPage* page = page_of_alarm;
   if (page) page->raise_abort();
-  if (!page || page->win_message()) {
+  const char* wait = waits_in;
+  if (wait == nullptr && page && page->inherit_message()) write_line(refusal);
+  if (wait != nullptr && (!page || page->win_message())) {
     StatusLine line;
-    line << "trireme: communication: " << waits_in.load()
+    line << "trireme: communication: " << wait
          << " did not end before its deadline: a rank does not answer; look for stopped processes and lost nodes\n";
     write_line(line);
   }
-  _exit(exit_code(ErrorKind::comm));
+  _exit(code_of_alarm);
 }
 
 // Before there is a page the ranks give up in turn, so that the first to do so has ended the others before they speak.
@@ -117,7 +136,7 @@ struct MpiRun::World {
   std::optional<TerminationNotice> notice;
 
   void open_page();
-  void close();
+  void close();  // within a MpiDeadline
 };
 
 void MpiRun::World::open_page() {
@@ -138,7 +157,6 @@ void MpiRun::World::open_page() {
 }
 
 void MpiRun::World::close() {
-  const MpiDeadline deadline("the end of the run", deadline_s);
   mpi_check(MPI_Barrier(MPI_COMM_WORLD), "MPI_Barrier");
   page->set_finished();  // not before: who dies in the barrier has died
   notice.reset();
@@ -174,6 +192,7 @@ MpiRun::MpiRun(int* argc, char*** argv, const MpiStart& start) : world_(std::mak
   world.open_page();
   unfinished_run = this;
   std::atexit(on_exit_of_process);
+  std::set_terminate(on_lost_exception);
 }
 
 MpiRun::~MpiRun() {
@@ -195,6 +214,7 @@ std::unique_ptr<Communicator> MpiRun::make_communicator(const MpiOptions& option
 
 void MpiRun::finish() {
   if (!unfinished_run.exchange(nullptr)) return;
+  const MpiDeadline deadline("the end of the run", world_->deadline_s);
   world_->close();
 }
 
@@ -202,30 +222,57 @@ void MpiRun::fail(const std::exception& error) {
   unfinished_run = nullptr;
   signal(SIGALRM, SIG_DFL);
   alarm(last_resort_s);
-  const auto* ours = dynamic_cast<const Error*>(&error);
-  const bool agreed = dynamic_cast<const AgreedError*>(&error) != nullptr;
-  const int code = exit_code(ours ? ours->kind() : ErrorKind::bug);
+  const Error ours = as_error(error);
+  const int code = exit_code(ours.kind());
   StatusPage& status = page();
-  const std::optional<int> dead = ours && ours->kind() == ErrorKind::comm ? status.find_dead() : std::nullopt;
-  if (!agreed || rank() == 0) status.raise_abort();
+  const std::optional<int> dead = ours.kind() == ErrorKind::comm ? status.find_dead() : std::nullopt;
+  status.raise_abort();
   if (!status.win_message()) {
     sleep(patience_s);
-    if (agreed || !status.inherit_message()) stop_all(code);
+    if (!status.inherit_message()) stop_all(code);
   }
   StatusLine line;
   if (dead)
     write_death(line, status, *dead);
   else
-    line << failure_message(status, error, ours, agreed);
+    line << failure_message(status, ours, &ours, false);
   write_line(line);
   stop_all(code);
+}
+
+// No abort word: a rank that is still on its way here would take it for another's failure.
+void MpiRun::refuse(const Error& error) {
+  unfinished_run = nullptr;
+  const int code = exit_code(error.kind());
+  code_of_alarm = code;
+  refusal << failure_message(page(), error, &error, true);
+  if (rank() == 0 && page().inherit_message()) write_line(refusal);
+  try {
+    const MpiDeadline deadline(nullptr, last_resort_s);
+    world_->close();
+  } catch (const Error&) {
+    stop_all(code);
+  }
+  std::fflush(nullptr);
+  _exit(code);
+}
+
+std::string mpi_library() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string_view version(text, static_cast<std::size_t>(length));
+  return std::string(version.substr(0, version.find_first_of(",\n")));
 }
 
 void run_over_mpi(int* argc, char*** argv, const MpiStart& start, const std::function<void(MpiRun&)>& body) {
   MpiRun run(argc, argv, start);
   try {
     body(run);
+  } catch (const AgreedError& error) {
+    run.refuse(error);
   } catch (const std::exception& error) {
+    if (run.size() == 1) run.refuse(as_error(error));
     run.fail(error);
   }
   run.finish();

@@ -49,13 +49,20 @@ class MpiRun {
   void finish();
 
   /// The end of all ranks because this one cannot go on: prints the one message of the node, unless another rank did,
-  /// and stops all with error's exit code. An AgreedError is printed by rank 0 alone.
+  /// and stops all with error's exit code.
   [[noreturn]] void fail(const std::exception& error);
+
+  /// Collective: the end with an error that all ranks have, when nothing of the run is left: rank 0 prints it, and all
+  /// end MPI in order and this process with error's exit code. Who does not come within 9 s is left behind.
+  [[noreturn]] void refuse(const Error& error);
 
  private:
   struct World;
   std::unique_ptr<World> world_;
 };
+
+/// What MPI calls itself: "Open MPI v4.1.4".
+std::string mpi_library();
 
 /// A whole run: MPI starts, `body` runs, MPI ends. What it throws on any rank ends all ranks (fail).
 void run_over_mpi(int* argc, char*** argv, const MpiStart& start, const std::function<void(MpiRun&)>& body);

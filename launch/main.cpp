@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <thread>
 
 #include "comm/agreement.h"
 #include "comm/bootstrap.h"
@@ -21,9 +23,11 @@
 #include "launch/config_limits.h"
 #include "launch/data.h"
 #include "launch/doctor.h"
+#include "launch/launcher.h"
 #include "launch/memory_limit.h"
 #include "launch/notices.h"
 #include "launch/plan_report.h"
+#include "launch/process_limits.h"
 #include "launch/process_memory.h"
 #include "launch/rank_plan.h"
 #include "launch/settings.h"
@@ -32,6 +36,7 @@
 #include "models/hf/folder_file.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
+#include "runtime/base/memory_refusal.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/schedule/text.h"
 
@@ -133,29 +138,56 @@ void doctor(MpiRun& mpi) {
   if (mpi.rank() == 0) print_out(report);
 }
 
-/// What mpirun calls this process; none without it.
-std::optional<int> launched_rank() {
-  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
-  return rank ? std::optional(std::atoi(rank)) : std::nullopt;
+/// Who started this process: asked before MPI starts, which sets variables of its own.
+const std::optional<Launch>& launched() {
+  static const std::optional<Launch> launch = find_launch([](const char* name) { return std::getenv(name); });
+  return launch;
 }
 
+int launched_rank() { return launched() ? launched()->rank : 0; }
+
 bool mpi_begun = false;
+
+// Ranks that cannot reach each other: one of them speaks, and the others leave it the time to and the launcher to end
+// them.
+constexpr std::chrono::seconds patience{3};
 
 /// Commands that run on all ranks start MPI first, so that what fails on one rank ends all.
 int run_on_all_ranks(int argc, char** argv, const std::function<void(MpiRun&)>& body) {
   mpi_begun = true;
   std::signal(SIGPIPE, SIG_IGN);  // whoever read along may go: the run does not
-  run_over_mpi(&argc, &argv, {.launched_rank = launched_rank().value_or(0)}, body);
-  return 0;
+  const std::optional<Launch>& launch = launched();
+  require_room(mpi_start_room(), "the start of MPI");
+  int code = 0;
+  run_over_mpi(&argc, &argv, {.launched_rank = launched_rank()}, [&](MpiRun& mpi) {
+    const std::optional<std::string> refusal = launch_refusal(launch, mpi.size(), mpi_library());
+    if (!refusal) return body(mpi);
+    if (mpi.size() > 1) throw AgreedError(ErrorKind::comm, *refusal);
+    if (launch->rank == (launch->size > 0 ? 0 : 1)) throw Error(ErrorKind::comm, *refusal);
+    std::this_thread::sleep_for(patience);
+    code = exit_code(ErrorKind::comm);
+  });
+  return code;
+}
+
+/// The end of a process that has no MPI to say it with.
+int end_alone(const Error& error) {
+  if (launched_rank() > 0 && !launched()->open_mpi) return exit_code(error.kind());  // the first says it
+  // Of Open MPI's ranks any may be the only one, and the first to give up ends all.
+  if (launched_rank() > 0) std::this_thread::sleep_for(patience);
+  std::fputs(fmt::format("trireme: {}: {}\n", name(error.kind()), error.what()).c_str(), stderr);
+  return exit_code(error.kind());
 }
 
 /// An error from before MPI. Under mpirun it is told as those of `train` are, by the same first calls: once, also where
 /// some ranks have it and others went on.
 int end_with(int argc, char** argv, const Error& error) {
-  if (launched_rank() && !mpi_begun)
+  if (!launched() || !launched()->open_mpi || mpi_begun) return end_alone(error);
+  try {
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
-  std::fputs(fmt::format("trireme: {}: {}\n", name(error.kind()), error.what()).c_str(), stderr);
-  return exit_code(error.kind());
+  } catch (const Error& none_either) {
+    return end_alone(none_either);
+  }
 }
 
 int run_command(int argc, char** argv) {
@@ -201,7 +233,7 @@ int run_command(int argc, char** argv) {
     if (error.get_exit_code() == 0) {  // --help, --version
       std::ostringstream text;
       app.exit(error, text, text);
-      if (launched_rank().value_or(0) == 0) print_out(text.str());
+      if (launched_rank() == 0) print_out(text.str());
       return 0;
     }
     throw Error(ErrorKind::config, fmt::format("{}; trireme --help lists what there is", error.what()));
@@ -245,12 +277,11 @@ int main(int argc, char** argv) {
   trireme::return_large_blocks();
   using namespace trireme;
   keep_standard_streams();
+  bound_heaps();
   try {
     select_instruction_set();
     return run_command(argc, argv);
-  } catch (const Error& error) {
-    return end_with(argc, argv, error);
   } catch (const std::exception& error) {
-    return end_with(argc, argv, Error(ErrorKind::bug, error.what()));
+    return end_with(argc, argv, as_error(error));
   }
 }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -14,6 +13,7 @@
 #include "launch/file_kind.h"
 #include "runtime/base/error.h"
 #include "runtime/base/file_lock.h"
+#include "runtime/base/system_call.h"
 
 namespace trireme {
 namespace {
@@ -39,10 +39,10 @@ std::string temporary_name(const std::string& path) { return path + ".part"; }
 class NewFile {
  public:
   explicit NewFile(std::string path) : path_(std::move(path)), temporary_(temporary_name(path_)), lock_(temporary_) {
-    check(lock_.error().value(), "cannot be created");
+    check(SystemCall::returned(lock_.error().value()), "cannot be created");
     require(lock_.state() != FileLock::State::busy, ErrorKind::data,
             "{}: another process writes it now; wait for its end or choose another output", path_);
-    check(::ftruncate(lock_.descriptor(), 0) == 0 ? 0 : errno, "cannot be emptied");
+    check(SystemCall(::ftruncate(lock_.descriptor(), 0)), "cannot be emptied");
   }
   ~NewFile() {
     if (!kept_ && lock_.state() != FileLock::State::busy) ::unlink(temporary_.c_str());
@@ -50,23 +50,22 @@ class NewFile {
   void write(const void* data, Bytes bytes) {
     const auto* at = static_cast<const char*>(data);
     while (bytes > 0) {
-      const ssize_t put = ::write(lock_.descriptor(), at, static_cast<std::size_t>(bytes));
-      const int cause = put > 0 ? 0 : put == 0 ? EIO : errno;
-      if (put < 0 && cause == EINTR) continue;
-      check(cause, "cannot be written");
-      at += put, bytes -= put;
+      const SystemCall put(::write(lock_.descriptor(), at, static_cast<std::size_t>(bytes)));
+      if (put.error() == EINTR) continue;
+      check(put, "cannot be written");
+      at += put.result(), bytes -= put.result();
     }
   }
   void keep() {
-    check(::fsync(lock_.descriptor()) == 0 ? 0 : errno, "cannot be flushed to disk");
-    check(::rename(temporary_.c_str(), path_.c_str()) == 0 ? 0 : errno, "cannot be renamed into place");
+    check(SystemCall(::fsync(lock_.descriptor())), "cannot be flushed to disk");
+    check(SystemCall(::rename(temporary_.c_str(), path_.c_str())), "cannot be renamed into place");
     kept_ = true;
   }
 
  private:
-  void check(int cause, const char* what) const {
-    require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what,
-            std::strerror(cause));
+  void check(const SystemCall& call, const char* what) const {
+    require(call.succeeded(), ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what,
+            call.reason());
   }
   std::string path_, temporary_;
   FileLock lock_;
@@ -77,30 +76,18 @@ class NewFile {
 
 bool names_token_file(const std::string& path) { return std::filesystem::path(path).extension() == ".bin"; }
 
-TokenFile::TokenFile(const std::string& path) : file_(path), tokens_(file_.size_bytes()) {
-  const Bytes size = file_.size_bytes();
-  require(size > 0, ErrorKind::data, "{}: the file is empty", path);
+TokenFile::TokenFile(const std::string& path) : file_(path) {
+  require(file_.size_bytes() > 0, ErrorKind::data, "{}: the file is empty", path);
   refuse_foreign(file_, names_token_file(path) ? ReadAs::tokens : ReadAs::text);
-  if (!names_token_file(path)) return;
-  require(size >= token_file_header_bytes, ErrorKind::data, "{}: {} bytes are too few for the header of a token file ({})", path,
-          size, token_file_header_bytes);
-  std::array<std::int32_t, 256> header{};
-  file_.read(0, header.data(), token_file_header_bytes);
-  require(header[0] == token_file_magic, ErrorKind::data, "{}: starts with {}, not with {}: no token file; text needs another "
-          "name than .bin", path, header[0], token_file_magic);
-  require(header[1] == 1 || header[1] == 2, ErrorKind::data, "{}: version {} is neither 1 (uint16) nor 2 (uint32)", path, header[1]);
-  width_ = header[1] == 1 ? 2 : 4;
-  start_ = token_file_header_bytes;
-  tokens_ = static_cast<std::uint32_t>(header[2]);
-  require(size == start_ + tokens_ * width_, ErrorKind::data, "{}: the header promises {} tokens ({} bytes), the file has {} bytes; "
-          "it is damaged, write it again", path, tokens_, start_ + tokens_ * width_, size);
+  layout_ = names_token_file(path) ? read_token_layout(file_) : TokenLayout{.tokens = file_.size_bytes()};
 }
 
 void TokenFile::read(std::int64_t first, std::span<std::int32_t> out) const {
   // Raw tokens are never wider than int32: they are read into the end of `out` and widened towards its start.
-  auto* raw = reinterpret_cast<char*>(out.data()) + static_cast<Bytes>(out.size()) * (4 - width_);
-  file_.read(start_ + first * width_, raw, static_cast<Bytes>(out.size()) * width_);
-  widen(width_, raw, out);
+  const Bytes width = layout_.width_bytes;
+  auto* raw = reinterpret_cast<char*>(out.data()) + static_cast<Bytes>(out.size()) * (4 - width);
+  file_.read(layout_.start_bytes + first * width, raw, static_cast<Bytes>(out.size()) * width);
+  widen(width, raw, out);
 }
 
 TokenFile::Summary TokenFile::summarize(std::optional<std::int32_t> counted) const {
@@ -108,8 +95,9 @@ TokenFile::Summary TokenFile::summarize(std::optional<std::int32_t> counted) con
   const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
   XXH3_64bits_reset(state.get());
   Summary summary;
-  for (std::int64_t first = 0; first < tokens_;) {
-    const std::span<std::int32_t> part(buffer.get(), static_cast<std::size_t>(std::min<std::int64_t>(buffer_bytes / 4, tokens_ - first)));
+  for (std::int64_t first = 0; first < tokens();) {
+    const std::span<std::int32_t> part(
+        buffer.get(), static_cast<std::size_t>(std::min<std::int64_t>(buffer_bytes / 4, tokens() - first)));
     read(first, part);
     XXH3_64bits_update(state.get(), part.data(), part.size_bytes());
     for (std::int32_t token : part)

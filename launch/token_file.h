@@ -1,5 +1,5 @@
 #pragma once
-// Tokens on disk: text read as bytes, or the common .bin layout. Read with pread, never mapped.
+// Tokens on disk: text read as bytes, or .bin files with a header (token_layout.h). Read with pread, never mapped.
 
 #include <cstdint>
 #include <optional>
@@ -7,14 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "launch/token_layout.h"
 #include "runtime/base/input_file.h"
 
 namespace trireme {
-
-/// The .bin layout: 256 int32 of header (magic, version, token count, zeros), then tokens: uint16 in version 1, uint32 in
-/// version 2.
-inline constexpr std::int32_t token_file_magic = 20240520;
-inline constexpr Bytes token_file_header_bytes = 256 * 4;
 
 /// Whether a path ends in .bin; any other is of text.
 bool names_token_file(const std::string& path);
@@ -27,7 +23,7 @@ class TokenFile {
   /// first bytes, damaged header, a length that is not the header's.
   explicit TokenFile(const std::string& path);
 
-  std::int64_t tokens() const { return tokens_; }
+  std::int64_t tokens() const { return layout_.tokens; }
   const std::string& path() const { return file_.path(); }
   /// Tokens [first, first + out.size()). Errors: Error(data) when the file got shorter.
   void read(std::int64_t first, std::span<std::int32_t> out) const;
@@ -41,8 +37,7 @@ class TokenFile {
 
  private:
   InputFile file_;
-  Bytes width_ = 1, start_ = 0;  // of a token; of the first one
-  std::int64_t tokens_ = 0;
+  TokenLayout layout_;
 };
 
 /// Writes tokens as a version 1 file: to a temporary name, flushed, then renamed, so that no half a file is ever seen.

@@ -24,6 +24,7 @@
 #include "launch/memory_limit.h"
 #include "launch/memory_report.h"
 #include "launch/notices.h"
+#include "launch/process_limits.h"
 #include "launch/process_memory.h"
 #include "launch/profile.h"
 #include "launch/rank_plan.h"
@@ -132,6 +133,8 @@ class Training {
   void plan_programs_together();
   void check_memory();
   [[noreturn]] void refuse_memory(const Error& error, const MemoryLimits& limits);
+  void check_process_limits();
+  int sharing_peers() const;
   std::unique_ptr<Device> make_device() const;
   void step(std::int64_t step);
   [[noreturn]] void stop_together(ErrorKind kind, const std::string& message);
@@ -180,6 +183,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
   plan_programs_together();
   check_memory();
+  check_process_limits();
   if (export_) export_->take_room(communicator_);
   if (speaks()) say_start();
   const Config& config = inputs_.config;
@@ -211,11 +215,29 @@ std::unique_ptr<LogFolder> Training::hold_log_folder() const {
   return std::make_unique<LogFolder>(log.dir, log.existing == "replace");
 }
 
+int Training::sharing_peers() const {
+  int peers = 0;
+  for (int rank = 0; rank < mpi_.size(); ++rank)
+    peers += rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
+  return peers;
+}
+
 // Where a rank of the node reads this one's memory, it must be able to map it.
 std::unique_ptr<Device> Training::make_device() const {
-  bool shares = false;
-  for (int rank = 0; rank < mpi_.size(); ++rank) shares |= rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
-  return make_cpu_device(stream_count, settings_.threads, shares ? Pages::shared : Pages::own);
+  return make_cpu_device(stream_count, settings_.threads, sharing_peers() > 0 ? Pages::shared : Pages::own);
+}
+
+// What ulimit leaves of address space and data, before anything is taken of it. Peers' arenas are mapped whole, and are
+// about as large as this rank's.
+void Training::check_process_limits() {
+  const int peers = sharing_peers();
+  ProcessRoom room = threads_room(stream_count + settings_.threads - 1);
+  room.address_bytes += arena_bytes_ * (1 + peers) + 4 * MiB;
+  room.data_bytes += peers > 0 ? 0 : arena_bytes_ + 4 * MiB;
+  on_all_ranks(communicator_, [&] {
+    require_room(room, "what is planned for a rank (its arena, its threads and the arenas of its node that it maps)");
+    return true;
+  });
 }
 
 // Node-local gathering: as many ranks on each node, in a row.

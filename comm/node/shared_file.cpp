@@ -6,11 +6,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
 #include <utility>
 
 #include "runtime/base/error.h"
+#include "runtime/base/memory_refusal.h"
+#include "runtime/base/system_call.h"
 
 namespace trireme {
 namespace {
@@ -21,22 +22,23 @@ class OpenFile {
   OpenFile(const std::string& path, Access access)
       // Not blocking: a number of another namespace may stand for a pipe.
       : file_(open(path.c_str(), (access == Access::read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
-    require(file_ >= 0, ErrorKind::comm, "{}: {}", path, std::strerror(errno));
+    require(file_.succeeded(), ErrorKind::comm, "{}: {}", path, file_.reason());
   }
   OpenFile(const OpenFile&) = delete;
   OpenFile& operator=(const OpenFile&) = delete;
-  ~OpenFile() { close(file_); }
-  int number() const { return file_; }
+  ~OpenFile() { close(number()); }
+  int number() const { return static_cast<int>(file_.result()); }
 
  private:
-  int file_;
+  SystemCall file_;
 };
 
 }  // namespace
 
 SharedFile name_file(int file) {
   struct stat status {};
-  require(fstat(file, &status) == 0, ErrorKind::comm, "the memory to share: {}", std::strerror(errno));
+  const SystemCall looked(fstat(file, &status));
+  require(looked.succeeded(), ErrorKind::comm, "the memory to share: {}", looked.reason());
   return {
       .process = getpid(), .number = file, .device = status.st_dev, .inode = status.st_ino, .bytes = status.st_size};
 }
@@ -49,8 +51,10 @@ SharedMapping::SharedMapping(const SharedFile& file, Access access) : bytes_(fil
           "{} is not the peer's memory: its processes have other numbers here", path);
   const int protection = access == Access::read ? PROT_READ : PROT_READ | PROT_WRITE;
   void* mapping = mmap(nullptr, static_cast<std::size_t>(bytes_), protection, MAP_SHARED, opened.number(), 0);
-  require(mapping != MAP_FAILED, ErrorKind::comm, "mapping {} of {}: {}", format_bytes(bytes_), path,
-          std::strerror(errno));
+  const SystemCall mapped(mapping != MAP_FAILED ? 0 : -1);
+  if (mapped.error() == ENOMEM)
+    throw memory_refused(fmt::format("the {} of a rank of this node, which are mapped here", format_bytes(bytes_)));
+  require(mapped.succeeded(), ErrorKind::comm, "mapping {} of {}: {}", format_bytes(bytes_), path, mapped.reason());
   data_ = static_cast<std::byte*>(mapping);
 }
 

@@ -26,7 +26,7 @@ class SharedMapping {
   /// Opens /proc/PROCESS/fd/NUMBER: no name in any file system, no socket, and no message beside the numbers.
   ///
   /// Errors  Error(comm) with the reason where the process cannot be seen (another namespace of processes), does not
-  ///         let itself be looked at, or the file found is another one.
+  ///         let itself be looked at, or the file found is another one; Error(plan) where no memory is left to map it.
   SharedMapping(const SharedFile& file, Access access);
   SharedMapping(SharedMapping&& other) noexcept;
   SharedMapping& operator=(SharedMapping&&) = delete;

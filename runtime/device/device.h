@@ -27,9 +27,9 @@ class Device {
   virtual ~Device() = default;
 
   /// The arena: `bytes` of zeroed memory at a 4 KiB boundary, addresses only: a page is taken when it is first touched.
-  /// Owned by the device. Errors: Error(device) when the machine has not that much.
+  /// Owned by the device. Errors: Error(plan) when the machine has not that much.
   virtual std::byte* allocate(Bytes bytes) = 0;
-  /// Takes every page of an arena that has not been touched yet; what was written stays. Errors: Error(device).
+  /// Takes every page of an arena that has not been touched yet; what was written stays. Errors: Error(plan).
   virtual void populate(std::byte* arena) = 0;
   /// The file whose first byte is the arena's, for other processes to map; -1 where the pages are this process's own.
   virtual int memory_file() const { return -1; }

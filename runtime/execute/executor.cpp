@@ -1,4 +1,5 @@
 #include "runtime/execute/executor.h"
+#include "runtime/base/memory_refusal.h"
 
 #include <algorithm>
 #include <optional>
@@ -62,10 +63,8 @@ void Executor::BoundOp::execute() const {
     for (OpObserver* observer : program->observers) observer->before(context.schedule, context.id);
     (*handler)(context);
     for (OpObserver* observer : program->observers) observer->after(context.schedule, context.id);
-  } catch (const Error& error) {
-    fail(error);
   } catch (const std::exception& error) {
-    fail(Error(ErrorKind::bug, error.what()));
+    fail(as_error(error));
   }
   span.end_us = us_since(program->made);
 }

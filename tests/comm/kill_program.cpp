@@ -6,7 +6,7 @@
 //   the collectives' thread), between and between_exception (an error of the host thread, outside of any op), outside
 //   (exit() there); or, before the first step, early (an error of one rank); or, without a moment: none, term (from
 //   outside), config (every rank), differ (a text that differs), and SIGSTOP before MPI starts (start), before a
-//   communicator is made (make) and before MPI ends (end).
+//   communicator is made (make), before all refuse to go on (leave) and before MPI ends (end).
 // Touches the file MARK when it does. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>
@@ -166,6 +166,8 @@ void train(MpiRun& run, char** arguments) {
   const auto communicator = make_communicator(run, arguments);
   const std::string fault = arguments[1];
   require(fault != "config", ErrorKind::config, "a planted error of every rank");
+  stop_if("leave", arguments, run.rank());
+  if (fault == "leave") throw AgreedError(ErrorKind::config, "a planted refusal");
   const bool odd = fault == "differ" && run.rank() == std::atoi(arguments[2]);
   agree(*communicator, "the configuration", odd ? "width = 3" : "width = 4");
   communicator->share({.data = buffers.exported.data(), .bytes = buffers.slice.bytes() + buffers.gradient.bytes(),

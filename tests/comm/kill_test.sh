@@ -18,7 +18,7 @@ check() {
   local ranks=${4:-$((RANDOM % 4 + 2))}
   local victim=${5:-$((RANDOM % ranks))} delay_us=$((RANDOM % 400 * 1000 + RANDOM % 1000))
   local out=$folder/out mark=$folder/mark allowed_s=$limit_s
-  case $fault in stall|stop|start|make|end) allowed_s=$((limit_s + deadline_s));; esac
+  case $fault in stall|stop|start|make|end|leave) allowed_s=$((limit_s + deadline_s));; esac
   rm -f "$mark"
   local begun=$(now_ms)
   local limit=(-k 5 60)
@@ -75,6 +75,7 @@ check between 4 "rank RANK failed at step [0-9]+: data: a planted error between 
 check between_exception 70 "rank RANK failed at step [0-9]+: a bug of ours: a planted exception between ops; ALL ranks stopped"
 check outside 7 "rank RANK failed at step [0-9]+: $stopped; ALL ranks stopped"
 check early 4 "rank RANK failed before its first step: data: a planted early error; ALL ranks stopped"
+[ "$transport" != place ] || check leave 2 "configuration: a planted refusal" 3 0  # who would say it
 check term 124 "terminated by a signal" 3
 for ((round = 0; round < rounds; ++round)); do random_moment "$round"; done
 echo "$rounds random moments, slowest end $slowest_ms ms, $failures failures"

@@ -90,6 +90,13 @@ done
 expect 4 'data.end_of_document = 10 never occurs in text.txt' $two "$trireme" train run.toml --data.documents --data.end_of_document=10
 printf 'b' | cat text.txt - > ends.txt
 expect 4 'data.end_of_document = 98 never occurs in text.txt' $two "$trireme" train run.toml --data.documents --data.end_of_document=98 '--data.train=["ends.txt"]' '--data.valid=["text.txt"]'
+# Token files of other programs.
+python3 -c 'import struct; open("raw.bin", "wb").write(struct.pack("<3000H", *[i * i % 5021 for i in range(3000)]))'
+expect 4 'raw.bin: .*raw tokens without a header, 2 bytes each, as nanoGPT' $two "$trireme" train run.toml '--data.train=["raw.bin"]'
+python3 -c 'import struct; open("llama3.bin", "wb").write(struct.pack("<256i", 20240801, 7, 3000, *[0] * 253) + struct.pack("<3000I", *[i % 256 for i in range(3000)]))'
+mpi "$trireme" train run.toml '--data.train=["llama3.bin"]' > out 2>&1 && grep -q '^weights=' out || { failures=$((failures + 1)); echo "FAILED: llama3.bin"; cat out; }
+truncate -s -1 llama3.bin
+expect 4 'llama3.bin: .*cut short by 1 bytes' $two "$trireme" train run.toml '--data.train=["llama3.bin"]'
 # Masks beside token files.
 "$trireme" tokenize text.txt -o masked.bin > /dev/null && head -c 5000 /dev/zero > masked.mask
 for ranks in 1 3; do
@@ -125,6 +132,9 @@ ln -s "$folder/text.txt" link.bin && ln text.txt half.bin.part
 expect 4 'would be overwritten' "$trireme" tokenize text.txt -o link.bin
 expect 4 'would be overwritten' "$trireme" tokenize half.bin.part -o half.bin
 rm link.bin half.bin.part
+mkdir folder.bin
+expect 4 'folder.bin cannot be renamed into place: Is a directory' "$trireme" tokenize text.txt -o folder.bin
+expect 4 'gone/out.bin cannot be created: No such file' "$trireme" tokenize text.txt -o gone/out.bin
 if [ -e out.bin ]; then failures=$((failures + 1)); echo "FAILED: out.bin was left behind"; fi
 
 # Recipes that contradict themselves.

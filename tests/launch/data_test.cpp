@@ -2,8 +2,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <numeric>
@@ -11,6 +14,7 @@
 #include <string>
 
 #include "runtime/base/error.h"
+#include "tests/runtime/process_limit.h"
 
 using namespace trireme;
 
@@ -285,4 +289,59 @@ TEST_CASE("write_token_file: where nothing can be written nothing is left") {
   CHECK_THROWS_WITH(write_token_file("e.bin", std::vector<std::string>{"d.bin"}), Catch::Contains("reads text"));
   // A device that is always full.
   CHECK_THROWS_AS(write_token_file("/dev/full/x.bin", std::vector<std::string>{"d1.txt"}), Error);
+}
+
+TEST_CASE("write_token_file: the message says why, whatever errno was before") {
+  const std::vector<std::string> texts = {write("d1.txt", letters(2'000'000))};
+  const auto refused = [&](const std::string& path) {
+    errno = 0;
+    try {
+      write_token_file(path, texts);
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::data);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  // A folder in the place of the file.
+  REQUIRE((mkdir("folder.bin", 0755) == 0 || errno == EEXIST));
+  CHECK_THAT(refused("folder.bin"), Catch::Contains("cannot be renamed into place: Is a directory"));
+  CHECK_THAT(refused("gone/x.bin"), Catch::Contains("cannot be created: No such file or directory"));
+  CHECK_THAT(refused("d1.txt/x.bin"), Catch::Contains("cannot be created: Not a directory"));
+  // A full disk, and a limit on the length of files.
+  std::remove("full.bin.part");
+  REQUIRE(symlink("/dev/full", "full.bin.part") == 0);
+  CHECK_THAT(refused("full.bin"), Catch::Contains("cannot be written: No space left on device"));
+  std::signal(SIGXFSZ, SIG_IGN);
+  const auto too_long = [&] {
+    const ProcessLimit short_files(RLIMIT_FSIZE, 1'000'000);
+    return refused("long.bin");
+  };
+  CHECK_THAT(too_long(), Catch::Contains("cannot be written: File too large") && Catch::Contains("ulimit -f"));
+  for (const char* left : {"folder.bin.part", "full.bin.part", "full.bin", "long.bin.part", "long.bin"})
+    CHECK(access(left, F_OK) != 0);
+}
+
+TEST_CASE("TokenStream: more files and masks than may be open, in any order") {
+  std::vector<std::string> paths;
+  for (int i = 0; i < 300; ++i) {
+    const std::string stem = "many" + std::to_string(i);
+    const std::vector<std::uint16_t> tokens(7, static_cast<std::uint16_t>(i % 200));
+    paths.push_back(write(stem + ".bin", bytes_of({token_file_magic, 1, 7},
+                                                  std::string(reinterpret_cast<const char*>(tokens.data()), 14))));
+    write(stem + ".mask", std::string(7, i % 2 == 0 ? '\1' : '\0'));
+  }
+  const ProcessLimit few(RLIMIT_NOFILE, 64);
+  const TokenStream stream(paths, 7, 256);
+  REQUIRE(stream.sequences() == 299);
+  std::vector<std::int32_t> tokens(7), targets(7);
+  for (int i = 0; i < 299; ++i) {
+    const int index = i * 101 % 299;
+    stream.read(index, tokens, targets);
+    REQUIRE(tokens == std::vector<std::int32_t>(7, index % 200));
+    REQUIRE(targets[0] == (index % 2 == 0 ? index % 200 : ignored_target));
+    REQUIRE(targets[6] == (index % 2 == 1 ? (index + 1) % 200 : ignored_target));
+  }
+  for (const std::string& path : paths)
+    std::remove(path.c_str()), std::remove((path.substr(0, path.size() - 4) + ".mask").c_str());
 }

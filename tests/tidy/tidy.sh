@@ -35,6 +35,10 @@ while read -r file; do case $file in comm/mpi/* | tests/comm/*) ;; *) fail "$fil
 while read -r file; do case $file in comm/mpi/* | runtime/kernels/cpu/*) ;; *) fail "$file has #if" ;; esac; done \
   < <(sources runtime comm shard models optim launch perf | xargs grep -lE '^ *# *if')
 
+# errno in the argument list of a message may be read before the call: SystemCall takes it.
+while read -r file; do fail "$file asks strerror for errno, not SystemCall"; done \
+  < <(sources runtime comm shard models optim launch perf | xargs grep -lE 'strerror\(errno\)')
+
 # Every source file is named by the CMakeLists.txt of its folder or one above; every header is included somewhere.
 while read -r file; do
   name=${file##*/} folder=${file%/*} found=no

@@ -12,14 +12,14 @@ namespace trireme::cpu {
 /// Given back at the end; what other processes have mapped of shared pages stays theirs until they let go.
 class Arena {
  public:
-  /// Errors: Error(device) with the size and the system's reason when there is not that much.
+  /// Errors: Error(plan) with the size, the system's reason and the limit behind it when there is not that much.
   explicit Arena(Bytes bytes, Pages pages = Pages::own);
   Arena(Arena&& other) noexcept;
   Arena& operator=(Arena&&) = delete;
   ~Arena();
 
   std::byte* data() const { return data_; }
-  /// Makes every page present; streams may run. Errors: Error(device) as above.
+  /// Makes every page present; streams may run. Errors: Error(plan) as above.
   void populate();
   /// The file that begins with the first byte; -1 for own pages.
   int file() const { return file_; }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/base/error.h"
+#include "runtime/base/memory_refusal.h"
 #include "runtime/kernels/cpu/threads.h"
 
 namespace trireme {
@@ -26,7 +27,9 @@ CpuDevice::CpuDevice(int streams, int threads, Pages pages) : pages_(pages) {
   try {
     for (int s = 0; s < streams; ++s) start(worker(s), s == 0 ? threads : 1);
   } catch (const std::system_error& error) {
+    const bool no_stack = thread_stack_refused();  // before others give theirs back
     stop();
+    if (no_stack) throw memory_refused("the stack of one more thread");
     throw Error(ErrorKind::device, fmt::format("no thread for a stream: {}; raise ulimit -u or the cgroup's pids.max", error.what()));
   }
 }

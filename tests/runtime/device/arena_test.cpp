@@ -48,7 +48,7 @@ TEST_CASE("device: an arena that the machine does not have is refused with its s
     device->allocate(Bytes{1} << 60);
     FAIL("an arena of 2^60 bytes was given");
   } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::device);
+    CHECK(error.kind() == ErrorKind::plan);
     CHECK_THAT(error.what(), Catch::Contains("1152921504606846976 bytes"));
   }
   CHECK_THROWS_AS(device->allocate(-1), Error);

@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# An error that all ranks know ends them in order: one message, mpirun's exit code is ours, and no banner of MPI_Abort.
+# usage: clean_refusal.sh TRIREME
+set -u
+trireme=$(readlink -f "$1")
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+head -c 5000 /dev/zero | tr '\0' 'a' > text.txt
+"$trireme" tokenize text.txt -o masked.bin > /dev/null && head -c 5000 /dev/zero > masked.mask
+cat > run.toml <<'TOML'
+[model]
+family = "llama"
+layers = 1
+width = 32
+heads = 2
+vocab = 256
+context = 32
+[data]
+train = ["text.txt"]
+[train]
+steps = 8
+global_batch = 4
+micro_batch = 2
+sequence = 32
+warmup = 0
+TOML
+failures=0
+# clean CODE PATTERN COMMAND...
+clean() {
+  local wanted=$1 pattern=$2 begun code problem=""
+  shift 2
+  begun=$(date +%s%3N)
+  timeout 60 "$@" > out 2>&1
+  code=$?
+  [ $code = "$wanted" ] || problem="exit code $code, not $wanted"
+  [ "$(grep -c '^trireme: ' out)" = 1 ] && grep -Eq "^trireme: .*$pattern" out || problem="$problem; not one message with '$pattern'"
+  ! grep -qiE 'MPI_ABORT|abnormal|improper|signal' out || problem="$problem; a banner"
+  [ $(($(date +%s%3N) - begun)) -lt 30000 ] || problem="$problem; slow"
+  if [ -n "$problem" ]; then
+    failures=$((failures + 1))
+    echo "FAILED: $problem: $*"
+    sed 's/^/    /' out | head -30
+  else
+    echo "ok: $(grep -m1 '^trireme: ' out | cut -c1-150)"
+  fi
+}
+for ranks in 1 2 4; do
+  all="mpirun --oversubscribe --bind-to none -n $ranks"
+  clean 2 'no such file' $all "$trireme" train nowhere.toml
+  clean 4 'gone.txt' $all "$trireme" train run.toml '--data.train=["gone.txt"]'
+  clean 3 'does not fit|largest|live' $all "$trireme" train run.toml --memory.device=10KiB
+done
+one="mpirun --oversubscribe --bind-to none -n 1" two="mpirun --oversubscribe --bind-to none -n 2"
+# Found by one rank, by the ranks together, before MPI, and in the middle of a run, over both transports.
+clean 4 'rank 1: .*gone.txt' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml '--data.train=["gone.txt"]'
+clean 2 'the configuration' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml --train.steps=9
+clean 2 'config is required' $two "$trireme" train
+for share in true false; do
+  clean 4 'step 0: no token' $two "$trireme" train run.toml '--data.train=["masked.bin"]' --memory.share=$share
+  clean 6 'not finite' $two "$trireme" train run.toml --train.lr=1e30 --memory.share=$share
+done
+clean 2 'no such file' "$trireme" train nowhere.toml
+echo "$failures failed"
+[ "$failures" = 0 ]

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Processes that a launcher of another MPI started do not see each other: refused with one message before any file is
+# touched. What a launcher's variables look like is faked; its mpiexec is tried where there is one.
+# usage: foreign_launcher.sh TRIREME
+set -u
+trireme=$(readlink -f "$1")
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+head -c 5000 /dev/zero | tr '\0' 'a' > text.txt
+cat > run.toml <<'TOML'
+[model]
+family = "llama"
+layers = 1
+width = 32
+heads = 2
+vocab = 256
+context = 32
+[data]
+train = ["text.txt"]
+[train]
+steps = 2
+global_batch = 4
+micro_batch = 2
+sequence = 32
+warmup = 0
+[log]
+dir = "log"
+TOML
+failures=0
+fail() { failures=$((failures + 1)); echo "FAILED: $*"; sed 's/^/    /' out | head -20; }
+
+# refused MESSAGES COMMAND...: exit code 7, so many messages, no file.
+refused() {
+  local wanted=$1
+  shift
+  timeout 60 "$@" > out 2>&1
+  local code=$? messages
+  messages=$(grep -c '^trireme: communication: .* start it with the mpirun of Open MPI' out)
+  if [ $code != 7 ] || [ "$messages" != "$wanted" ] || [ -e log ] || grep -q MPI_ABORT out; then
+    fail "exit code $code (7), $messages messages ($wanted): $*"
+  else
+    echo "ok: $(grep -m1 '^trireme: ' out | cut -c1-150)"
+  fi
+  rm -rf log
+}
+# goes_on COMMAND...: trains.
+goes_on() {
+  timeout 60 "$@" > out 2>&1 && grep -q '^weights=' out || fail "does not train: $*"
+  rm -rf log
+}
+
+refused 1 env PMI_SIZE=2 PMI_RANK=0 "$trireme" train run.toml
+refused 0 env PMI_SIZE=2 PMI_RANK=1 "$trireme" train run.toml
+refused 1 env MPI_LOCALNRANKS=3 MPI_LOCALRANKID=0 "$trireme" train run.toml
+refused 1 env OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0 "$trireme" train run.toml
+refused 1 env SLURM_JOB_ID=1 SLURM_NTASKS=2 SLURM_PROCID=0 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 "$trireme" train run.toml
+refused 1 env PMI_SIZE=2 PMI_RANK=0 "$trireme" doctor
+goes_on env SLURM_JOB_ID=1 SLURM_NTASKS=2 SLURM_PROCID=0 ENVIRONMENT=BATCH "$trireme" train run.toml
+goes_on env PMI_SIZE=4 PMI_RANK=0 SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=4 mpirun --oversubscribe --bind-to none -n 2 "$trireme" train run.toml
+
+# An error from before MPI is told once, too.
+timeout 60 env PMI_SIZE=2 PMI_RANK=0 "$trireme" train > out 2>&1 && fail "no configuration"
+[ "$(grep -c '^trireme: configuration: config is required' out)" = 1 ] || fail "no configuration, rank 0"
+timeout 60 env PMI_SIZE=2 PMI_RANK=1 "$trireme" train > out 2>&1 && fail "no configuration"
+
+# MPICH's own (TRIREME_MPIEXEC: where it is not in the path, as when unpacked beside the system).
+for mpiexec in ${TRIREME_MPIEXEC:-} $(command -v mpiexec.mpich mpiexec.hydra); do
+  refused 1 "$mpiexec" -n 3 "$trireme" train run.toml
+done
+echo "$failures failed"
+[ "$failures" = 0 ]
