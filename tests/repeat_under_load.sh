@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Every test that has threads, ranks or time in it, again and again beside busy processes, two for each core: what takes
 # for granted that something is faster than something else fails here. Tests that take longer than a minute run LONG times.
-# usage: repeat_under_load.sh [release|dev|tsan] [TIMES] [LONG]   (10 and 3; of a build that is there)
+# usage: repeat_under_load.sh [release|dev|tsan] [TIMES] [LONG] [CTEST_ARGUMENTS...]   (10 and 3; of a build that is there)
 set -u
 cd "$(dirname "$(readlink -f "$0")")/.."
 preset=${1:-release} times=${2:-10} long=${3:-3} long_s=60
+[ $# -le 3 ] && shift $# || shift 3
 . launch/environment.sh
 selection=(-L '^(device|comm|mpi|launch|execute|bits|perf)$' -LE '^all$') launcher=()
 case $preset in
@@ -38,9 +39,9 @@ for ((round = 1; round <= times; ++round)); do
   if [ "$round" -gt "$long" ]; then
     for name in "${!slowest[@]}"; do [ "${slowest[$name]}" -lt $long_s ] || excluded+=("$name"); done
   fi
-  log=build/$preset.repeat.$round.log
+  log=build/$preset.repeat.$$.$round.log
   pattern=$(IFS='|'; echo "${excluded[*]}")
-  "${launcher[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "${selection[@]}" \
+  "${launcher[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$(nproc)" "${selection[@]}" "$@" \
     ${pattern:+-E "^(${pattern//./\\.})\$"} > "$log" 2>&1
   echo "== round $round: $(grep -E 'tests passed,' "$log" || echo 'no test ran'), $(sed -n 's/^Total Test time (real) = *//p' "$log")"
   count "$log"
