@@ -37,12 +37,13 @@ int read_after_write(std::uint64_t seed, bool with_wait) {
 
 TEST_CASE("checked device: a planted missing wait shows, the same program with its wait does not", "[device]") {
   int caught = 0;
-  for (std::uint64_t seed = 0; seed < 40; ++seed) {
-    // A reader that finds no core for longer than the writer's delays misses its moment: it has four of them.
-    bool shows = false;
-    for (int moment = 0; moment < 4 && !shows; ++moment) shows = read_after_write(seed, false) == 0;
-    caught += shows;
-    REQUIRE(read_after_write(seed, true) == 1);
+  // A reader that finds no core for longer than the writer's delays comes too late to show it; not in every round.
+  for (int round = 0; round < 5 && caught < 20; ++round) {
+    caught = 0;
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+      caught += read_after_write(seed, false) == 0;
+      REQUIRE(read_after_write(seed, true) == 1);
+    }
   }
   CHECK(caught >= 20);
 }
