@@ -145,11 +145,12 @@ void NodeExchange::sleep_until(NodePeer& peer, Board::Counter Board::*counter, s
   while (true) {
     const std::uint32_t seen = board.changes;
     if (board.*counter >= target) break;
+    // Before the sleep: a rank that was held up in it sees that its peer came before it sees that its deadline passed.
+    watch.look([&] { return std::vector<int>{peer.rank}; });
     if (progress_())
       board.sleep(seen, sleep_beside_messages);
     else
       board.sleep(seen, longest_sleep);
-    watch.look([&] { return std::vector<int>{peer.rank}; });
   }
   watch.end();
 }

@@ -36,7 +36,7 @@ failures=0
 expect() {
   local code=$1 pattern=$2
   shift 2
-  timeout 60 "$@" > out 2>&1
+  timeout 600 "$@" > out 2>&1
   local got=$?
   local messages
   messages=$(grep -c '^trireme: ' out)

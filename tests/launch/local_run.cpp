@@ -51,7 +51,7 @@ std::unique_ptr<Device> make_device(const TrainerSettings& settings, const Local
 
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps) {
   const bool checked = layout.checked_seed >= 0;
-  LocalGroup group(layout.ranks, {.deadline_s = 120, .seed = static_cast<std::uint64_t>(checked ? layout.checked_seed : 0),
+  LocalGroup group(layout.ranks, {.deadline_s = 600, .seed = static_cast<std::uint64_t>(checked ? layout.checked_seed : 0),
                                   .max_delay_us = checked ? 100 : 0});
   std::vector<std::vector<std::vector<std::uint64_t>>> weights(static_cast<std::size_t>(layout.ranks)), state(weights);
   std::vector<std::unique_ptr<Communicator>> communicators;

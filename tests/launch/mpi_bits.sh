@@ -40,7 +40,7 @@ warmup = 1
 compute = "$2"
 wire = "$2"
 [parallel]
-deadline_s = 60
+deadline_s = 600
 TOML
 }
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from sample_memory import PeakSampler  # noqa: E402
 
 TRIREME = Path(sys.argv.pop()) if len(sys.argv) > 1 else launch.TRIREME
 MIB = 1 << 20
-HOLD = f"import time; x = bytearray({{}} * {MIB}); x[::4096] = b'1' * len(x[::4096]); time.sleep(0.5)"
+# A process that holds so many MiB until a file is gone.
+HOLD = (f"import os, time; x = bytearray({{}} * {MIB}); x[::4096] = b'1' * len(x[::4096])\n"
+        "while os.path.exists('{}'): time.sleep(0.01)")
 
 
 def measurement(tokens_per_s, peak_mib, peak_share=0.0):
@@ -30,12 +33,24 @@ def measurement(tokens_per_s, peak_mib, peak_share=0.0):
 
 
 class SampleMemory(unittest.TestCase):
-    def test_finds_each_rank_below_the_launcher_and_what_it_held(self):
-        ranks = " & ".join(f"RANK={rank} {sys.executable} -c \"{HOLD.format(mib)}\"" for rank, mib in ((0, 100), (1, 200)))
-        launcher = subprocess.Popen(["sh", "-c", f"{ranks} & wait"], env=launch.environment())
-        sampler = PeakSampler(launcher.pid).start()
+    def peaks(self, command, expected, name=""):
+        """Of a command whose processes hold `expected` bytes by rank until they were seen to."""
+        with tempfile.NamedTemporaryFile() as hold:
+            launcher = subprocess.Popen(command(hold.name), env=launch.environment())
+            sampler = PeakSampler(launcher.pid, name).start()
+            patience = time.monotonic() + 60
+            while time.monotonic() < patience and not any(
+                    all(held.get(rank, 0) >= least for rank, least in expected.items()) for _, held, _ in sampler.samples):
+                time.sleep(0.05)
         launcher.wait()
-        peaks = sampler.stop()
+        return sampler, sampler.stop()
+
+    def test_finds_each_rank_below_the_launcher_and_what_it_held(self):
+        def command(hold):
+            ranks = " & ".join(f"RANK={rank} {sys.executable} -c \"{HOLD.format(mib, hold)}\"" for rank, mib in ((0, 100), (1, 200)))
+            return ["sh", "-c", f"{ranks} & wait"]
+
+        sampler, peaks = self.peaks(command, {0: 100 * MIB, 1: 200 * MIB})
         self.assertEqual(sorted(peaks), [0, 1])
         # The interpreter itself holds less than 40 MiB.
         self.assertTrue(100 * MIB <= peaks[0] <= 140 * MIB, peaks)
@@ -43,11 +58,9 @@ class SampleMemory(unittest.TestCase):
         self.assertLessEqual(sampler.node_peak(), sum(peaks.values()))
 
     def test_by_name_finds_a_process_without_a_rank(self):
-        name = os.path.basename(os.path.realpath(sys.executable))
-        launcher = subprocess.Popen([os.path.realpath(sys.executable), "-c", HOLD.format(50)], env=launch.environment())
-        sampler = PeakSampler(launcher.pid, name).start()
-        launcher.wait()
-        self.assertGreaterEqual(sampler.stop()[0], 50 * MIB)
+        python = os.path.realpath(sys.executable)
+        _, peaks = self.peaks(lambda hold: [python, "-c", HOLD.format(50, hold)], {0: 50 * MIB}, os.path.basename(python))
+        self.assertGreaterEqual(peaks[0], 50 * MIB)
 
 
 class Timeline(unittest.TestCase):

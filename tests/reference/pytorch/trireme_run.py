@@ -41,7 +41,7 @@ def write_config(path, case, compute):
     """The case as Trireme's run.toml; the wire type is the compute type."""
     sections = {"model": {"hf": case.model}, "data": {"train": [case.tokens], **case.config["data"]},
                 "train": case.config["train"], "precision": {"compute": compute, "wire": compute},
-                "parallel": {"deadline_s": 60}}
+                "parallel": {"deadline_s": 600}}
     with open(path, "w") as file:
         for section, keys in sections.items():
             file.write(f"[{section}]\n" + "".join(f"{key} = {toml_value(value)}\n" for key, value in keys.items()))
@@ -78,7 +78,7 @@ class Program:
         command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), self.trireme, "train", config,
                    f"--log.dir={log}", "--log.existing=replace", *arguments]
         run = subprocess.run(command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, timeout=300)
+                             stderr=subprocess.STDOUT, text=True, timeout=3600)
         if run.returncode != 0:
             raise RuntimeError(f"{case.name}: exit {run.returncode}: {' '.join(command)}\n{run.stdout}")
         return Result(run.stdout, os.path.join(log, "steps.jsonl"))

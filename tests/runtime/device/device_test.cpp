@@ -4,9 +4,16 @@
 
 #include <sys/resource.h>
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <fstream>
+#include <future>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -31,6 +38,21 @@ void spin_until(const std::atomic<bool>& flag) {
   while (!flag) std::this_thread::sleep_for(50us);
 }
 
+/// Until the stream of the hook that counts `calls` has nothing to run of all that was submitted: of two calls more, the
+/// second began after this was asked.
+void await_idle(const std::atomic<int>& calls) {
+  for (const int before = calls; calls < before + 2;) std::this_thread::sleep_for(50us);
+}
+
+/// Until the kernel calls that thread of this process asleep.
+void await_asleep(pid_t thread) {
+  for (char state = 'R'; state != 'S'; std::this_thread::sleep_for(50us)) {
+    std::string line;
+    std::getline(std::ifstream("/proc/self/task/" + std::to_string(thread) + "/stat"), line);
+    state = line.at(line.rfind(')') + 2);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("device: tasks of a stream run in submission order, also past the length of the ring", "[device]") {
@@ -47,12 +69,15 @@ TEST_CASE("device: a wait holds back later tasks until the record is reached", "
   for (const auto& device : all_devices(2)) {
     const Device::Event event = device->create_event();
     std::atomic<bool> go{false};
+    std::atomic<int> idle{0};
     int value = 0, seen = -1;
+    device->set_idle(1, [&] { ++idle; });
     device->submit(0, [&] { spin_until(go), value = 5; });
     device->record(0, event);
     device->wait(1, event);
     device->submit(1, [&] { seen = value; });
-    std::this_thread::sleep_for(2ms);
+    await_idle(idle);  // a stream that did not wait would have run its task
+    device->set_idle(1, nullptr);
     go = true;
     device->synchronize();
     CHECK(seen == 5);
@@ -129,39 +154,54 @@ TEST_CASE("device: after a failed task no later one runs, waits pass, the first 
 TEST_CASE("device: a stream that waits for a failed one is let go", "[device]") {
   const auto device = make_cpu_device(3, 1);
   const Device::Event never = device->create_event();
-  std::atomic<bool> begun{false}, go{false}, end{false};
+  std::atomic<bool> begun{false}, end{false};
+  std::atomic<pid_t> waiting{0};
   device->submit(0, [&] {
     begun = true;
     spin_until(end);
   });
   spin_until(begun);  // a task that has not begun would be skipped
+  device->submit(1, [&] { waiting = gettid(); });
   device->record(0, never);
-  device->wait(1, never);  // sleeps when stream 2 fails
+  device->wait(1, never);
   const Device::Event passed = device->create_event();
   device->record(1, passed);
-  device->submit(2, [&] { spin_until(go), throw std::runtime_error("stop"); });
-  go = true;
-  std::thread ends([&] { std::this_thread::sleep_for(2ms), end = true; });
+  while (waiting == 0) std::this_thread::sleep_for(50us);
+  await_asleep(waiting);  // when stream 2 fails
+  device->submit(2, [] { throw std::runtime_error("stop"); });
+  // A task that is skipped lets go what it holds: the device has failed by then.
+  auto held = std::make_shared<int>();
+  const std::weak_ptr<int> skipped = held;
+  device->submit(2, [held = std::move(held)] {});
+  std::thread ends([&, host = gettid()] {
+    while (!skipped.expired()) std::this_thread::sleep_for(50us);
+    await_asleep(host);
+    end = true;
+  });
   CHECK_THROWS_WITH(device->synchronize(passed), "stop");
   CHECK(end);  // rethrown only when no task runs any more
   ends.join();
 }
 
+// The running task ends when a thread of another stream has: the device is being destroyed then.
 TEST_CASE("device: the destructor ends with tasks queued, with waits open, and after a failure", "[device]") {
   for (const bool fails : {false, true}) {
     int ran = 0;
     for (auto& device : all_devices(2)) {
       const Device::Event event = device->create_event();
-      std::atomic<bool> started{false};
+      std::atomic<bool> started{false}, other_started{false};
+      std::promise<void> other_thread;
+      device->submit(1, [&] { other_thread.set_value_at_thread_exit(), other_started = true; });
       device->submit(0, [&] {
         started = true;
-        std::this_thread::sleep_for(2ms);
+        other_thread.get_future().wait_for(60s);  // for good only where the destructor waits for what is queued
         if (fails) throw std::runtime_error("stop");
       });
       device->submit(0, [&] { ++ran; });
       device->record(0, event);
       device->wait(1, event);
       spin_until(started);
+      spin_until(other_started);
       device.reset();
     }
     CHECK(ran == 0);
@@ -175,19 +215,19 @@ TEST_CASE("device: the idle hook runs while its stream has nothing to do or wait
     device->submit(1, [&] { stream = std::this_thread::get_id(); });
     device->synchronize();
     device->set_idle(1, [&] { hook = std::this_thread::get_id(), ++calls; });
-    while (calls < 5) std::this_thread::sleep_for(50us);
+    while (calls < 5) std::this_thread::sleep_for(50us);  // nothing to do
 
     const Device::Event event = device->create_event();
     std::atomic<bool> go{false};
     device->submit(0, [&] { spin_until(go); });
     device->record(0, event);
     device->wait(1, event);
-    for (const int before = calls; calls < before + 5;) std::this_thread::sleep_for(50us);
+    await_idle(calls);  // waits
     go = true;
     device->synchronize();
     device->set_idle(1, nullptr);
     const int after = calls;
-    std::this_thread::sleep_for(3ms);
+    std::this_thread::sleep_for(3ms);  // time for what must not happen
     CHECK(calls == after);
     CHECK(hook == stream);
   }
@@ -198,8 +238,9 @@ TEST_CASE("device: an idle hook that throws fails the device", "[device]") {
   std::atomic<int> calls{0};
   device->set_idle(0, [&] { ++calls, throw std::runtime_error("transport"); });
   while (calls == 0) std::this_thread::sleep_for(50us);
-  std::this_thread::sleep_for(1ms);
+  device->submit(0, [] {});  // the hook's thread comes to it when it has kept the error
   CHECK_THROWS_WITH(device->synchronize(), "transport");
+  std::this_thread::sleep_for(1ms);  // time for what must not happen
   CHECK(calls == 1);
 }
 
@@ -234,15 +275,19 @@ TEST_CASE("device: an idle device uses almost no processor time", "[device]") {
   std::atomic<int> calls{0};
   device->set_idle(1, [&] { ++calls; });
   const double before = used();
-  std::this_thread::sleep_for(300ms);
-  CHECK(used() - before < 0.06);  // seconds: a fifth of a core
-  CHECK(calls > 10);
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  while (seconds() < 0.3 || calls <= 10) std::this_thread::sleep_for(20ms);
+  CHECK(used() - before < 0.2 * seconds());  // a fifth of a core
+  const int called = calls;
+  CHECK(called * 500e-6 < seconds() + 0.01);  // with the longest pause, but for the first ones
 }
 
-TEST_CASE("device: events pass between streams without long pauses", "[device]") {
+namespace {
+
+double us_of_hand_over(int rounds) {
   const auto device = make_cpu_device(2, 1);
   const Device::Event to_comm = device->create_event(), to_compute = device->create_event();
-  constexpr int rounds = 2000;
   const auto start = std::chrono::steady_clock::now();
   for (int i = 0; i < rounds; ++i) {
     device->wait(0, to_compute);
@@ -253,9 +298,41 @@ TEST_CASE("device: events pass between streams without long pauses", "[device]")
     device->record(1, to_compute);
   }
   device->synchronize();
-  const double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
-  WARN("one hand-over between streams takes " << us / (2 * rounds) << " us");
-  CHECK(us / (2 * rounds) < 2000);
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / (2 * rounds);
+}
+
+/// The same of two threads with a condition variable alone: what this machine can do now.
+double us_of_plain_hand_over(int rounds) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int turn = 0;
+  const auto take_turns = [&](int parity) {
+    for (int i = parity; i < 2 * rounds; i += 2) {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return turn == i; });
+      ++turn;
+      changed.notify_one();
+    }
+  };
+  const auto start = std::chrono::steady_clock::now();
+  std::thread other([&] { take_turns(1); });
+  take_turns(0);
+  other.join();
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / (2 * rounds);
+}
+
+}  // namespace
+
+TEST_CASE("device: events pass between streams without long pauses", "[device]") {
+  constexpr int rounds = 1000;
+  double us = us_of_hand_over(rounds), plain_us = us_of_plain_hand_over(rounds);
+  // Others may have had the cores at one of the two times; what pauses by itself does so each time.
+  for (int more = 0; more < 4 && us >= 2000; ++more) {
+    us = std::min(us, us_of_hand_over(rounds));
+    plain_us = std::max(plain_us, us_of_plain_hand_over(rounds));
+  }
+  WARN("one hand-over between streams takes " << us << " us, between plain threads " << plain_us << " us");
+  CHECK(us < 2000 + 10 * plain_us);
 }
 
 }  // namespace trireme

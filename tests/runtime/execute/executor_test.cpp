@@ -171,8 +171,11 @@ TEST_CASE("Executor: a boundary event carries an op's end into the next schedule
   const bool is_recorded = GENERATE(true, false);
   CAPTURE(is_recorded);
   Machine machine;
-  std::atomic<bool> done{false}, seen{false};
-  machine.table.set(OpKind::gather, [&](const OpContext&) { std::this_thread::sleep_for(20ms), done = true; });
+  std::atomic<bool> may_end{false}, done{false}, seen{false};
+  machine.table.set(OpKind::gather, [&](const OpContext&) {
+    while (!may_end) std::this_thread::sleep_for(100us);
+    done = true;
+  });
   machine.table.set(OpKind::update, [&](const OpContext&) { seen = done.load(); });
   ScheduleBuilder first_builder("step"), next_builder("validate");
   first_builder.add(OpKind::gather, comm, {}, {});
@@ -184,8 +187,14 @@ TEST_CASE("Executor: a boundary event carries an op's end into the next schedule
   next.boundary_events = {{.event = 2, .name = "end.comm"}};
   next.ops[1].waits = {2};
   const auto executor = machine.make({&first, &next});
+  std::atomic<int> idle{0};
+  machine.device->set_idle(static_cast<Device::Stream>(compute), [&] { ++idle; });
   if (is_recorded) executor->run(0);
   executor->run(1);
+  // Of two calls of the hook the second began when compute either waited or had run all that it was given.
+  for (const int before = idle; idle < before + 2;) std::this_thread::sleep_for(100us);
+  machine.device->set_idle(static_cast<Device::Stream>(compute), nullptr);
+  may_end = true;
   executor->wait();
   // Where nothing ever recorded the event, the wait passes.
   CHECK(seen == is_recorded);

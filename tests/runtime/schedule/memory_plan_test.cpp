@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include <chrono>
+#include <ctime>
 #include <numeric>
 #include <optional>
 
@@ -338,9 +338,9 @@ TEST_CASE("plan_memory: a thousand layers with 64 microbatches are planned in se
   shape.saved_bytes.assign(1000, 96 * MiB);
   shape.workspace_bytes.assign(1000, 64 * MiB);
   const std::vector<Schedule> schedules = step_and_enter(shape);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();  // of a core: what others take of it does not count
   const ArenaPlan arena = plan(schedules).device;
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   WARN(schedules.back().buffers.size() << " buffers planned in " << seconds << " s, "
                                        << ratio(arena.peak_bytes, arena.lower_bound_bytes) << " of the bound");
   CHECK(ratio(arena.peak_bytes, arena.lower_bound_bytes) <= 1.03);
