@@ -5,7 +5,8 @@
 //   the collectives' thread), none, term (nothing: the script sends it from outside); or, without a moment: config (every
 //   rank), differ (a text that differs), and SIGSTOP before MPI starts (start), before a communicator is made (make) and
 //   before MPI ends (end).
-// Touches the file MARK when it does; a run with a fault has no end of its own. TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
+// Touches the file MARK when it does; a run with a fault has no end of its own.
+// TRANSPORT: place, messages, or mixed (in place within pairs of ranks).
 
 #include <signal.h>
 #include <unistd.h>
