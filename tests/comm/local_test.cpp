@@ -47,7 +47,8 @@ bool notices(Fault fault, std::uint64_t seed = 1) {
   const int size = 5;
   const bool by_value = fault == Fault::swapped_contributions || fault == Fault::skipped_release;
   for (const ConformanceCase& test : conformance_cases()) {
-    const auto errors = run_ranks(size, {.deadline_s = fault == Fault::missing_arrival ? 0.5 : 600}, [&](Communicator& inner) {
+    const LocalOptions options{.deadline_s = fault == Fault::missing_arrival ? 0.5 : 600};
+    const auto errors = run_ranks(size, options, [&](Communicator& inner) {
       FaultyCommunicator faulty(inner, fault);
       test.run(faulty, seed);
     });

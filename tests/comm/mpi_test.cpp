@@ -239,7 +239,8 @@ TEST_CASE("mpi: a rank that was held up past its deadline sees first whether its
     pid_t waiting = getpid();
     const auto read_by_1 = [&] {
       const int reader = 1;
-      c->gather({.slice = slice.slice.view(), .range = {0, 2, 1}, .full = c->rank() == 1 ? slice.full.view() : View(), .to = {&reader, 1}});
+      const View full = c->rank() == reader ? slice.full.view() : View();
+      c->gather({.slice = slice.slice.view(), .range = {0, 2, 1}, .full = full, .to = {&reader, 1}});
     };
     if (c->rank() == 0) {
       read_by_1();

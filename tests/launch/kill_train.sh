@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A rank of a real run that is killed or stopped at a random moment, or whose op throws since the text was cut short: all
 # others end within 10 s of it (of the deadline's end where it is stopped), with one message that names it. Where others use
-# the machine, and the first step of a run takes longer than 2 s to come, bounds and deadlines are as many times longer.
+# the machine, and the first step of a run takes longer than 2 s to come, bound and deadline are as many times longer.
 # usage: kill_train.sh TRIREME [MOMENTS] [SEED]
 set -u
 trireme=$(readlink -f "$1") moments=${2:-50} RANDOM=${3:-1}

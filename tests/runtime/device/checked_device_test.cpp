@@ -86,7 +86,8 @@ TEST_CASE("checked device: the length of the delays depends on the seed", "[devi
   shortest.fill(1e9);
   double least = 0, most = 0;
   for (int runs = 0; runs < 3 || (runs < 100 && most <= least + 0.5); ++runs) {
-    for (std::uint64_t seed = 0; seed < shortest.size(); ++seed) shortest[seed] = std::min(shortest[seed], milliseconds(seed));
+    for (std::uint64_t seed = 0; seed < shortest.size(); ++seed)
+      shortest[seed] = std::min(shortest[seed], milliseconds(seed));
     least = *std::min_element(shortest.begin(), shortest.end());
     most = *std::max_element(shortest.begin(), shortest.end());
   }
