@@ -12,11 +12,6 @@ constexpr Role printed_roles[] = {Role::parameters,  Role::gathered,  Role::grad
 
 Bytes role_bytes(const ArenaPlan& arena, Role role) { return arena.role_bytes[static_cast<std::size_t>(role)]; }
 
-std::string rank_names(const RankClass& ranks) {
-  if (ranks.count == 1) return fmt::format("rank {}", ranks.rank);
-  return fmt::format("{} ranks like rank {}", ranks.count, ranks.rank);
-}
-
 // By kind, as printed and as JSON names them.
 std::array<std::pair<const char*, Bytes>, 5> kinds(const PlannedStates& states) {
   return {{{"parameters", states.parameters}, {"masters", states.masters}, {"optimizer", states.optimizer},
@@ -29,7 +24,7 @@ std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
   std::string text;
   for (const RankPlan& plan : plans) {
     const ArenaPlan& arena = plan.arena;
-    text += fmt::format("{}: arena {} ({} bytes)\n", rank_names(plan.ranks), format_bytes(arena.peak_bytes),
+    text += fmt::format("{}: arena {} ({} bytes)\n", describe(plan.ranks), format_bytes(arena.peak_bytes),
                         arena.peak_bytes);
     text += fmt::format("  peak in schedule {}, {}\n", arena.peak_schedule, plan.peak_op);
     for (Role role : printed_roles)
@@ -71,7 +66,7 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
     nlohmann::ordered_json states;
     for (const auto& [kind, bytes] : kinds(plan.states)) states[kind] = bytes;
     const nlohmann::ordered_json wire = {{"gathers_bytes", plan.wire.gathers.total()}, {"reduces_bytes", plan.wire.reduces.total()}};
-    json["ranks"].push_back({{"class", rank_names(plan.ranks)},
+    json["ranks"].push_back({{"class", describe(plan.ranks)},
                              {"count", plan.ranks.count},
                              {"peak_bytes", plan.arena.peak_bytes},
                              {"peak_schedule", plan.arena.peak_schedule},

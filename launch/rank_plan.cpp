@@ -28,10 +28,12 @@ RankPlan plan_of(const PlannedPrograms& planned, const RankClass& rank_class, in
   const RunPrograms& run = planned.programs.run;
   const Schedule* peak = run.find(planned.plan.device.peak_schedule);
   const Schedule& step = *run.find("step");
-  return {.ranks = rank_class, .arena = planned.plan.device,
+  return {.ranks = rank_class,
+          .arena = planned.plan.device,
           .peak_op = peak ? describe(*peak, planned.plan.device.peak_op) : "",
           .remainder = remainder_of(planned.programs, ranks_on_node, threads),
-          .states = planned_states(step), .wire = planned_traffic(step, planned.programs.spec.nodes),
+          .states = planned_states(step),
+          .wire = planned_traffic(step, planned.programs.spec.nodes),
           .load_bytes = load_bytes(run)};
 }
 
@@ -54,15 +56,20 @@ class ChangeSearch {
     }
     for (int more = 2 * ranks_; more <= 64 * ranks_ && more <= 4096; more *= 2)
       if (fits(more))
-        return fmt::format("memory.recompute = \"block\" on {} ranks would fit, with the same bits; put them on {} times as many "
-                           "nodes where this one is full", more, more / ranks_);
+        return fmt::format(
+            "memory.recompute = \"block\" on {} ranks would fit, with the same bits; put them on {} times as many "
+            "nodes where this one is full",
+            more, more / ranks_);
     const int given = changed_.micro_batch;
     for (changed_.micro_batch = given / 2; changed_.micro_batch >= 1; changed_.micro_batch /= 2)
       if (changed_.global_batch % changed_.micro_batch == 0 && fits(ranks_))
-        return fmt::format("memory.recompute = \"block\" with train.micro_batch = {} would fit; the latter changes the trajectory",
-                           changed_.micro_batch);
-    if (!out_of_time_) return "no recompute policy, number of ranks or microbatch tried makes it fit: use a smaller model or sequence";
-    return "use more nodes, fewer microbatches in a step (a larger train.micro_batch or smaller train.global_batch), or a "
+        return fmt::format(
+            "memory.recompute = \"block\" with train.micro_batch = {} would fit; the latter changes the trajectory",
+            changed_.micro_batch);
+    if (!out_of_time_)
+      return "no recompute policy, number of ranks or microbatch tried makes it fit: use a smaller model or sequence";
+    return "use more nodes, fewer microbatches in a step (a larger train.micro_batch or smaller train.global_batch), "
+           "or a "
            "smaller model";
   }
 
@@ -91,6 +98,11 @@ class ChangeSearch {
 
 }  // namespace
 
+std::string describe(const RankClass& ranks) {
+  if (ranks.count == 1) return fmt::format("rank {}", ranks.rank);
+  return fmt::format("{} ranks like rank {}", ranks.count, ranks.rank);
+}
+
 Bytes build_within(Bytes limit_bytes, const std::function<void()>& build) {
   // Holes that the building before left would stand beside this one.
   give_back_free_heap();
@@ -101,11 +113,13 @@ Bytes build_within(Bytes limit_bytes, const std::function<void()>& build) {
   } catch (const HeapLimitReached&) {
   }
   give_back_free_heap();
-  throw Error(ErrorKind::plan, fmt::format("to build and check the programs of a step takes more than the {} that there are for it",
-                                           format_bytes(limit_bytes)));
+  throw Error(ErrorKind::plan,
+              fmt::format("to build and check the programs of a step takes more than the {} that there are for it",
+                          format_bytes(limit_bytes)));
 }
 
-std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int ranks_per_node, const MemoryLimits& limits) {
+std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int ranks_per_node,
+                                 const MemoryLimits& limits) {
   TrainerSettings limited = settings;
   limited.device_memory = std::min(settings.device_memory, limits.arena_bytes);
   std::vector<RankClass> classes;
@@ -114,13 +128,14 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int
   for (const RankClass& rank_class : classes) {
     RankPlan plan;
     const Bytes planning = build_within(limits.heap_bytes, [&] {
-      plan = plan_of(plan_programs(limited, rank_class.rank, ranks), rank_class, std::min(ranks, ranks_per_node), limited.threads);
+      plan = plan_of(plan_programs(limited, rank_class.rank, ranks), rank_class, std::min(ranks, ranks_per_node),
+                     limited.threads);
     });
     plan.building_bytes = std::max(proving, planning);
     plan.remainder = plan.remainder.after_building(plan.building_bytes, plan.arena.peak_bytes);
-    require(plan.bytes() <= limits.process_bytes, ErrorKind::plan, "{} like rank {} need {} ({} bytes), the limit is {} ({} bytes)",
-            rank_class.count == 1 ? "ranks" : fmt::format("{} ranks", rank_class.count), rank_class.rank,
-            format_bytes(plan.bytes()), plan.bytes(), format_bytes(limits.process_bytes), limits.process_bytes);
+    require(plan.bytes() <= limits.process_bytes, ErrorKind::plan,
+            "{}: {} ({} bytes) a rank, the limit is {} ({} bytes)", describe(rank_class), format_bytes(plan.bytes()),
+            plan.bytes(), format_bytes(limits.process_bytes), limits.process_bytes);
     plans.push_back(std::move(plan));
   }
   return plans;

@@ -17,9 +17,10 @@ namespace trireme {
 struct RankPlan {
   RankClass ranks;
   ArenaPlan arena;
-  std::string peak_op;       // in words
-  Bytes building_bytes = 0;  // of the heap, at its peak while programs are built, proved and planned: before the arena is there
-  Remainder remainder;       // what the arena does not hold
+  std::string peak_op;  // in words
+  Bytes building_bytes =
+      0;  // of the heap, at its peak while programs are built, proved and planned: before the arena is there
+  Remainder remainder;  // what the arena does not hold
   PlannedStates states;
   PlannedTraffic wire;   // of a step
   Bytes load_bytes = 0;  // live in schedule load; 0 without one
@@ -27,6 +28,9 @@ struct RankPlan {
   /// The most that the rank's process holds.
   Bytes bytes() const { return arena.peak_bytes + remainder.total(); }
 };
+
+/// "rank 3", "4 ranks like rank 0".
+std::string describe(const RankClass& ranks);
 
 /// What a rank may hold: its arena, its whole process, and the heap of the process that plans.
 struct MemoryLimits {
@@ -39,14 +43,14 @@ struct MemoryLimits {
 /// Errors: those of `build`; Error(plan) where it would hold more than `limit_bytes`.
 Bytes build_within(Bytes limit_bytes, const std::function<void()>& build);
 
-/// Plans one rank of every class as the ranks of a run do, with `ranks_per_node` on a node; launches nothing, and holds at
-/// most limits.heap_bytes for it.
-/// Errors: Error(plan) where a limit is passed; Error(bug) from the checks.
-std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int ranks_per_node, const MemoryLimits& limits = {});
+/// Plans one rank of every class as the ranks of a run do, with `ranks_per_node` on a node; launches nothing, and holds
+/// at most limits.heap_bytes for it. Errors: Error(plan) where a limit is passed; Error(bug) from the checks.
+std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int ranks_per_node,
+                                 const MemoryLimits& limits = {});
 
-/// The first change that would bring every rank within the limits, as words for the end of a sentence. Tried in this order:
-/// recompute; with recompute "block", more ranks; with it and the same ranks, smaller microbatches (which change the
-/// trajectory, and are said to). Where those fail, or would take too long to try, it says what is left to do.
+/// The first change that would bring every rank within the limits, as words for the end of a sentence. Tried in this
+/// order: recompute; with recompute "block", more ranks; with it and the same ranks, smaller microbatches (which change
+/// the trajectory, and are said to). Where those fail, or would take too long to try, it says what is left to do.
 std::string fitting_change(const TrainerSettings& settings, int ranks, int ranks_per_node, const MemoryLimits& limits);
 
 /// Bytes that a node needs for `ranks_per_node` ranks, the largest ones first.

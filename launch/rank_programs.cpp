@@ -11,8 +11,11 @@ namespace trireme {
 namespace {
 
 MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
-  return {.sequences = sequences, .sequence = settings.sequence, .compute = settings.compute,
-          .products = settings.products, .threads = settings.threads};
+  return {.sequences = sequences,
+          .sequence = settings.sequence,
+          .compute = settings.compute,
+          .products = settings.products,
+          .threads = settings.threads};
 }
 
 ModelSpec model_of(const TrainerSettings& settings, int sequences) {
@@ -25,11 +28,17 @@ ModelSpec model_of(const TrainerSettings& settings, int sequences) {
 RankPrograms common_part(const TrainerSettings& settings, int ranks) {
   RankPrograms programs;
   programs.model = model_of(settings, settings.micro_batch);
-  programs.spec = {.mesh = {.data = ranks}, .microbatches = settings.global_batch / settings.micro_batch,
-                   .sum_group = settings.sum_group, .zero = settings.zero, .node_ranks = settings.node_ranks,
-                   .prefetch = settings.prefetch, .recompute = settings.recompute, .audit = settings.audit,
+  programs.spec = {.mesh = {.data = ranks},
+                   .microbatches = settings.global_batch / settings.micro_batch,
+                   .sum_group = settings.sum_group,
+                   .zero = settings.zero,
+                   .node_ranks = settings.node_ranks,
+                   .prefetch = settings.prefetch,
+                   .recompute = settings.recompute,
+                   .audit = settings.audit,
                    .nodes = settings.nodes,
-                   .compute = settings.compute, .wire = settings.wire};
+                   .compute = settings.compute,
+                   .wire = settings.wire};
   return programs;
 }
 
@@ -38,7 +47,9 @@ RunPrograms build_run_of(const RankPrograms& common, const TrainerSettings& sett
   spec.rank = rank;
   const ModelSpec sample_model = model_of(settings, 1);
   return build_run(common.model, spec,
-                   {.validate = settings.validate, .sample = settings.sample, .diagnose = true,
+                   {.validate = settings.validate,
+                    .sample = settings.sample,
+                    .diagnose = true,
                     .load_staging_bytes = settings.load ? hf::load_staging_bytes : 0},
                    &sample_model);
 }

@@ -1,6 +1,6 @@
 #pragma once
-// What a run is set to, and the programs that follow from it for each rank: built, proved and planned, without memory for
-// tensors and without a device.
+// What a run is set to, and the programs that follow from it for each rank: built, proved and planned, without memory
+// for tensors and without a device.
 
 #include <memory>
 #include <vector>
@@ -29,9 +29,9 @@ struct TrainerSettings {
   int threads = 1, zero = 3, prefetch = 1;
   int node_ranks = 0;  // ranks of a node that hold a copy of the parameters between them; 0: no copies
   Recompute recompute = Recompute::none;
-  NodeLayout nodes;               // which ranks read each other's memory
+  NodeLayout nodes;  // which ranks read each other's memory
   bool validate = false, sample = false, audit = false;
-  bool load = false;              // the first weights come from a model folder
+  bool load = false;                              // the first weights come from a model folder
   std::shared_ptr<const hf::ModelFolder> folder;  // that one; plans need none
   Bytes device_memory = INT64_MAX;
 };

@@ -15,8 +15,8 @@ constexpr Bytes no_limit = std::numeric_limits<Bytes>::max();
 
 /// Of one thread. Trivial, so that it is there before the first allocation and after the last.
 struct Count {
-  Bytes held, peak, limit;     // limit: on `held`
-  Bytes pages_limit, unseen;   // on the pages of the process; taken since they were looked at
+  Bytes held, peak, limit;    // limit: on `held`
+  Bytes pages_limit, unseen;  // on the pages of the process; taken since they were looked at
 };
 constexpr Bytes look_every_bytes = MiB / 2;
 thread_local constinit Count count{0, 0, no_limit, no_limit, 0};
@@ -48,7 +48,8 @@ Bytes block_bytes(void* block) { return static_cast<Bytes>(::malloc_usable_size(
 
 void* take(std::size_t bytes) {
   // malloc rounds up to 16 with its header: what is refused here would have passed the limit.
-  if (count.limit != no_limit && count.held + static_cast<Bytes>(bytes) + header_bytes > count.limit) throw HeapLimitReached();
+  if (count.limit != no_limit && count.held + static_cast<Bytes>(bytes) + header_bytes > count.limit)
+    throw HeapLimitReached();
   void* block = std::malloc(std::max<std::size_t>(bytes, 1));
   if (!block) throw std::bad_alloc();
   if (has_too_many_pages(static_cast<Bytes>(bytes))) {
@@ -70,7 +71,8 @@ void give_back(void* block) {
 
 const char* HeapLimitReached::what() const noexcept { return "the heap would pass the limit that was set for it"; }
 
-HeapMeter::HeapMeter(Bytes limit_bytes) : start_(count.held), outer_peak_(count.peak), outer_limit_(count.limit), outer_pages_limit_(count.pages_limit) {
+HeapMeter::HeapMeter(Bytes limit_bytes)
+    : start_(count.held), outer_peak_(count.peak), outer_limit_(count.limit), outer_pages_limit_(count.pages_limit) {
   count.peak = count.held;
   if (limit_bytes >= no_limit - start_) return;
   count.limit = std::min(count.limit, start_ + limit_bytes);

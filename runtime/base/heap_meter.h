@@ -14,13 +14,15 @@ class HeapLimitReached : public std::bad_alloc {
   const char* what() const noexcept override;
 };
 
-/// Counts what its thread takes from the heap and gives back while the meter lives: malloc's blocks with their headers, so the
-/// same in every process that does the same, but for the few bytes by which malloc rounds up now and then. Meters of a
-/// thread nest, the inner one goes first; a limit holds inside all inner ones, too. What other threads do does not count.
+/// Counts what its thread takes from the heap and gives back while the meter lives: malloc's blocks with their headers,
+/// so the same in every process that does the same, but for the few bytes by which malloc rounds up now and then.
+/// Meters of a thread nest, the inner one goes first; a limit holds inside all inner ones, too. What other threads do
+/// does not count.
 class HeapMeter {
  public:
-  /// `limit_bytes`: the most that may be held above what is held now. Past it operator new throws HeapLimitReached; also where
-  /// the process's own pages have grown by more, which hold the holes between blocks, too (looked at for every half MiB taken).
+  /// `limit_bytes`: the most that may be held above what is held now. Past it operator new throws HeapLimitReached;
+  /// also where the process's own pages have grown by more, which hold the holes between blocks, too (looked at for
+  /// every half MiB taken).
   explicit HeapMeter(Bytes limit_bytes = std::numeric_limits<Bytes>::max());
   ~HeapMeter();
   HeapMeter(const HeapMeter&) = delete;

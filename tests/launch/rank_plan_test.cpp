@@ -22,7 +22,8 @@ TrainerSettings settings_with(int microbatches) {
 
 }  // namespace
 
-TEST_CASE("plan_ranks: building_bytes is what building, checking and planning hold at their peak, and no more is held") {
+TEST_CASE(
+    "plan_ranks: building_bytes is what building, checking and planning hold at their peak, and no more is held") {
   const int ranks = GENERATE(1, 3, 5);
   const TrainerSettings settings = settings_with(101);
   std::vector<RankPlan> plans;
@@ -51,7 +52,8 @@ TEST_CASE("plan_ranks: a rank of a run holds what the plan of its class says, ea
   }
 }
 
-TEST_CASE("plan_ranks: where building dominates, the remainder has a part for it, and the whole is the larger of the two") {
+TEST_CASE(
+    "plan_ranks: where building dominates, the remainder has a part for it, and the whole is the larger of the two") {
   const RankPlan many = plan_ranks(settings_with(301), 1, 1).front(), few = plan_ranks(settings_with(1), 1, 1).front();
   CHECK(many.building_bytes > many.arena.peak_bytes + many.remainder.programs);
   CHECK(many.remainder.building > 0);
@@ -90,7 +92,8 @@ TEST_CASE("fitting_change: tries changes within the memory that there is, and na
   CHECK(meter.peak_bytes() <= limits.heap_bytes);
 }
 
-TEST_CASE("fitting_change: a program that takes long to build is not tried again and again, and the words say what is left") {
+TEST_CASE(
+    "fitting_change: a program that takes long to build is not tried again and again, and the words say what is left") {
   TrainerSettings settings = settings_with(20'000);
   settings.model.layers = 64;
   CHECK_THAT(fitting_change(settings, 1, 1, {.process_bytes = 1}), Catch::Contains("fewer microbatches"));
