@@ -100,9 +100,8 @@ void prefer_two_connections() { setenv("OMPI_MCA_btl_tcp_links", "2", 0); }
 
 // Who is to blame, and where: the rank that this one's wait gave up on, at its op; else this one, at an op only where
 // an op failed. What ran last beside a host thread that could not write has no part in that.
-std::string blame(const StatusPage& page, const std::exception& error, const char* kind) {
+std::string blame(const StatusPage& page, bool at_op, const char* kind) {
   const std::optional<int> stalled = page.blamed();
-  const bool at_op = dynamic_cast<const OpError*>(&error) != nullptr;
   StatusLine place;
   if (stalled || at_op)
     page.describe(place << "at ", stalled.value_or(page.rank()));
@@ -113,14 +112,14 @@ std::string blame(const StatusPage& page, const std::exception& error, const cha
 }
 
 // The details of an error (the ops around it) stay behind its first line, where the count of ranks goes.
-std::string failure_message(const StatusPage& page, const std::exception& error, const Error* ours, bool agreed) {
+std::string failure_message(const StatusPage& page, const Error& error, bool at_op, bool agreed) {
   const std::string what = error.what();
   const std::size_t end = std::min(what.find('\n'), what.size());
-  const char* kind = name(ours ? ours->kind() : ErrorKind::bug);
+  const char* kind = name(error.kind());
   if (agreed || page.size() == 1) return fmt::format("trireme: {}: {}\n", kind, what);
   StatusLine others;
   page.describe_others(others);
-  return fmt::format("trireme: {}: {}{}{}\n", blame(page, error, kind), what.substr(0, end), others.text(),
+  return fmt::format("trireme: {}: {}{}{}\n", blame(page, at_op, kind), what.substr(0, end), others.text(),
                      what.substr(end));
 }
 
@@ -235,7 +234,7 @@ void MpiRun::fail(const std::exception& error) {
   if (dead)
     write_death(line, status, *dead);
   else
-    line << failure_message(status, ours, &ours, false);
+    line << failure_message(status, ours, dynamic_cast<const OpError*>(&error) != nullptr, false);
   write_line(line);
   stop_all(code);
 }
@@ -245,7 +244,7 @@ void MpiRun::refuse(const Error& error) {
   unfinished_run = nullptr;
   const int code = exit_code(error.kind());
   code_of_alarm = code;
-  refusal << failure_message(page(), error, &error, true);
+  refusal << failure_message(page(), error, false, true);
   if (rank() == 0 && page().inherit_message()) write_line(refusal);
   try {
     const MpiDeadline deadline(nullptr, last_resort_s);

@@ -42,7 +42,8 @@ class NewFile {
     check(SystemCall::returned(lock_.error().value()), "cannot be created");
     require(lock_.state() != FileLock::State::busy, ErrorKind::data,
             "{}: another process writes it now; wait for its end or choose another output", path_);
-    check(SystemCall(::ftruncate(lock_.descriptor(), 0)), "cannot be emptied");
+    const SystemCall emptied(::ftruncate(lock_.descriptor(), 0));
+    if (emptied.error() != EINVAL) check(emptied, "cannot be emptied");  // a device has nothing to empty
   }
   ~NewFile() {
     if (!kept_ && lock_.state() != FileLock::State::busy) ::unlink(temporary_.c_str());
