@@ -38,7 +38,8 @@ run() {
   # ThreadSanitizer cannot map its memory where addresses are too random; some containers forbid to say so.
   local launcher=()
   [ "$preset" = tsan ] && setarch -R true 2>/dev/null && launcher=(setarch -R)
-  "${launcher[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@" > "$log" 2>&1
+  # One more than there are cores: many tests wait for mpirun most of their time.
+  "${launcher[@]}" ctest --test-dir "build/$preset" --output-on-failure -j "$((jobs + 1))" "$@" > "$log" 2>&1
   local all bad
   all=$(sed -n 's/.*tests failed out of \([0-9]*\)$/\1/p' "$log" | tail -1)
   bad=$(sed -n 's/.*, \([0-9]*\) tests failed out of [0-9]*$/\1/p' "$log" | tail -1)
