@@ -60,8 +60,10 @@ void TokenStream::require_documents(const std::vector<std::string>& paths, std::
 // Only token files have masks. Returns what the summary says of it.
 std::string TokenStream::add_mask(const TokenFile& file) {
   masks_.push_back(names_token_file(file.path()) ? TargetMask::beside(file.path(), file.tokens()) : std::nullopt);
+  counted_ += masks_.back() ? 0 : file.tokens();
   if (!masks_.back()) return {};
   const TargetMask::Summary mask = masks_.back()->summarize();
+  counted_ += mask.counted;
   return fmt::format(", mask: {} count, xxh3 {:016x}", mask.counted, mask.hash);
 }
 

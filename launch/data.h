@@ -28,6 +28,8 @@ class TokenStream {
   void read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const;
   /// Of each token of a sequence, the place in it where its document starts: 0 without an end_of_document.
   void find_documents(std::span<const std::int32_t> tokens, std::span<std::int32_t> starts) const;
+  /// Whether any of its tokens counts as a target.
+  bool has_targets() const { return counted_ > 0; }
   /// One line per file: path, tokens, hash, mask, ends of documents, a byte order mark. Equal on ranks that see the
   /// same data.
   const std::string& summary() const { return summary_; }
@@ -42,7 +44,7 @@ class TokenStream {
   std::vector<TokenFile> files_;
   std::vector<std::optional<TargetMask>> masks_;  // of each file
   std::vector<std::int64_t> start_;  // of each file in the stream
-  std::int64_t sequence_ = 0, sequences_ = 0;
+  std::int64_t sequence_ = 0, sequences_ = 0, counted_ = 0;
   std::optional<int> end_of_document_;
   std::string summary_;
 };

@@ -1,6 +1,7 @@
 #include "launch/rank_plan.h"
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 #include "launch/process_memory.h"
@@ -69,31 +70,33 @@ class ChangeSearch {
     if (!out_of_time_)
       return "no recompute policy, number of ranks or microbatch tried makes it fit: use a smaller model or sequence";
     return "use more nodes, fewer microbatches in a step (a larger train.micro_batch or smaller train.global_batch), "
-           "or a "
-           "smaller model";
+           "or a smaller model";
   }
 
  private:
   bool fits(int on_ranks) {
     const double microbatches = static_cast<double>(changed_.global_batch) / changed_.micro_batch;
     const double work = std::max(1.0, microbatches / on_ranks) * changed_.model.layers;
-    out_of_time_ |= work_ + work > affordable_work;
-    if (out_of_time_) return false;
+    if (work_ + work > affordable_work) {
+      out_of_time_ = true;
+      return false;
+    }
     work_ += work;
     try {
       plan_ranks(changed_, on_ranks, ranks_per_node_, limits_);
       return true;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::plan) throw;
-      return false;
+    } catch (const std::bad_alloc&) {
     }
+    return false;
   }
 
   TrainerSettings changed_;
   int ranks_, ranks_per_node_;
   MemoryLimits limits_;
   double work_ = 0;
-  bool out_of_time_ = false;
+  bool out_of_time_ = false;  // for some change
 };
 
 }  // namespace

@@ -84,6 +84,8 @@ Inputs read_inputs(const TrainOptions& options) {
   TokenStream train(config.data.train, config.train.sequence, config.model.vocab, end_of_document);
   std::optional<TokenStream> valid;
   if (!config.data.valid.empty()) valid.emplace(config.data.valid, config.train.sequence, config.model.vocab, end_of_document);
+  require(!valid || valid->has_targets(), ErrorKind::data,
+          "no token of data.valid counts as a target; look at its mask files, or leave data.valid out");
   return {std::move(config), std::move(folder), std::move(train), std::move(valid)};
 }
 
@@ -203,6 +205,7 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
   trainer_->on_comm_stream([](Communicator& ranks) { ranks.barrier(); });
   if (speaks() && inputs_.folder) say(fmt::format("model folder read in {:.1f} s", ms_since(start) / 1000));
   trainer_->take_all_memory();
+  trainer_->on_comm_stream([](Communicator& ranks) { ranks.barrier(); });
   // From here on nothing refuses this run: what an earlier one left in the folder may go.
   if (speaks())
     log_ = std::make_unique<StepLog>(log_folder_ ? log_folder_->take_over() : "", config.log.every, config.train.steps);
@@ -267,7 +270,8 @@ Bytes Training::node_sum(Bytes own_bytes) {
 // Every rank proves the programs of all classes of ranks together, and that its own are what the others run; all of that
 // within what its node has for it.
 void Training::plan_programs_together() {
-  const Bytes limit = building_limit_bytes(mpi_.node_size());
+  // Asked before any rank builds: what a neighbour builds is not another's use of the node.
+  const Bytes limit = on_all_ranks(communicator_, [&] { return building_limit_bytes(mpi_.node_size()); });
   const MemoryLimits limits{.arena_bytes = settings_.device_memory, .heap_bytes = limit};
   try {
     const Bytes proving = on_all_ranks(communicator_, [&] { return build_within(limit, [&] { prove_programs(settings_, mpi_.size()); }); });
@@ -385,8 +389,8 @@ void Training::validate(std::int64_t step) {
   std::int64_t valid_tokens = 0;
   for (std::int64_t first = 0; first < microbatches; first += mpi_.size())
     trainer_->validate_round(static_cast<int>(first), loss, valid_tokens);
-  if (valid_tokens == 0)
-    stop_together(ErrorKind::data, "no token of data.valid counts as a target; look at its mask files, or leave data.valid out");
+  // What counts lies behind the last whole sequence: no reason to lose what was trained.
+  if (log_ && valid_tokens == 0) return warn("no target of a whole sequence of data.valid counts: it has no loss");
   if (log_) log_->validation(step, loss.value() / static_cast<double>(valid_tokens));
 }
 void Training::say_profile() {

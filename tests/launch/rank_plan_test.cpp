@@ -94,7 +94,7 @@ TEST_CASE("fitting_change: tries changes within the memory that there is, and na
 
 TEST_CASE(
     "fitting_change: a program that takes long to build is not tried again and again, and the words say what is left") {
-  TrainerSettings settings = settings_with(20'000);
+  TrainerSettings settings = settings_with(200'000);
   settings.model.layers = 64;
   CHECK_THAT(fitting_change(settings, 1, 1, {.process_bytes = 1}), Catch::Contains("fewer microbatches"));
 }
