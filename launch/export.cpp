@@ -1,7 +1,5 @@
 #include "launch/export.h"
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -12,6 +10,7 @@
 #include "models/describe.h"
 #include "models/hf/config.h"
 #include "models/hf/slice.h"
+#include "runtime/base/system_call.h"
 #include "shard/frozen_units.h"
 
 namespace trireme {
@@ -39,9 +38,8 @@ void check_common_place(const hf::ExportPaths& paths, Communicator& communicator
   std::error_code failed;
   on_all_ranks(communicator, [&] {
     if (communicator.rank() != 0) return true;
-    const int cause = std::ofstream(probe).is_open() ? 0 : errno;
-    require(cause == 0, ErrorKind::data, "{} cannot be made: {}; free space or choose another place", probe,
-            std::strerror(cause));
+    const SystemCall made(std::ofstream(probe).is_open() ? 0 : -1);
+    require(made.succeeded(), ErrorKind::data, "{} cannot be made: {}{}", probe, made.reason(), made.place_advice());
     return true;
   });
   on_all_ranks(communicator, [&] {
@@ -66,6 +64,7 @@ ModelExport::ModelExport(const ExportOptions& options, const ModelConfig& model,
       rank_(communicator.rank()) {
   claim(communicator);
   check_common_place(paths_, communicator);
+  holder_ = hf::claim_holder(paths_);
   discards_ = true;
 }
 
@@ -81,7 +80,8 @@ void ModelExport::claim(Communicator& communicator) {
 }
 
 ModelExport::~ModelExport() {
-  if (discards_) discard_folder(paths_);
+  // Rank 0's claim may be gone by now, and the place another run's.
+  if (discards_ && !claim_ && !holder_.empty() && hf::claim_holder(paths_) == holder_) discard_folder(paths_);
 }
 
 void ModelExport::take_room(Communicator& communicator) const {

@@ -51,7 +51,8 @@ class ModelExport {
   hf::ExportPlan plan_;
   hf::ExportPaths paths_;
   int rank_ = 0;
-  std::optional<hf::FolderClaim> claim_;  // rank 0's
+  std::optional<hf::FolderClaim> claim_;  // rank 0's; removes what it has not published
+  std::string holder_;                    // of the claim, as its folder tells all ranks
   bool discards_ = false;                 // the temporary folder is seen from here, and not whole
 };
 
