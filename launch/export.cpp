@@ -80,8 +80,10 @@ void ModelExport::claim(Communicator& communicator) {
 }
 
 ModelExport::~ModelExport() {
-  // Rank 0's claim may be gone by now, and the place another run's.
-  if (discards_ && !claim_ && !holder_.empty() && hf::claim_holder(paths_) == holder_) discard_folder(paths_);
+  if (!discards_ || claim_) return;  // a claim removes its own
+  // Rank 0's may be gone by now, and the place another run's. Without a name rank 0 is removing, and may be ended amid.
+  const std::string holder = hf::claim_holder(paths_);
+  if (holder.empty() || holder == holder_) discard_folder(paths_);
 }
 
 void ModelExport::take_room(Communicator& communicator) const {
@@ -107,8 +109,8 @@ void ModelExport::write_units(Trainer& trainer) const {
 }
 
 void ModelExport::write(Trainer& trainer) {
+  discards_ = false;  // errors are agreed from here on, and rank 0 may give the folder its name before another hears it
   write_units(trainer);
-  discards_ = false;  // it is whole
   together(trainer, [&] {
     if (claim_) claim_->publish();
   });
