@@ -1,7 +1,5 @@
 #include "launch/export.h"
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -12,6 +10,7 @@
 #include "models/describe.h"
 #include "models/hf/config.h"
 #include "models/hf/slice.h"
+#include "runtime/base/system_call.h"
 #include "shard/frozen_units.h"
 
 namespace trireme {
@@ -39,9 +38,8 @@ void check_common_place(const hf::ExportPaths& paths, Communicator& communicator
   std::error_code failed;
   on_all_ranks(communicator, [&] {
     if (communicator.rank() != 0) return true;
-    const int cause = std::ofstream(probe).is_open() ? 0 : errno;
-    require(cause == 0, ErrorKind::data, "{} cannot be made: {}; free space or choose another place", probe,
-            std::strerror(cause));
+    const SystemCall made(std::ofstream(probe).is_open() ? 0 : -1);
+    require(made.succeeded(), ErrorKind::data, "{} cannot be made: {}{}", probe, made.reason(), made.place_advice());
     return true;
   });
   on_all_ranks(communicator, [&] {
@@ -66,6 +64,7 @@ ModelExport::ModelExport(const ExportOptions& options, const ModelConfig& model,
       rank_(communicator.rank()) {
   claim(communicator);
   check_common_place(paths_, communicator);
+  holder_ = hf::claim_holder(paths_);
   discards_ = true;
 }
 
@@ -81,7 +80,10 @@ void ModelExport::claim(Communicator& communicator) {
 }
 
 ModelExport::~ModelExport() {
-  if (discards_) discard_folder(paths_);
+  if (!discards_ || claim_) return;  // a claim removes its own
+  // Rank 0's may be gone by now, and the place another run's. Without a name rank 0 is removing, and may be ended amid.
+  const std::string holder = hf::claim_holder(paths_);
+  if (holder.empty() || holder == holder_) discard_folder(paths_);
 }
 
 void ModelExport::take_room(Communicator& communicator) const {
@@ -107,8 +109,8 @@ void ModelExport::write_units(Trainer& trainer) const {
 }
 
 void ModelExport::write(Trainer& trainer) {
+  discards_ = false;  // errors are agreed from here on, and rank 0 may give the folder its name before another hears it
   write_units(trainer);
-  discards_ = false;  // it is whole
   together(trainer, [&] {
     if (claim_) claim_->publish();
   });

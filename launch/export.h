@@ -51,8 +51,9 @@ class ModelExport {
   hf::ExportPlan plan_;
   hf::ExportPaths paths_;
   int rank_ = 0;
-  std::optional<hf::FolderClaim> claim_;  // rank 0's
-  bool discards_ = false;                 // the temporary folder is seen from here, and not whole
+  std::optional<hf::FolderClaim> claim_;  // rank 0's; removes what it has not published
+  std::string holder_;                    // of the claim, as its folder tells all ranks
+  bool discards_ = false;                 // the temporary folder is seen from here, and not written yet
 };
 
 /// Runs `task` here and agrees with the other ranks on its success, on the stream to which the communicator belongs.

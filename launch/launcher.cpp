@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <string_view>
+#include <vector>
 
 namespace trireme {
 namespace {
@@ -60,14 +62,21 @@ std::optional<Launch> find_slurm_step(const Environment& environment) {
 }  // namespace
 
 std::optional<Launch> find_launch(const Environment& environment) {
+  std::vector<Launch> all;
   for (const Variables& variables : launchers) {
     const std::optional<long> size = number(environment, variables.size);
     if (!size || (variables.only_with != nullptr && environment(variables.only_with) == nullptr)) continue;
     Launch found = launch(variables.launcher, variables.size, *size, number(environment, variables.rank).value_or(0));
     found.open_mpi = &variables == launchers;
-    return found;
+    found.is_exact = std::string_view(variables.size) == "MPI_LOCALNRANKS";  // hydra's, which starts no daemons
+    all.push_back(found);
   }
-  if (const std::optional<Launch> step = find_slurm_step(environment)) return step;
+  if (const std::optional<Launch> step = find_slurm_step(environment)) all.push_back(*step);
+  if (!all.empty()) {
+    Launch nearest = all.front();
+    nearest.others.assign(all.begin() + 1, all.end());
+    return nearest;
+  }
   // A rank without a number of ranks: all that PMIx tells.
   if (const std::optional<long> rank = number(environment, "PMIX_RANK"))
     return launch("a launcher with PMIx", "PMIX_RANK", 0, *rank);
@@ -76,7 +85,11 @@ std::optional<Launch> find_launch(const Environment& environment) {
 
 // Where MPI's ranks have met, what another launcher further out has promised does not matter.
 std::optional<std::string> launch_refusal(const std::optional<Launch>& launch, int mpi_size, const std::string& mpi) {
-  if (!launch || (mpi_size > 1 && !launch->open_mpi)) return std::nullopt;
+  if (!launch) return std::nullopt;
+  if (launch->size == 1 && mpi_size == 1)
+    for (const Launch& other : launch->others)
+      if (other.size > 1 && (other.is_exact || !launch->open_mpi)) return launch_refusal(other, mpi_size, mpi);
+  if (mpi_size > 1 && !launch->open_mpi) return std::nullopt;
   if (launch->size > 0 ? launch->size == mpi_size : launch->rank == 0) return std::nullopt;
   const std::string ranks = launch->size > 0 ? std::to_string(launch->size) : "N";
   const std::string one_of =

@@ -4,12 +4,18 @@
 #include <string>
 #include <string_view>
 
+#include "runtime/base/units.h"
+
 namespace trireme {
 
-/// Why `line`, which this process has just said, does not arrive where mpirun writes to: a full disk, a closed pipe.
-/// Empty where it arrives, or where it cannot be known: started otherwise, or by an mpirun of another machine.
+/// The bytes of the file that mpirun writes into; 0 where it is none.
+Bytes launcher_output_bytes();
+
+/// Why `lines`, which this process has just said, do not arrive where mpirun writes to: a full disk, a closed pipe.
+/// `behind`: launcher_output_bytes() from before they were said, as a run before may have left the same there.
+/// Empty where they arrive, or where it cannot be known: started otherwise, or by an mpirun of another machine.
 /// Takes up to 2 s where that disk is nearly full, else no time.
-std::string launcher_output_failure(std::string_view line);
+std::string launcher_output_failure(std::string_view lines, Bytes behind);
 
 /// Whether mpirun writes into a pipe that nobody reads any more. What is said then makes mpirun end the run: Open MPI
 /// does so after ten writes.

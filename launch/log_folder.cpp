@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <utility>
 
@@ -18,10 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A disk, a quota or `ulimit -f`.
-bool is_full(const std::error_code& error) {
-  return error == std::errc::no_space_on_device || error == std::errc::file_too_large ||
-         error == std::error_code(EDQUOT, std::generic_category());
+void warn_of_loss(const std::string& path, const std::string& cause, const char* space) {
+  warn(fmt::format("{}: cannot be written: {}; the run goes on without it; {}choose another log.dir next time", path,
+                   cause, space));
 }
 
 int open_empty(const std::string& path) {
@@ -30,24 +28,23 @@ int open_empty(const std::string& path) {
 
 }  // namespace
 
-void warn_of_lost_log(const std::string& path, const std::string& cause) {
-  warn(fmt::format(
-      "{}: cannot be written: {}; the run goes on without it; free space, or choose another log.dir next time", path,
-      cause));
+void warn_of_lost_log(const std::string& path, const SystemCall& cause) {
+  warn_of_loss(path, cause.reason(), cause.lacks_space() ? "free space, or " : "");
 }
 
-LineFile::LineFile(const std::string& path) : path_(path), descriptor_(open_empty(path)) {
-  const int cause = errno;
-  if (descriptor_ < 0) warn_of_lost_log(path, std::strerror(cause));
+LineFile::LineFile(const std::string& path) : path_(path) {
+  const SystemCall opened(open_empty(path));
+  descriptor_ = static_cast<int>(opened.result());
+  if (!opened.succeeded()) warn_of_lost_log(path, opened);
   struct stat status {};
   is_regular_ = ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink > 0;
 }
 
 LineFile::~LineFile() {
   // Some file systems tell only now that a line did not reach the disk.
-  if (descriptor_ < 0 || ::close(descriptor_) == 0) return;
-  const int cause = errno;
-  warn_of_lost_log(path_, std::strerror(cause));
+  if (descriptor_ < 0) return;
+  const SystemCall closed(::close(descriptor_));
+  if (!closed.succeeded()) warn_of_lost_log(path_, closed);
 }
 
 bool LineFile::was_removed() const {
@@ -55,27 +52,41 @@ bool LineFile::was_removed() const {
   return is_regular_ && ::fstat(descriptor_, &status) == 0 && status.st_nlink == 0;
 }
 
-void LineFile::give_up(const std::string& cause) {
+void LineFile::give_up() {
   // Half a line would make the whole file unreadable to a program.
   [[maybe_unused]] const bool cut = is_regular_ && ::ftruncate(descriptor_, bytes_) == 0;
   ::close(descriptor_);
   descriptor_ = -1;
-  warn_of_lost_log(path_, cause);
 }
 
 void LineFile::add(const std::string& line) {
   if (descriptor_ < 0) return;
-  if (was_removed()) return give_up("it was removed while the run wrote it");
+  if (was_removed()) {
+    give_up();
+    return warn_of_loss(path_, "it was removed while the run wrote it", "");
+  }
   const std::string text = line + "\n";
   for (std::size_t at = 0; at < text.size();) {
-    const ssize_t put = ::write(descriptor_, text.data() + at, text.size() - at);
-    const int cause = put < 0 ? errno : EIO;
-    if (put > 0)
-      at += static_cast<std::size_t>(put);
-    else if (cause != EINTR)
-      return give_up(std::strerror(cause));
+    const SystemCall put(::write(descriptor_, text.data() + at, text.size() - at));
+    if (put.result() > 0) {
+      at += static_cast<std::size_t>(put.result());
+    } else if (put.error() != EINTR) {
+      give_up();
+      return warn_of_lost_log(path_, put.succeeded() ? SystemCall::returned(EIO) : put);
+    }
   }
   bytes_ += static_cast<std::int64_t>(text.size());
+}
+
+void MadeFolders::make(const std::string& path, std::error_code& failed) {
+  std::error_code unknown;
+  for (fs::path folder = path; !folder.empty() && !fs::exists(folder, unknown); folder = folder.parent_path())
+    if (folder.has_filename()) made_.push_back(folder);
+  fs::create_directories(path, failed);
+}
+
+MadeFolders::~MadeFolders() {
+  for (const std::string& folder : made_) ::rmdir(folder.c_str());  // of others' files it keeps its hands
 }
 
 LogFolder::LogFolder(std::string dir, bool replaces)
@@ -93,7 +104,7 @@ LogFolder::LogFolder(std::string dir, bool replaces)
 
 void LogFolder::make() {
   std::error_code failed;
-  fs::create_directories(dir_, failed);
+  made_.make(dir_, failed);
   const char* what = "cannot be made";
   if (!failed) {
     what = "cannot be written";
@@ -101,9 +112,10 @@ void LogFolder::make() {
     failed = lock_->error();
   }
   is_there_ = !failed;
-  if (is_full(failed)) return warn_of_lost_log(dir_, failed.message());
-  require(!failed, ErrorKind::data, "log.dir = {}: {}: {}; choose a folder that this user may write", dir_, what,
-          failed.message());
+  const SystemCall made = SystemCall::returned(failed.value());
+  if (made.lacks_space() || made.error() == EFBIG) return warn_of_lost_log(dir_, made);
+  require(made.succeeded(), ErrorKind::data, "log.dir = {}: {}: {}{}", dir_, what, made.reason(),
+          made.lacks_descriptors() ? "" : "; choose a folder that this user may write");
 }
 
 // An empty file, or a link to a device, is nobody's log.
@@ -113,8 +125,9 @@ void LogFolder::check_left(const std::string& path, bool replaces) const {
   if (!fs::exists(status)) return;
   require(!fs::is_directory(status), ErrorKind::data, "{}: cannot be written: it is a folder; choose another log.dir",
           path);
-  const int cause = ::access(path.c_str(), W_OK) == 0 ? 0 : errno;
-  require(cause == 0, ErrorKind::data, "{}: cannot be written: {}; choose another log.dir", path, std::strerror(cause));
+  const SystemCall writable(::access(path.c_str(), W_OK));
+  require(writable.succeeded(), ErrorKind::data, "{}: cannot be written: {}; choose another log.dir", path,
+          writable.reason());
   require(replaces || !fs::is_regular_file(status) || fs::file_size(path, failed) == 0, ErrorKind::config,
           "log.dir = {}: {} is there already, the log of another run; choose another log.dir, or give log.existing = "
           "\"replace\" to write over it",
@@ -122,6 +135,7 @@ void LogFolder::check_left(const std::string& path, bool replaces) const {
 }
 
 std::string LogFolder::take_over() {
+  made_.keep();
   if (!is_there_) return "";
   // It would be taken for this run's, should this one not come to its own.
   std::error_code failed;

@@ -4,8 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <system_error>
+#include <vector>
 
 #include "runtime/base/file_lock.h"
+#include "runtime/base/system_call.h"
 
 namespace trireme {
 
@@ -22,7 +25,7 @@ class LineFile {
 
  private:
   bool was_removed() const;
-  void give_up(const std::string& cause);
+  void give_up();
 
   std::string path_;
   int descriptor_ = -1;
@@ -30,9 +33,25 @@ class LineFile {
   std::int64_t bytes_ = 0;  // of whole lines
 };
 
+/// Folders that were not there before: they go again where they are empty at the end, unless they are to be kept.
+class MadeFolders {
+ public:
+  MadeFolders() = default;
+  ~MadeFolders();
+  MadeFolders(const MadeFolders&) = delete;
+
+  /// The folder and those above it.
+  void make(const std::string& path, std::error_code& failed);
+  void keep() { made_.clear(); }
+
+ private:
+  std::vector<std::string> made_;  // the deepest first
+};
+
 /// Holds the folder of a run from before the run is known to start until it ends.
 ///
-/// Promise  nothing of an earlier run is changed before take_over(). No other run writes there while this one holds it.
+/// Promise  nothing of an earlier run is changed before take_over(); without it nothing is left of this one, either. No
+///          other run writes there while this one holds it.
 class LogFolder {
  public:
   /// Makes the folder where it is missing. A full disk is no error: warns, and the run goes without a log.
@@ -50,11 +69,12 @@ class LogFolder {
   void check_left(const std::string& path, bool replaces) const;
 
   std::string dir_, steps_, trace_;
-  std::optional<FileLock> lock_;
+  MadeFolders made_;
+  std::optional<FileLock> lock_;  // in them: goes first
   bool is_there_ = true;
 };
 
 /// "path: cannot be written: cause; ..." as a warning: the run goes on without `path`.
-void warn_of_lost_log(const std::string& path, const std::string& cause);
+void warn_of_lost_log(const std::string& path, const SystemCall& cause);
 
 }  // namespace trireme

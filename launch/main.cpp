@@ -11,7 +11,6 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -37,6 +36,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory_refusal.h"
+#include "runtime/base/system_call.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/schedule/text.h"
 
@@ -78,9 +78,8 @@ void require_ranks(const Command& command) {
 
 // Standard output may be a full disk.
 void print_out(const std::string& text) {
-  const int cause = write_out(text) ? 0 : errno;
-  require(cause == 0, ErrorKind::data, "standard output cannot be written: {}; free space or choose another place",
-          std::strerror(cause));
+  const SystemCall put(write_out(text) ? 0 : -1);
+  require(put.succeeded(), ErrorKind::data, "standard output cannot be written: {}{}", put.reason(), put.place_advice());
 }
 
 void plan(const Command& command) {
@@ -147,6 +146,7 @@ const std::optional<Launch>& launched() {
 int launched_rank() { return launched() ? launched()->rank : 0; }
 
 bool mpi_begun = false;
+bool needs_no_ranks = false;  // a command of one process: others that mpirun started may have ended well, without MPI
 
 // Ranks that cannot reach each other: one of them speaks, and the others leave it the time to and the launcher to end
 // them.
@@ -179,10 +179,10 @@ int end_alone(const Error& error) {
   return exit_code(error.kind());
 }
 
-/// An error from before MPI. Under mpirun it is told as those of `train` are, by the same first calls: once, also where
+/// An error from before MPI. Under mpirun that of a command for ranks is told as those of `train` are, by the same first calls: once, also where
 /// some ranks have it and others went on.
 int end_with(int argc, char** argv, const Error& error) {
-  if (!launched() || !launched()->open_mpi || mpi_begun) return end_alone(error);
+  if (!launched() || !launched()->open_mpi || mpi_begun || needs_no_ranks) return end_alone(error);
   try {
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
   } catch (const Error& none_either) {
@@ -231,6 +231,7 @@ int run_command(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) {  // --help, --version
+      needs_no_ranks = true;
       std::ostringstream text;
       app.exit(error, text, text);
       if (launched_rank() == 0) print_out(text.str());
@@ -247,6 +248,7 @@ int run_command(int argc, char** argv) {
   if (app.got_subcommand("train"))
     return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
   if (app.got_subcommand("doctor")) return run_on_all_ranks(argc, argv, doctor);
+  needs_no_ranks = true;
   if (app.got_subcommand("plan")) plan(command);
   if (app.got_subcommand("schedule")) schedule(command);
   if (app.got_subcommand("tokenize")) tokenize(command);

@@ -1,6 +1,5 @@
 #include "launch/run_end.h"
 
-#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -74,10 +73,10 @@ void write_trace(const std::string& path, Trainer& trainer, double peak_flops) {
     print_trace(file, rows);
     file << std::flush;
   } catch (const std::ios::failure&) {
-    const int cause = errno;
+    const SystemCall cause(-1);
     std::error_code failed;
     if (std::filesystem::is_regular_file(path, failed)) std::filesystem::remove(path, failed);
-    warn_of_lost_log(path, std::strerror(cause));
+    warn_of_lost_log(path, cause);
   }
 }
 

@@ -65,8 +65,7 @@ class NewFile {
 
  private:
   void check(const SystemCall& call, const char* what) const {
-    require(call.succeeded(), ErrorKind::data, "{} {}: {}; free space or choose another place", path_, what,
-            call.reason());
+    require(call.succeeded(), ErrorKind::data, "{} {}: {}{}", path_, what, call.reason(), call.place_advice());
   }
   std::string path_, temporary_;
   FileLock lock_;

@@ -119,6 +119,12 @@ void agree_on_collectives(Communicator& communicator, const RunPrograms& run) {
   agree(communicator, "the collectives", lines);
 }
 
+// For looking, on this rank alone: it cannot end a run whose results are there.
+void look(const char* what, const std::function<void()>& task) {
+  if (const std::optional<Error> error = error_of(task))
+    warn(fmt::format("{} of rank 0: {}; the run goes on without it", what, error->what()));
+}
+
 class Training {
  public:
   Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Communicator& communicator);
@@ -396,10 +402,12 @@ void Training::validate(std::int64_t step) {
 void Training::say_profile() {
   if (!profiles()) return;
   trainer_->finish();
-  StepTimes times = clock_.times();
-  times.skew_us = skew_us_;
-  say(print_profile(*trainer_->programs().find("step"), trainer_->rank_programs().model, times,
-                    peak_flops_ * settings_.threads));
+  look("profile", [&] {
+    StepTimes times = clock_.times();
+    times.skew_us = skew_us_;
+    say(print_profile(*trainer_->programs().find("step"), trainer_->rank_programs().model, times,
+                      peak_flops_ * settings_.threads));
+  });
 }
 void Training::continue_sample() {
   if (options_.sample.empty()) return;
@@ -441,8 +449,9 @@ void Training::say_results() {
   const std::uint64_t state = hash_over_ranks(*trainer_, trainer_->hash_states());
   if (!speaks()) return;
   const std::string results = fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state);
+  const Bytes said_before = launcher_output_bytes();
   said_results_ = say_result(results);
-  const std::string failure = said_results_ ? launcher_output_failure(results) : "";
+  const std::string failure = said_results_ ? launcher_output_failure(results, said_before) : "";
   if (failure.empty()) return;
   said_results_ = false;
   warn(fmt::format("standard output of mpirun cannot be written: {}; the run ended with\n{}", failure, results));
@@ -463,7 +472,7 @@ std::optional<AgreedError> Training::write_export() {
 
 void Training::say_looks() {
   if (log_folder_ && !log_folder_->trace_path().empty() && inputs_.config.train.steps > 0)
-    write_trace(log_folder_->trace_path(), *trainer_, peak_flops_ * settings_.threads);
+    look("trace", [&] { write_trace(log_folder_->trace_path(), *trainer_, peak_flops_ * settings_.threads); });
   say_profile();
   continue_sample();
   say_memory();

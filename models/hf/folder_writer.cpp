@@ -7,11 +7,13 @@
 
 #include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "runtime/base/error.h"
 #include "runtime/base/input_file.h"
+#include "runtime/base/log.h"
+#include "runtime/base/system_call.h"
 
 namespace trireme::hf {
 namespace {
@@ -25,39 +27,35 @@ constexpr const char* copied_files[] = {
 // Its own name comes last: no program takes a folder without config.json for a model.
 constexpr const char* pending_config = "config.json.part";
 
-/// `cause`: as in errno; 0: it went well.
-void check(int cause, const std::string& path, const char* what) {
-  require(cause == 0, ErrorKind::data, "{} {}: {}; free space or choose another place", path, what,
-          std::strerror(cause));
+void check(const SystemCall& call, const std::string& path, const char* what) {
+  require(call.succeeded(), ErrorKind::data, "{} {}: {}{}", path, what, call.reason(), call.place_advice());
 }
-
-// Before anything else can change errno.
-int cause_of(bool went_well) { return went_well ? 0 : errno; }
 
 /// An open file or folder that is closed at the end of the scope.
 class Descriptor {
  public:
   Descriptor(const std::string& path, int flags) : path_(path), number_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {
-    check(cause_of(number_ >= 0), path, "cannot be opened");
+    check(SystemCall(number_), path, "cannot be opened");
   }
   ~Descriptor() { ::close(number_); }
   Descriptor(const Descriptor&) = delete;
   int number() const { return number_; }
-  void flush() const { check(cause_of(::fsync(number_) == 0), path_, "cannot be flushed to disk"); }
+  void flush() const { check(SystemCall(::fsync(number_)), path_, "cannot be flushed to disk"); }
 
  private:
   std::string path_;
   int number_;
 };
 
+void flush_folder(const std::string& path) { Descriptor(path, O_RDONLY | O_DIRECTORY).flush(); }
+
 void write_at(int file, Bytes offset, const void* data, Bytes bytes, const std::string& path) {
   const auto* at = static_cast<const char*>(data);
   while (bytes > 0) {
-    const ssize_t put = ::pwrite(file, at, static_cast<std::size_t>(bytes), offset);
-    const int cause = put > 0 ? 0 : put == 0 ? EIO : errno;
-    if (put < 0 && cause == EINTR) continue;
-    check(cause, path, "cannot be written");
-    at += put, offset += put, bytes -= put;
+    const SystemCall put(::pwrite(file, at, static_cast<std::size_t>(bytes), offset));
+    if (put.error() == EINTR) continue;
+    check(put.result() == 0 ? SystemCall::returned(EIO) : put, path, "cannot be written");
+    at += put.result(), offset += put.result(), bytes -= put.result();
   }
 }
 
@@ -92,6 +90,8 @@ void check_range(const Overlap& part, const float* values) {
             "tensor {} has a weight of {}, beyond f16; export as bf16 or f32", part.piece->name, values[i]);
 }
 
+std::string lock_of(const ExportPaths& paths) { return paths.temporary + "/run.lock"; }
+
 dev_t device_of(const std::string& path) {
   struct stat status {};
   return ::stat(path.c_str(), &status) == 0 ? status.st_dev : 0;
@@ -103,7 +103,7 @@ void take_room(const Descriptor& file, Bytes bytes, const std::string& path) {
   int cause = 0;
   do cause = ::posix_fallocate(file.number(), 0, bytes);
   while (cause == EINTR);
-  check(cause, path, "cannot be given its room");
+  check(SystemCall::returned(cause), path, "cannot be given its room");
 }
 
 }  // namespace
@@ -130,7 +130,7 @@ void check_target(const ExportPaths& paths) {
 void check_space(const ExportPaths& paths, Bytes bytes) {
   struct statvfs status {};
   const std::string parent = parent_of(paths.folder);
-  check(cause_of(::statvfs(parent.c_str(), &status) == 0), parent, "cannot be looked at");
+  check(SystemCall(::statvfs(parent.c_str(), &status)), parent, "cannot be looked at");
   const double left = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize);
   require(left >= static_cast<double>(bytes), ErrorKind::data,
           "{}: the exported model needs {} and {} are left there; free space or "
@@ -138,12 +138,13 @@ void check_space(const ExportPaths& paths, Bytes bytes) {
           paths.folder, format_bytes(bytes), format_bytes(static_cast<Bytes>(left)));
 }
 
-FolderClaim::FolderClaim(const ExportPaths& paths) : paths_(paths), lock_path_(paths.temporary + "/run.lock") {
+FolderClaim::FolderClaim(const ExportPaths& paths) : paths_(paths), lock_path_(lock_of(paths)) {
   std::error_code failed;
   const bool is_made = fs::create_directory(paths.temporary, failed);
-  require(!failed, failed == std::errc::no_space_on_device ? ErrorKind::data : ErrorKind::config,
+  const SystemCall made = SystemCall::returned(failed.value());
+  require(made.succeeded(), made.lacks_space() ? ErrorKind::data : ErrorKind::config,
           "{} cannot be made: {}; export to a place with room where this user may write", paths.temporary,
-          failed.message());
+          made.reason());
   try {
     lock(is_made || fs::is_empty(paths.temporary, failed));
   } catch (...) {
@@ -166,8 +167,7 @@ void FolderClaim::lock(bool is_ours) {
                                                paths_.folder, lock_->holder()));
   require(is_ours || lock_->error() != std::errc::no_such_file_or_directory, ErrorKind::config,
           "{} is there already, whole or not of an export; move it away, or name another folder", paths_.temporary);
-  require(state != FileLock::State::failed, ErrorKind::data,
-          "{} cannot be written: {}; free space or choose another place", lock_path_, lock_->error().message());
+  check(SystemCall::returned(lock_->error().value()), lock_path_, "cannot be written");
   require(is_ours || state == FileLock::State::held, ErrorKind::config,
           "{} is there already, and this file system has no locks to tell whether its run is alive; remove it if not",
           paths_.temporary);
@@ -179,14 +179,24 @@ FolderClaim::~FolderClaim() {
 
 void FolderClaim::publish() {
   const std::string config = paths_.temporary + "/config.json", pending = paths_.temporary + "/" + pending_config;
-  check(cause_of(::rename(pending.c_str(), config.c_str()) == 0), config, "cannot be given its name");
+  check(SystemCall(::rename(pending.c_str(), config.c_str())), config, "cannot be given its name");
   ::unlink(lock_path_.c_str());
   keeps_ = true;
-  Descriptor(paths_.temporary, O_RDONLY | O_DIRECTORY).flush();
-  const int cause = cause_of(::rename(paths_.temporary.c_str(), paths_.folder.c_str()) == 0);
-  require(cause == 0, ErrorKind::data, "{} is whole but cannot be renamed to {}: {}; move it yourself",
-          paths_.temporary, paths_.folder, std::strerror(cause));
-  Descriptor(parent_of(paths_.folder), O_RDONLY | O_DIRECTORY).flush();
+  try {
+    flush_folder(paths_.temporary);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::data, fmt::format("{} is whole but was not renamed to {}: {}; move it yourself",
+                                             paths_.temporary, paths_.folder, error.what()));
+  }
+  const SystemCall renamed(::rename(paths_.temporary.c_str(), paths_.folder.c_str()));
+  require(renamed.succeeded(), ErrorKind::data, "{} is whole but cannot be renamed to {}: {}; move it yourself",
+          paths_.temporary, paths_.folder, renamed.reason());
+  try {
+    flush_folder(parent_of(paths_.folder));
+  } catch (const Error& error) {
+    warn(fmt::format("{} is whole, but its name may not outlive a crash of this machine: {}", paths_.folder,
+                     error.what()));
+  }
 }
 
 void create_files(const ExportPaths& paths, const ExportPlan& plan, const FolderTexts& texts) {
@@ -204,7 +214,7 @@ void create_files(const ExportPaths& paths, const ExportPlan& plan, const Folder
     for (const char* name : copied_files)
       if (const std::string from = texts.copied_from + "/" + name; fs::is_regular_file(from, failed))
         copy_file(from, paths.temporary + "/" + name);
-  Descriptor(paths.temporary, O_RDONLY | O_DIRECTORY).flush();
+  flush_folder(paths.temporary);
 }
 
 FolderWriter::FolderWriter(const ExportPaths& paths, const ExportPlan& plan) : paths_(paths), plan_(plan) {
@@ -212,7 +222,7 @@ FolderWriter::FolderWriter(const ExportPaths& paths, const ExportPlan& plan) : p
     for (const ExportFile& file : plan.files) {
       const std::string path = paths.temporary + "/" + file.name;
       files_.push_back(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-      check(cause_of(files_.back() >= 0), path, "cannot be opened");
+      check(SystemCall(files_.back()), path, "cannot be opened");
     }
   } catch (...) {
     for (int file : files_) ::close(file);
@@ -249,7 +259,14 @@ void FolderWriter::write_slice(const std::vector<Overlap>& parts, View slice, Vi
 
 void FolderWriter::flush() const {
   for (std::size_t f = 0; f < files_.size(); ++f)
-    check(cause_of(::fsync(files_[f]) == 0), paths_.temporary + "/" + plan_.files[f].name, "cannot be flushed to disk");
+    check(SystemCall(::fsync(files_[f])), paths_.temporary + "/" + plan_.files[f].name, "cannot be flushed to disk");
+}
+
+std::string claim_holder(const ExportPaths& paths) {
+  std::ifstream file(lock_of(paths));
+  std::string holder;
+  std::getline(file, holder);
+  return holder;
 }
 
 void discard_folder(const ExportPaths& paths) {

@@ -33,7 +33,8 @@ class FolderClaim {
   FolderClaim(const FolderClaim&) = delete;
 
   /// Of the whole folder: gives it its name.
-  /// Errors: Error(data) that tells the temporary name, under which the whole folder stays.
+  /// Errors: Error(data) that tells the temporary name, under which the whole folder stays. What fails behind the name
+  /// is told as a warning.
   void publish();
 
  private:
@@ -77,6 +78,9 @@ class FolderWriter {
   const ExportPlan& plan_;
   std::vector<int> files_;
 };
+
+/// "process 12 on node3": whoever holds the temporary folder, or held it last; empty where that cannot be read.
+std::string claim_holder(const ExportPaths& paths);
 
 /// Takes away the temporary folder. Errors: none.
 void discard_folder(const ExportPaths& paths);

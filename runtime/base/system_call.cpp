@@ -38,6 +38,13 @@ SystemCall SystemCall::returned(int error) {
 
 bool SystemCall::lacks_descriptors() const { return error_ == EMFILE || error_ == ENFILE; }
 
+bool SystemCall::lacks_space() const { return error_ == ENOSPC || error_ == EDQUOT; }
+
+std::string SystemCall::place_advice() const {
+  if (lacks_space()) return "; free space or choose another place";
+  return lacks_descriptors() || error_ == EFBIG ? "" : "; choose another place";  // reason() tells which limit
+}
+
 std::string SystemCall::reason() const { return std::strerror(error_) + limit_behind(error_); }
 
 }  // namespace trireme

@@ -26,6 +26,11 @@ class SystemCall {
   bool lacks_descriptors() const;
   /// The system's words, and the limit that stands behind them: "Too many open files (ulimit -n is 1024; raise it)".
   std::string reason() const;
+  /// The disk or the quota is used up.
+  bool lacks_space() const;
+  /// For the end of a message on a file that cannot be written, where another place or more space helps, else empty:
+  /// "; free space or choose another place".
+  std::string place_advice() const;
 
  private:
   std::int64_t result_;

@@ -62,5 +62,21 @@ for share in true false; do
   clean 6 'not finite' $two "$trireme" train run.toml --train.lr=1e30 --memory.share=$share
 done
 clean 2 'no such file' "$trireme" train nowhere.toml
+# Commands of one process: each rank ends alone, with its own exit code, though others have ended well before it.
+# alone CODE COMMAND...
+alone() {
+  local wanted=$1 code
+  shift
+  timeout 60 "$@" > out 2>&1
+  code=$?
+  [ $code = "$wanted" ] && ! grep -qi 'MPI_ABORT\|MPI_INIT' out && return
+  failures=$((failures + 1))
+  echo "FAILED: exit code $code, not $wanted: $*"
+  sed 's/^/    /' out | head -30
+}
+alone 4 $one "$trireme" tokenize text.txt -o a.bin : -n 1 "$trireme" tokenize gone.txt -o b.bin
+alone 2 $one "$trireme" --help : -n 1 "$trireme" plan nowhere.toml
+alone 2 $two "$trireme" schedule nowhere.toml
+alone 2 $two "$trireme" checkpoint export --format hf nowhere out
 echo "$failures failed"
 [ "$failures" = 0 ]

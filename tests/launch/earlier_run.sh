@@ -87,6 +87,17 @@ absent log/trace.json
 mkdir lines && : > lines/steps.jsonl
 expect 0 '^weights=' train --log.dir=lines
 
+# Folders that a refused run made go with it, and with nobody's files in them.
+expect 3 'does not fit' ranks 2 --log.dir=new/deep/log --memory.device=10KiB
+expect 2 'make it first' train --log.dir=new/log/ --export nowhere/out
+absent new
+mkdir kept
+expect 3 'does not fit' train --log.dir=kept/log --memory.device=10KiB
+absent kept/log
+[ -d kept ] || problem "a folder that was there was removed"
+expect 0 '^weights=' ranks 2 --log.dir=new/deep/log
+[ "$(wc -l < new/deep/log/steps.jsonl)" = 5 ] || problem "no log in a new folder"
+
 # A log that is being written.
 begin --log.dir=running.log
 for how in '' --log.existing=replace; do

@@ -153,6 +153,34 @@ for ranks in 1 2; do
   expect_code 4; expect_hashes err; expect_whole $disk/out
 done
 
+way "standard output of mpirun.openmpi on a device that is full"
+if command -v mpirun.openmpi > /dev/null; then
+  timeout -k 5 60 mpirun.openmpi --oversubscribe --bind-to none -n 2 "$trireme" train run.toml > /dev/full 2> err
+  code=$?
+  expect_code 4; expect_hashes err
+fi
+
+way "standard output of mpirun is a socket, which is none of the ways to lose it"
+if command -v python3 > /dev/null; then
+  python3 - mpirun --oversubscribe --bind-to none -n 2 "$trireme" train run.toml > out 2> err <<'PYTHON'
+import socket, subprocess, sys
+ours, theirs = socket.socketpair()
+run = subprocess.Popen(sys.argv[1:], stdout=theirs, stdin=subprocess.DEVNULL)
+theirs.close()
+while text := ours.recv(65536):
+    sys.stdout.buffer.write(text)
+sys.exit(run.wait())
+PYTHON
+  code=$?
+  expect_warned 0
+fi
+
+way "standard output nearly full, each line with a mark of mpirun's"; small 512k
+timeout -k 5 60 mpirun --oversubscribe --bind-to none --tag-output -n 2 "$trireme" train run.toml > $disk/out 2> err
+code=$?
+sed 's/^.*<stdout>://' $disk/out > out
+expect_warned 0
+
 way "log: no inode for its folder"; small 64k nr_inodes=2; fill_inodes $disk
 run 1 --log.dir=$disk/log
 expect_warned 1 "$disk/log: $lost"

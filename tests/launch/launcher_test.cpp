@@ -108,6 +108,19 @@ TEST_CASE("launch_refusal: a run that is what its launcher promised goes on") {
   }
 }
 
+TEST_CASE("launch_refusal: one rank by the nearest launcher is no leave for what another promised") {
+  CHECK_THAT(refusal({{"PMI_SIZE", "1"}, {"PMI_RANK", "0"}, {"MPI_LOCALNRANKS", "3"}}, 1),
+             Catch::Contains("(MPI_LOCALNRANKS=3)"));
+  CHECK_THAT(refusal(allocation({{"MV2_COMM_WORLD_SIZE", "1"}, {"SLURM_PROCID", "1"}, {"SLURM_STEP_ID", "0"}}), 1),
+             Catch::Contains("(SLURM_NTASKS=4)"));
+  CHECK_THAT(refusal({{"OMPI_COMM_WORLD_SIZE", "1"}, {"PMI_SIZE", "2"}, {"MPI_LOCALNRANKS", "2"}}, 1),
+             Catch::Contains("(MPI_LOCALNRANKS=2)"));
+  // mpirun -n 1 in an allocation: its daemons are a step of one task a node.
+  const Variables daemon = {{"OMPI_COMM_WORLD_SIZE", "1"}, {"SLURM_PROCID", "1"}, {"SLURM_STEP_ID", "0"}};
+  CHECK(refusal(allocation(daemon), 1).empty());
+  CHECK(refusal({{"OMPI_COMM_WORLD_SIZE", "2"}, {"MPI_LOCALNRANKS", "3"}}, 2).empty());
+}
+
 TEST_CASE("launch_refusal: Open MPI's own number is held against MPI's in any case") {
   CHECK_THAT(refusal({{"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_RANK", "0"}}, 2), Catch::Contains("has 2"));
 }

@@ -2,6 +2,10 @@
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
 
 #include "models/describe.h"
 #include "models/hf/folder_writer.h"
@@ -72,4 +76,54 @@ TEST_CASE("export: ranks write what they own into files that are cut, through an
         CHECK(bytes == tensor.bytes);
       }
     }
+}
+
+namespace {
+
+/// Who may pass every folder's mode would meet none of the errors below.
+class AsNobody {
+ public:
+  AsNobody() { REQUIRE(::seteuid(was_ == 0 ? 65534 : was_) == 0); }
+  ~AsNobody() { [[maybe_unused]] const int back = ::seteuid(was_); }
+  AsNobody(const AsNobody&) = delete;
+
+ private:
+  uid_t was_ = ::geteuid();
+};
+
+hf::ExportPaths claim_in(const std::string& parent) {
+  std::filesystem::create_directories(parent);
+  return hf::export_paths(parent + "/out");
+}
+
+}  // namespace
+
+TEST_CASE("export: a parent folder that cannot be flushed is a warning, as the folder has its name by then") {
+  const TemporaryFolder parent("export_parent.tmp");
+  const hf::ExportPaths paths = claim_in(parent.path);
+  {
+    hf::FolderClaim claim(paths);
+    hf::create_files(paths, {}, {"{}", ""});
+    REQUIRE(::chmod(parent.path.c_str(), 0333) == 0);
+    REQUIRE(::chmod(paths.temporary.c_str(), 0777) == 0);
+    const AsNobody nobody;
+    CHECK_NOTHROW(claim.publish());
+  }
+  ::chmod(parent.path.c_str(), 0755);
+  CHECK(std::filesystem::exists(paths.folder + "/config.json"));
+}
+
+TEST_CASE("export: whole, but not to be flushed, it stays under its temporary name, which is told") {
+  const TemporaryFolder parent("export_parent.tmp");
+  const hf::ExportPaths paths = claim_in(parent.path);
+  {
+    hf::FolderClaim claim(paths);
+    hf::create_files(paths, {}, {"{}", ""});
+    REQUIRE(::chmod(paths.temporary.c_str(), 0333) == 0);
+    const AsNobody nobody;
+    CHECK_THROWS_WITH(claim.publish(), Catch::Contains(paths.temporary + " is whole but was not renamed") &&
+                                           Catch::Contains("Permission denied") && !Catch::Contains("free space"));
+  }
+  ::chmod(paths.temporary.c_str(), 0755);
+  CHECK(std::filesystem::exists(paths.temporary + "/config.json"));
 }

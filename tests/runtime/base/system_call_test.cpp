@@ -51,3 +51,11 @@ TEST_CASE("SystemCall: where a limit stands behind the reason it is named") {
   CHECK_THAT(SystemCall::returned(ENFILE).reason(), Catch::Contains("ulimit -n") && Catch::Contains("fs.file-max"));
   CHECK_THAT(SystemCall::returned(EFBIG).reason(), Catch::Contains("ulimit -f"));
 }
+
+TEST_CASE("SystemCall: free space is asked for only where there is none") {
+  for (const int full : {ENOSPC, EDQUOT})
+    CHECK(SystemCall::returned(full).place_advice() == "; free space or choose another place");
+  for (const int other : {EACCES, EROFS, EIO})
+    CHECK(SystemCall::returned(other).place_advice() == "; choose another place");
+  for (const int limit : {EMFILE, ENFILE, EFBIG}) CHECK(SystemCall::returned(limit).place_advice().empty());
+}
