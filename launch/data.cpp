@@ -33,6 +33,7 @@ TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, in
     tokens += file.tokens();
     const TokenFile::Summary summary = file.summarize(end_of_document);
     documents += summary.count;
+    largest_token_ = std::max(largest_token_, summary.largest);
     require(summary.largest < vocabulary, ErrorKind::data, "{}: token {} is outside model.vocab = {}", path, summary.largest,
             vocabulary);
     summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}", path, file.tokens(), summary.hash) + add_mask(file);

@@ -33,6 +33,8 @@ class TokenStream {
   /// One line per file: path, tokens, hash, mask, ends of documents, a byte order mark. Equal on ranks that see the
   /// same data.
   const std::string& summary() const { return summary_; }
+  /// Of all files.
+  std::int64_t largest_token() const { return largest_token_; }
 
  private:
   std::string add_mask(const TokenFile& file);
@@ -44,7 +46,7 @@ class TokenStream {
   std::vector<TokenFile> files_;
   std::vector<std::optional<TargetMask>> masks_;  // of each file
   std::vector<std::int64_t> start_;  // of each file in the stream
-  std::int64_t sequence_ = 0, sequences_ = 0, counted_ = 0;
+  std::int64_t sequence_ = 0, sequences_ = 0, counted_ = 0, largest_token_ = 0;
   std::optional<int> end_of_document_;
   std::string summary_;
 };

@@ -7,7 +7,9 @@
 
 #include "launch/file_magic.h"
 #include "launch/json_head.h"
+#include "launch/token_layout.h"
 #include "runtime/base/error.h"
+#include "runtime/base/unfetched_file.h"
 
 namespace trireme {
 namespace {
@@ -34,6 +36,44 @@ std::optional<FileKind> by_magic(std::string_view head) {
     if (head.starts_with(magic.bytes) && stands_at(head, magic.second_at, magic.second))
       return FileKind{std::string(magic.name), std::string(magic.advice)};
   return std::nullopt;
+}
+
+std::optional<FileKind> pointer(std::string_view head) {
+  const std::optional<FilePointer> found = pointer_kind(head);
+  if (!found) return std::nullopt;
+  return FileKind{std::string(found->name), std::string(found->advice)};
+}
+
+// Any of sixteen numbers may say that the first frame is to be skipped.
+std::optional<FileKind> skippable_frame(std::string_view head) {
+  if (head.empty() || (head[0] & 0xf0) != 0x50 || !stands_at(head, 1, "\x2a\x4d\x18"sv)) return std::nullopt;
+  return FileKind{"zstd", "unzstd it first"};
+}
+
+// "x^" and "x\xda" may begin a text, without the bytes that compressed ones hold.
+std::optional<FileKind> zlib(std::string_view head) {
+  const std::string_view behind = head.substr(0, 256);
+  const auto is_control = [](char c) { return (c >= 0 && c < 9) || (c > 13 && c < 27) || c == 127; };
+  if (!(head.starts_with("x\x5e"sv) || head.starts_with("x\xda"sv)) ||
+      std::none_of(behind.begin(), behind.end(), is_control))
+    return std::nullopt;
+  return FileKind{"zlib", "inflate it first, for example with zlib-flate -uncompress"};
+}
+
+// Before POSIX a header had no magic: octal digits say the sum of its bytes, with blanks in their own place.
+std::optional<FileKind> old_tar(std::string_view head) {
+  constexpr std::size_t header_bytes = 512, sum_at = 148, sum_bytes = 8;
+  if (head.size() < header_bytes) return std::nullopt;
+  unsigned sum = sum_bytes * ' ', said = 0;
+  for (std::size_t i = 0; i < header_bytes; ++i)
+    if (i < sum_at || i >= sum_at + sum_bytes) sum += static_cast<unsigned char>(head[i]);
+  for (const char c : head.substr(sum_at, sum_bytes))
+    if (c >= '0' && c <= '7')
+      said = said * 8 + static_cast<unsigned>(c - '0');
+    else if (c != ' ' && c != '\0')
+      return std::nullopt;
+  if (said != sum) return std::nullopt;
+  return FileKind{"tar", "untar it first"};
 }
 
 // By the name of its first file.
@@ -88,11 +128,10 @@ std::optional<FileKind> orc(std::string_view head) {
 }
 
 std::optional<FileKind> token_file(std::string_view head) {
-  const auto magic = number_at<std::uint32_t>(head, 0), version = number_at<std::uint32_t>(head, 4);
-  if ((magic == 20240520 || magic == 20240801) && version >= 1 && version <= 7)
-    return FileKind{"a token file", "give it a name that ends in .bin"};
-  if (magic == 20240326) return FileKind{"a model of llm.c", no_text};
-  return std::nullopt;
+  const LlmcFile found = find_llmc_file(number_at<std::int32_t>(head, 0));
+  if (!found.what) return std::nullopt;
+  if (found.holds_tokens) return FileKind{"a token file", "give it a name that ends in .bin"};
+  return FileKind{fmt::format("{} (llm.c)", found.what), no_text};
 }
 
 // By marks, and without them by where zeros stand: one byte of many characters is zero, nearly always the same one.
@@ -119,7 +158,7 @@ std::optional<FileKind> wide_text(std::string_view head) {
 std::optional<FileKind> json(std::string_view head) {
   const std::string advice =
       "write the text of its fields into a text file first, for example with jq -r .text; to train on the JSON itself, "
-      "let the file start with an empty line";
+      "let the file start with a line of text";
   const std::optional<JsonHead> found = json_head(head);
   if (!found) return std::nullopt;
   return FileKind{*found == JsonHead::lines ? "JSON lines" : "JSON", advice};
@@ -128,8 +167,9 @@ std::optional<FileKind> json(std::string_view head) {
 }  // namespace
 
 std::optional<FileKind> foreign_kind(std::string_view head, Bytes file_bytes, ReadAs read_as) {
-  for (const auto& kind : {by_magic(head), zip(head), pickle(head), safetensors(head, file_bytes), sentencepiece(head),
-                           bitmap(head, file_bytes), orc(head)})
+  for (const auto& kind :
+       {by_magic(head), pointer(head), skippable_frame(head), zlib(head), old_tar(head), zip(head), pickle(head),
+        safetensors(head, file_bytes), sentencepiece(head), bitmap(head, file_bytes), orc(head)})
     if (kind) return kind;
   const std::string_view text = has_utf8_mark(head) ? head.substr(3) : head;
   if (const auto kind = json(text)) return kind;

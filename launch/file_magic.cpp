@@ -6,12 +6,11 @@ namespace {
 using namespace std::string_view_literals;
 
 constexpr auto unpack = "unpack it first";
+constexpr auto inflate = "inflate it first, for example with zlib-flate -uncompress";
 constexpr auto columns = "write its text, or its token ids, into a text or .bin file first";
 constexpr auto extract = "extract its text first";
 constexpr auto weights = "a model is given by model.hf; data needs text, or a .bin token file";
 constexpr auto no_text = "data needs text, or a .bin token file";
-constexpr auto fetch = "it only points to the file: fetch that, for example with git lfs pull";
-constexpr auto annexed = "it only points to the file: fetch that, for example with git annex get";
 
 constexpr FileMagic magics[] = {
     // Compressed.
@@ -23,7 +22,12 @@ constexpr FileMagic magics[] = {
      "xz", "unxz it first"},
     {"\x5d\0\0"sv, "lzma", "unlzma it first", 5, "\xff\xff\xff\xff\xff\xff\xff\xff"sv},
     {"\x28\xb5\x2f\xfd"sv, "zstd", "unzstd it first"},
+    // Of a known size below 2^40; the compressed bytes begin with a zero.
+    {"\x5d\0\0"sv, "lzma", "unlzma it first", 10, "\0\0\0\0"sv},
     {"\x04\x22\x4d\x18"sv, "lz4", "unlz4 it first"},
+    {"\x02\x21\x4c\x18"sv, "lz4", "unlz4 it first"},  // legacy
+    {"x\x01"sv, "zlib", inflate},
+    {"x\x9c"sv, "zlib", inflate},
     {"LZIP\x01"sv, "lzip", unpack},
     {"\x89LZO\0\r\n\x1a\n"sv, "lzop", unpack},
     {"\x1f\x9d"sv, "compress (.Z)", "uncompress it first"},
@@ -86,10 +90,6 @@ constexpr FileMagic magics[] = {
     {"\xcf\xfa\xed\xfe"sv, "a macOS program", no_text},
     {"\xca\xfe\xba\xbe"sv, "a Java class or a macOS program", no_text},
     {"\0asm"sv, "WebAssembly", no_text},
-    // What stands where a file was not fetched.
-    {"version https://git-lfs.github.com/spec/"sv, "a git-lfs pointer", fetch},
-    {"version https://hawser.github.com/spec/"sv, "a git-lfs pointer", fetch},
-    {"/annex/objects/"sv, "a git-annex pointer", annexed},
 };
 
 }  // namespace

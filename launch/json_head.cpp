@@ -1,8 +1,11 @@
 #include "launch/json_head.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+
+#include "models/hf/json.h"
 
 namespace trireme {
 namespace {
@@ -37,22 +40,48 @@ class HeadReader : public nlohmann::json_sax<Json> {
   bool count() { return ++values, true; }
 };
 
+/// A value at the start of a text.
+struct Value {
+  bool is_whole = false, has_key = false;
+  int values = 0;
+  std::size_t end = 0;  // of the value; of the text, where that was cut in it
+};
+
+// None where the text is no JSON, or more than the value stands on its last line.
+std::optional<Value> read_value(std::string_view text) {
+  if (text.empty() || (text.front() != '{' && text.front() != '[')) return std::nullopt;
+  std::istringstream stream{std::string(text)};
+  HeadReader reader;
+  const bool is_whole = Json::sax_parse(stream, &reader, nlohmann::detail::input_format_t::json, false);
+  // An error behind the last byte is only that the head was cut there.
+  if (!is_whole && reader.error_at < text.size()) return std::nullopt;
+  const auto end = is_whole ? static_cast<std::size_t>(stream.tellg()) : text.size();
+  const std::size_t behind = text.find_first_not_of(" \t\r", end);
+  if (is_whole && behind != std::string_view::npos && text[behind] != '\n') return std::nullopt;
+  return Value{is_whole, reader.has_key, reader.values, end};
+}
+
+std::string_view without_blanks(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+}
+
 }  // namespace
 
 std::optional<JsonHead> json_head(std::string_view head) {
-  if (head.empty() || (head.front() != '{' && head.front() != '[')) return std::nullopt;
-  std::istringstream text{std::string(head)};
-  HeadReader reader;
-  const bool is_whole = Json::sax_parse(text, &reader, nlohmann::detail::input_format_t::json, false);
-  // An error behind the last byte is only that the head was cut there.
-  if (!is_whole && reader.error_at < head.size()) return std::nullopt;
-  const auto end = is_whole ? static_cast<std::size_t>(text.tellg()) : head.size();
-  const std::size_t behind = head.find_first_not_of(" \t\r", end);
-  if (is_whole && behind != std::string_view::npos && head[behind] != '\n') return std::nullopt;
+  const std::string plain = hf::quote_special_numbers(without_blanks(head));
+  const std::string_view text = plain;
+  const std::optional<Value> first = read_value(text);
+  if (!first) return std::nullopt;
   // A list without keys may be the first line of prose, like [1].
-  const bool is_all = head.find_first_not_of(" \t\r\n", end) == std::string_view::npos;
-  if (!reader.has_key && (reader.values < 2 || !is_all)) return std::nullopt;
-  return head.front() == '{' && head.find('\n') >= end ? JsonHead::lines : JsonHead::document;
+  if (!first->has_key && text.front() == '{') return std::nullopt;
+  const std::string_view rest = without_blanks(text.substr(first->end));
+  if (!first->has_key && !rest.empty()) {
+    const std::optional<Value> next = read_value(rest);
+    const bool are_lists = next && rest.front() == '[' && first->values > 0 && next->values > 0;
+    return are_lists ? std::optional(JsonHead::lines) : std::nullopt;
+  }
+  if (!first->has_key && first->values < 2) return std::nullopt;
+  return text.front() == '{' && text.find('\n') >= first->end ? JsonHead::lines : JsonHead::document;
 }
 
 }  // namespace trireme

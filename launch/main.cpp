@@ -32,11 +32,11 @@
 #include "launch/settings.h"
 #include "launch/token_file.h"
 #include "launch/train.h"
-#include "models/hf/folder_file.h"
 #include "runtime/base/error.h"
 #include "runtime/base/log.h"
 #include "runtime/base/memory_refusal.h"
 #include "runtime/base/system_call.h"
+#include "runtime/base/unfetched_file.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/schedule/text.h"
 
@@ -121,7 +121,7 @@ void tokenize(const Command& command) {
 
 void checkpoint_export(const Command& command) {
   require(command.export_format == "hf", ErrorKind::config, "--format {}: this version has hf", command.export_format);
-  require(!command.model_folder.empty() && hf::is_there(command.model_folder + "/config.json"), ErrorKind::config,
+  require(!command.model_folder.empty() && is_there(command.model_folder + "/config.json"), ErrorKind::config,
           "{}: it has no config.json; this version exports from Hugging Face model folders", command.model_folder);
   export_folder(command.model_folder, command.train.model_out);
   print_out(fmt::format("{}: written\n", command.train.model_out.folder));

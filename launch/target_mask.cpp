@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "runtime/base/error.h"
+#include "runtime/base/unfetched_file.h"
 
 namespace trireme {
 namespace {
@@ -32,9 +33,8 @@ void for_each_piece(const InputFile& file, std::int64_t first, std::int64_t coun
 std::optional<TargetMask> TargetMask::beside(const std::string& path, std::int64_t tokens) {
   const std::string name = std::filesystem::path(path).replace_extension(".mask").string();
   // A link that leads nowhere is a mask that cannot be read.
-  std::error_code failed;
-  if (std::filesystem::symlink_status(name, failed).type() == std::filesystem::file_type::not_found) return std::nullopt;
-  TargetMask mask{InputFile(name)};
+  if (!is_there(name)) return std::nullopt;
+  TargetMask mask{open_fetched(name)};
   require(mask.file_.size_bytes() == tokens, ErrorKind::data, "{}: {} bytes for the {} tokens of {}: a mask has a byte for each; "
           "write it again, or rename it", name, mask.file_.size_bytes(), tokens, path);
   return mask;

@@ -14,6 +14,7 @@
 #include "runtime/base/error.h"
 #include "runtime/base/file_lock.h"
 #include "runtime/base/system_call.h"
+#include "runtime/base/unfetched_file.h"
 
 namespace trireme {
 namespace {
@@ -76,7 +77,7 @@ class NewFile {
 
 bool names_token_file(const std::string& path) { return std::filesystem::path(path).extension() == ".bin"; }
 
-TokenFile::TokenFile(const std::string& path) : file_(path) {
+TokenFile::TokenFile(const std::string& path) : file_(open_fetched(path)) {
   require(file_.size_bytes() > 0, ErrorKind::data, "{}: the file is empty", path);
   refuse_foreign(file_, names_token_file(path) ? ReadAs::tokens : ReadAs::text);
   layout_ = names_token_file(path) ? read_token_layout(file_) : TokenLayout{.tokens = file_.size_bytes()};

@@ -58,9 +58,8 @@ bool is_text(const InputFile& file) {
 
 // No header that is read here: what else may it be?
 [[noreturn]] void refuse_unknown(const InputFile& file, std::int32_t magic) {
-  for (const OtherFile& other : other_files)
-    if (other.magic == magic)
-      refuse(file, fmt::format("no token file: llm.c's {} (magic {}); name its token files", other.what, magic));
+  if (const LlmcFile other = find_llmc_file(magic); other.what && !other.holds_tokens)
+    refuse(file, fmt::format("no token file: llm.c's {} (magic {}); name its token files", other.what, magic));
   if (find_magic(swapped(magic)))
     refuse(file,
            "a token file with the highest byte first, and little-endian is read; swap the bytes of header and tokens");
@@ -94,6 +93,13 @@ bool is_text(const InputFile& file) {
 }
 
 }  // namespace
+
+LlmcFile find_llmc_file(std::int32_t magic) {
+  if (find_magic(magic)) return {"tokens", true};
+  for (const OtherFile& other : other_files)
+    if (other.magic == magic) return {other.what};
+  return {};
+}
 
 TokenLayout read_token_layout(const InputFile& file) {
   Header header{};

@@ -24,4 +24,11 @@ struct TokenLayout {
 ///         beside its .idx, torch's), text, another file of llm.c's, another byte order, cut short, of another width.
 TokenLayout read_token_layout(const InputFile& file);
 
+/// What a file that starts with `magic` is of those with a header like llm.c's.
+struct LlmcFile {
+  const char* what = nullptr;  // nullptr: none of them
+  bool holds_tokens = false;
+};
+LlmcFile find_llmc_file(std::int32_t magic);
+
 }  // namespace trireme

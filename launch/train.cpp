@@ -324,6 +324,7 @@ void Training::say_start() const {
   const Config& config = inputs_.config;
   say(print_config(config));
   for (const std::string& notice : notices(config)) say(notice);
+  if (const std::string n = byte_tokens_notice(config, inputs_.train.largest_token()); !n.empty()) say(n);
   if (inputs_.folder) say("model folder:\n" + inputs_.folder->summary());
   if (inputs_.folder && !inputs_.folder->dropout.empty())
     say(fmt::format("dropout of its config.json, which acts in training alone, is left out: {}",

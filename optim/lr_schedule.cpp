@@ -2,11 +2,44 @@
 
 #include <algorithm>
 #include <numbers>
+#include <optional>
 
 #include "runtime/base/cos_sin.h"
 #include "runtime/base/error.h"
 
 namespace trireme {
+namespace {
+
+/// Steps of each phase that a schedule names; without a value it names none.
+struct Phases {
+  std::int64_t warmup = 0;
+  std::optional<std::int64_t> stable, fall;  // at lr between warm-up and fall; below lr
+};
+
+Phases phases_of(const LrSchedule& s) {
+  // Warm-up of one step is none: its rate is lr. The first step of a fall is at lr, too.
+  Phases phases{.warmup = s.warmup <= 1 ? 0 : s.warmup};
+  if (s.shape == LrShape::wsd)
+    phases.stable = s.steps - phases.warmup - s.decay_steps, phases.fall = s.decay_steps - 1;
+  else if (s.shape != LrShape::constant)
+    phases.fall = s.steps - s.warmup - 1;
+  return phases;
+}
+
+// A warm-up that takes more than half of the steps, or nothing.
+std::string long_warmup(const LrSchedule& s, const Phases& phases) {
+  if (2 * phases.warmup <= s.steps) return {};
+  if (s.warmup < s.steps)
+    return fmt::format("train.warmup = {} takes more than half of train.steps = {}", s.warmup, s.steps);
+  if (s.warmup == s.steps)
+    return fmt::format("train.warmup = {} takes all of train.steps: the rate is train.lr = {} in the last step alone",
+                       s.warmup, s.lr);
+  return fmt::format(
+      "train.warmup = {} does not end within train.steps = {}: the rate rises to {:.3g}, never is train.lr = {}",
+      s.warmup, s.steps, s.at(s.steps - 1), s.lr);
+}
+
+}  // namespace
 
 const char* name(LrShape shape) {
   switch (shape) {
@@ -49,27 +82,32 @@ void validate(const LrSchedule& s) {
           "train.schedule = 'wsd' needs train.decay_steps: over how many last steps the rate falls");
   require(s.decay_steps <= s.steps, ErrorKind::config, "train.decay_steps = {} is more than train.steps = {}",
           s.decay_steps, s.steps);
-  require(s.warmup + s.decay_steps <= s.steps, ErrorKind::config,
+  require(*phases_of(s).stable >= 0, ErrorKind::config,
           "train.decay_steps = {} begin at step {} of train.steps = {}, inside train.warmup = {} (20 unless given); "
           "give fewer decay_steps, a shorter train.warmup, or more train.steps",
           s.decay_steps, s.steps - s.decay_steps, s.steps, s.warmup);
 }
 
 std::string unreached_phases(const LrSchedule& s) {
-  // Warm-up of one step is none: its rate is lr.
-  if (s.steps == 0 || s.warmup <= 1 || 2 * s.warmup <= s.steps) return {};
-  const char* const advice = "; give a shorter train.warmup (20 unless given), or more train.steps";
-  if (s.warmup < s.steps)
-    return fmt::format("train.warmup = {} takes more than half of train.steps = {}{}", s.warmup, s.steps, advice);
-  const std::string falls =
-      s.shape == LrShape::constant ? "" : fmt::format(", and its fall ({}) never begins", name(s.shape));
-  if (s.warmup == s.steps)
-    return fmt::format(
-        "train.warmup = {} takes all of train.steps: the rate is train.lr = {} in the last step alone{}{}", s.warmup,
-        s.lr, falls, advice);
-  return fmt::format(
-      "train.warmup = {} does not end within train.steps = {}: the rate rises to {:.3g}, never is train.lr = {}{}{}",
-      s.warmup, s.steps, s.at(s.steps - 1), s.lr, falls, advice);
+  if (s.steps == 0) return {};
+  const Phases phases = phases_of(s);
+  std::string said = long_warmup(s, phases);
+  std::string advice = said.empty() ? "" : "; give a shorter train.warmup (20 unless given), or more train.steps";
+  const auto add = [&](const std::string& what, const char* what_to_do) {
+    if (said.empty()) said = fmt::format("train.schedule = '{}' with train.steps = {}", name(s.shape), s.steps);
+    said += what;
+    if (advice.empty()) advice = what_to_do;
+  };
+  if (phases.fall && s.min_lr == s.lr && s.lr > 0)
+    add(fmt::format(", and train.min_lr is train.lr = {}: the rate never falls", s.lr),
+        "; give a smaller train.min_lr");
+  else if (phases.fall && *phases.fall <= 0)
+    add(fmt::format(", and its fall ({}) never begins", name(s.shape)),
+        s.shape == LrShape::wsd ? "; give more train.decay_steps" : "; give more train.steps");
+  if (phases.stable && *phases.stable <= 0)
+    add(fmt::format(", and train.decay_steps = {} leave none at train.lr between warm-up and fall", s.decay_steps),
+        "; give fewer train.decay_steps, or more train.steps");
+  return said + advice;
 }
 
 }  // namespace trireme

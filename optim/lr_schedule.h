@@ -6,8 +6,8 @@
 
 namespace trireme {
 
-/// constant: lr. linear, cosine: from lr to min_lr over the steps behind the warm-up. wsd: lr, then linearly to min_lr over
-/// the last `decay_steps`.
+/// constant: lr. linear, cosine: from lr to min_lr over the steps behind the warm-up. wsd: lr, then linearly to min_lr
+/// over the last `decay_steps`.
 enum class LrShape { constant, linear, cosine, wsd };
 
 const char* name(LrShape shape);
@@ -24,11 +24,12 @@ struct LrSchedule {
 };
 
 /// Errors: Error(config) that names keys of [train] which contradict each other: a min_lr above lr, for shapes that
-/// fall to it; wsd without decay_steps, or with more of them than the warm-up leaves. Without steps there may be any.
+/// fall to it; wsd without decay_steps, or with more of them than the warm-up leaves (one step of it is none). Without
+/// steps there may be any.
 void validate(const LrSchedule& schedule);
 
-/// Which phases of the schedule its steps do not reach, in words and with what to do; also where the warm-up takes more
-/// than half of them. Empty for all else.
+/// Which phases that the schedule names have no step, in words and with what to do: a fall, the stable phase of wsd;
+/// also where the warm-up takes more than half of them, and where min_lr is lr. Empty for all else.
 std::string unreached_phases(const LrSchedule& schedule);
 
 }  // namespace trireme

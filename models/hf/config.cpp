@@ -14,7 +14,6 @@ constexpr const char* foreign_parts[] = {"forsequenceclassification",
                                          "fortokenclassification",
                                          "forquestionanswering",
                                          "formultiplechoice",
-                                         "doubleheads",
                                          "forconditionalgeneration",
                                          "mistral",
                                          "mixtral",
@@ -35,6 +34,7 @@ void check_common(const Keys& keys) {
   const Json* names = keys.find("architectures");
   if (names && (is_foreign(*names) || std::any_of(names->begin(), names->end(), is_foreign)))
     keys.refuse("architectures", *names, "another head or family; a language model of model_type is trained here");
+  keys.no_null({"is_causal"});  // it would be false
   keys.only({{"quantization_config", nullptr},
              {"add_cross_attention", false},
              {"pruned_heads", Json::object()},
@@ -67,6 +67,10 @@ void check_activation(const Keys& keys, const char* key, const char* otherwise,
 
 FolderConfig read_gpt2(Keys& keys) {
   FolderConfig config;
+  keys.no_null({"vocab_size", "n_layer", "num_hidden_layers", "n_embd", "hidden_size", "n_head", "num_attention_heads",
+                "n_positions", "max_position_embeddings", "activation_function", "resid_pdrop", "embd_pdrop",
+                "attn_pdrop", "layer_norm_epsilon", "scale_attn_weights", "scale_attn_by_inverse_layer_idx",
+                "add_cross_attention", "tie_word_embeddings"});
   for (const char* key : {"resid_pdrop", "embd_pdrop", "attn_pdrop"}) note_dropout(keys, key, 0.1, config.dropout);
   keys.only({{"scale_attn_weights", true}});
   // All are the tanh form, which the kernel computes; the constants of gelu_fast are those of f32.
@@ -117,6 +121,12 @@ void read_window(const Keys& keys, FolderConfig& config) {
 // `is_qwen2`: the keys whose defaults differ between the two.
 FolderConfig read_llama(Keys& keys, bool is_qwen2) {
   FolderConfig config;
+  keys.no_null({"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                "max_position_embeddings", "hidden_act", "rms_norm_eps", "tie_word_embeddings"});
+  if (is_qwen2)
+    keys.no_null({"attention_dropout", "use_sliding_window", "max_window_layers"});
+  else
+    keys.no_null({"attention_bias", "mlp_bias"});
   note_dropout(keys, "attention_dropout", 0, config.dropout);
   check_activation(keys, "hidden_act", "silu", {"silu", "swish"});
   if (!is_qwen2) keys.only({{"attention_bias", false}, {"mlp_bias", false}});

@@ -14,6 +14,7 @@
 #include "runtime/base/input_file.h"
 #include "runtime/base/log.h"
 #include "runtime/base/system_call.h"
+#include "runtime/base/unfetched_file.h"
 
 namespace trireme::hf {
 namespace {
@@ -65,8 +66,7 @@ void write_file(const std::string& path, const std::string& text) {
   file.flush();
 }
 
-void copy_file(const std::string& from, const std::string& to) {
-  const InputFile in(from);
+void copy_file(const InputFile& in, const std::string& to) {
   const Descriptor out(to, O_WRONLY | O_CREAT | O_TRUNC);
   std::vector<char> buffer(static_cast<std::size_t>(256 * KiB));
   for (Bytes at = 0; at < in.size_bytes(); at += static_cast<Bytes>(buffer.size())) {
@@ -209,11 +209,10 @@ void create_files(const ExportPaths& paths, const ExportPlan& plan, const Folder
   }
   write_file(paths.temporary + "/" + pending_config, texts.config);
   if (!plan.index.empty()) write_file(paths.temporary + "/model.safetensors.index.json", plan.index);
-  std::error_code failed;
   if (!texts.copied_from.empty())
     for (const char* name : copied_files)
-      if (const std::string from = texts.copied_from + "/" + name; fs::is_regular_file(from, failed))
-        copy_file(from, paths.temporary + "/" + name);
+      if (const std::string from = texts.copied_from + "/" + name; is_there(from))
+        copy_file(open_fetched(from), paths.temporary + "/" + name);
   flush_folder(paths.temporary);
 }
 

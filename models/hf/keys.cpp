@@ -69,6 +69,11 @@ void Keys::only(std::initializer_list<OnlyValue> settings) const {
       refuse(setting.key, *value, fmt::format("models are computed here with {} alone", shown(setting.value)));
 }
 
+void Keys::no_null(std::initializer_list<const char*> keys) const {
+  for (const char* key : keys)
+    if (has(key) && !find(key)) refuse(key, nullptr, "give a value, or leave the key out for transformers' default");
+}
+
 std::string Keys::missing() const { return missing_.empty() ? "" : fmt::format("; {}", fmt::join(missing_, "; ")); }
 
 void Keys::refuse(const char* key, const Json& value, const std::string& what_to_do) const {

@@ -9,7 +9,7 @@
 
 namespace trireme::hf {
 
-/// A setting that we compute for one value only; absent (or null) means that value, too.
+/// A setting that we compute for one value only; absent (or null, see no_null()) means that value, too.
 struct OnlyValue {
   const char* key;
   Json value;
@@ -39,6 +39,8 @@ class Keys {
   bool flag(const char* key, bool otherwise) const;
   std::string text(const char* key, const std::string& otherwise) const;
   void only(std::initializer_list<OnlyValue> settings) const;
+  /// Where transformers takes no null, or takes it for something else than the default.
+  void no_null(std::initializer_list<const char*> keys) const;
 
   /// "; n_embd is missing, for which transformers takes 768" of every size() that was not there; or nothing.
   std::string missing() const;

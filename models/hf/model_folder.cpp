@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "models/describe.h"
-#include "models/hf/folder_file.h"
 #include "runtime/base/error.h"
 #include "runtime/base/input_file.h"
+#include "runtime/base/unfetched_file.h"
 
 namespace trireme::hf {
 namespace {
@@ -44,7 +44,7 @@ std::string read_config_text(const std::string& folder) {
     std::error_code failed;
     require(std::filesystem::is_directory(folder, failed), ErrorKind::config,
             "model.hf = {}: no such folder; give a model folder with config.json and model.safetensors", folder);
-    const InputFile file = open_file(path);
+    const InputFile file = open_fetched(path);
     require(file.size_bytes() <= longest_config_bytes, ErrorKind::config, "{}: {} bytes are too long for a config.json",
             path, file.size_bytes());
     std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');

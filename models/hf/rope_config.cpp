@@ -43,6 +43,7 @@ class Table {
   // A key beside the table counts more than one in it.
   int original_context() const {
     const char* const key = "original_max_position_embeddings";
+    keys_.no_null({key});
     return around_.keys.find(key) ? around_.keys.integer(key, 0) : keys_.integer(key, around_.context);
   }
   // null is a ratio of contexts; missing it is no scaling of these kinds.
@@ -57,6 +58,7 @@ class Table {
 };
 
 std::string Table::type() const {
+  keys_.no_null({keys_.has("rope_type") ? "rope_type" : "type"});
   const std::string type = keys_.text("rope_type", keys_.text("type", "default"));
   if (type != keys_.text("type", type)) keys_.refuse("type", *keys_.find("type"), "rope_type says another");
   return type;
@@ -65,6 +67,7 @@ std::string Table::type() const {
 Rope Table::read(double theta) const {
   for (const auto& [key, value] : object_.items())
     if (value.is_object()) keys_.refuse(key.c_str(), value, "all layers have the same RoPE here");
+  keys_.no_null({"rope_theta"});
   Rope rope{.theta = keys_.number("rope_theta", theta)};
   // Plain RoPE of these families turns the whole head, whatever partial_rotary_factor says.
   if (const std::string kind = type(); kind != "default") read_scaling(kind, rope);
@@ -110,7 +113,8 @@ bool yarn_keeps_all(const Keys& keys, int head_dim, double theta, double origina
   // 0 is the default, too.
   const double fast = keys.number("beta_fast", 0), slow = keys.number("beta_slow", 0);
   double low = dimension(fast != 0 ? fast : 32), high = dimension(slow != 0 ? slow : 1);
-  if (keys.flag("truncate", true)) low = std::floor(low), high = std::ceil(high);
+  if (keys.flag("truncate", !keys.has("truncate")))  // null is false
+    low = std::floor(low), high = std::ceil(high);
   low = std::max(low, 0.0), high = std::min<double>(high, head_dim - 1);
   return high >= low && low >= head_dim / 2 - 1;
 }
@@ -182,6 +186,7 @@ Rope read_table(const Surroundings& around, const char* key, double theta) {
 
 void read_rope(const Keys& keys, ModelConfig& model, std::vector<SequenceLimit>& limits) {
   const Surroundings around{keys, model.heads > 0 ? model.width / model.heads : 0, model.context};
+  keys.no_null({"rope_theta"});
   const double theta = keys.number("rope_theta", Rope().theta);
   Rope rope = read_table(around, "rope_scaling", theta);
   if (find_table(keys, "rope_parameters")) {

@@ -10,8 +10,8 @@
 #include <tuple>
 #include <utility>
 
-#include "models/hf/folder_file.h"
 #include "models/hf/json.h"
+#include "runtime/base/unfetched_file.h"
 
 namespace trireme::hf {
 namespace {
@@ -114,7 +114,7 @@ void check_places(const std::vector<StoredTensor>& tensors, Bytes data_begin, co
 
 std::string shape_text(const std::vector<Elems>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : file_(open_file(path)) {
+SafetensorsFile::SafetensorsFile(const std::string& path) : file_(open_fetched(path)) {
   const std::string header = read_header(file_);
   header_hash_ = XXH3_64bits(header.data(), header.size());
   const Bytes data_begin = length_bytes + static_cast<Bytes>(header.size());

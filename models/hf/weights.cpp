@@ -2,9 +2,9 @@
 
 #include <filesystem>
 
-#include "models/hf/folder_file.h"
 #include "models/hf/json.h"
 #include "runtime/base/error.h"
+#include "runtime/base/unfetched_file.h"
 
 namespace trireme::hf {
 namespace {
@@ -21,7 +21,7 @@ bool is_plain(const std::string& name) {
 }
 
 FileOfTensor read_index(const std::string& path) {
-  const InputFile file = open_file(path);
+  const InputFile file = open_fetched(path);
   require(file.size_bytes() <= longest_index_bytes, ErrorKind::data, "{}: {} bytes are too long for an index", path,
           file.size_bytes());
   std::string text(static_cast<std::size_t>(file.size_bytes()), '\0');

@@ -39,6 +39,14 @@ std::string tar(const std::string& magic) {
   return head + magic + std::string(300, '\0');
 }
 
+// Before POSIX: no magic, but a sum that fits.
+std::string old_tar(const std::string& sum) {
+  std::string head = "text.txt"s + std::string(92, '\0') + "0000644\0"s + "0001750\0"s + "0001750\0"s + "00000000012\0"s;
+  head += "14772343210\0"s + sum + std::string(8 - sum.size(), '\0');
+  head.resize(512);
+  return head + "some text\n" + std::string(502, '\0');
+}
+
 std::string wide(const std::string& text, std::size_t width, bool big_endian) {
   std::string out;
   for (const char c : text) {
@@ -58,7 +66,19 @@ const std::vector<Sample> compressed_and_archives = {
      "\xfd"
      "7zXZ\0\0\4\xe6\xd6\xb4\x46"s},
     {"lzma", "\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0"s},
+    // As xz writes it, whose sizes are known.
+    {"lzma", "\x5d\0\0\x80\0\x0b\0\0\0\0\0\0\0\0\x34\x19\x49\xee"s},
+    {"lzma", "\x5d\0\0\x04\0\x40\x42\x0f\0\0\0\0\0\0\x34\x19\x49\xee"s},
+    {"zlib", "\x78\x01\xcb\x48\xcd\xc9\xc9\x57\x28\xcf\x2f\xca\x49\x01\0\x1a\x0b\x04\x5d"s},
+    {"zlib", "\x78\x5e\xcb\x48\xcd\xc9\xc9\x57\x28\xcf\x2f\xca\x49\x01\0\x1a\x0b\x04\x5d"s},
+    {"zlib", "\x78\x9c\xcb\x48\xcd\xc9\xc9\x57\x28\xcf\x2f\xca\x49\x01\0\x1a\x0b\x04\x5d"s},
+    {"zlib", "\x78\xda\xcb\x48\xcd\xc9\xc9\x57\x28\xcf\x2f\xca\x49\x01\0\x1a\x0b\x04\x5d"s},
     {"zstd", "\x28\xb5\x2f\xfd\x24\x06\x31\0\0"s},
+    {"zstd", "\x50\x2a\x4d\x18\x04\0\0\0\xf0\x01\0\0\x28\xb5\x2f\xfd"s},
+    {"zstd", "\x5f\x2a\x4d\x18\x02\0\0\0hi\x28\xb5\x2f\xfd"s},
+    {"lz4", "\x02\x21\x4c\x18\x11\0\0\0"s},
+    {"tar", old_tar("006260")},
+    {"tar", old_tar("   6260")},
     {"lz4", "\x04\x22\x4d\x18\x64\x40\xa7"s},
     {"zip", zip("text.txt")},
     {"zip", "PK\5\6"s + std::string(18, '\0')},
@@ -118,6 +138,13 @@ const std::vector<Sample> documents_models_media = {
 
 const std::vector<Sample> text_alone = {
     {"a token file", "\x88\xd8\x34\1\1\0\0\0\x0a\0\0\0"s},
+    {"a token file", "\xa1\xd9\x34\1\7\0\0\0\x0a\0\0\0"s},
+    {"weights of a GPT-2 model (llm.c)", "\xc6\xd7\x34\1\3\0\0\0"s},
+    {"a state to debug with (llm.c)", "\xc7\xd7\x34\1\2\0\0\0"s},
+    {"a tokenizer (llm.c)", "\xc8\xd7\x34\1\2\0\0\0"s},
+    {"questions of an evaluation (llm.c)", "\x8a\xd8\x34\1\1\0\0\0"s},
+    {"the state of an optimizer (llm.c)", "\x8f\xd8\x34\1\1\0\0\0"s},
+    {"weights of a Llama-3 model (llm.c)", "\xa3\xd9\x34\1\3\0\0\0"s},
     {"UTF-16 text, or raw 16-bit token ids", "\xff\xfeh\0i\0"s},
     {"UTF-16 text, or raw 16-bit token ids", "\xfe\xff\0h\0i"s},
     {"UTF-16 text, or raw 16-bit token ids", wide("It was a dark and stormy night.", 2, false)},
@@ -137,6 +164,15 @@ const std::vector<Sample> json_texts = {
     {"JSON lines", "{\"text\":\"caf\xc3\xa9\",\"meta\":{\"n\":1,\"list\":[1,2.5,null,true]}}\r\n{}\r\n"},
     {"JSON lines", "\xef\xbb\xbf{\"text\": \"behind a byte order mark\"}\n"},
     {"JSON lines", "{\"text\": \"" + std::string(5000, 'x')},  // longer than the head that is looked at
+    {"JSON lines", "{\"score\": NaN, \"text\": \"a\"}\n{\"score\": 1.0, \"text\": \"b\"}\n"},
+    {"JSON lines", "{\"range\": [-Infinity, Infinity], \"text\": \"NaN \\\"quoted\\\"\"}\n"},
+    {"JSON lines", "\n{\"text\": \"behind an empty line\"}\n"},
+    {"JSON lines", " \t{\"text\": \"behind blanks\"}\n"},
+    {"JSON lines", "\xef\xbb\xbf\r\n\r\n{\"text\": \"behind both\"}\r\n"},
+    {"JSON lines", "[\"one document\", 1]\n[\"another\", 2]\n"},
+    {"JSON lines", "[464, 3290, NaN]\n\n[464, 3290, 318]\n"},
+    {"JSON lines", "[\"a\"]\n[\"b" + std::string(5000, 'x')},
+    {"JSON", "\n\n[{\"text\": \"a\"},\n {\"text\": \"b\"}]\n"},
     {"JSON", "{\n  \"data\": [\n    {\"text\": \"a\"}\n  ]\n}\n"},
     {"JSON", "[{\"text\": \"a\"},\n {\"text\": \"b\"}]\n"},
     {"JSON", "[\"one document\", \"another\", \"" + std::string(5000, 'x')},
@@ -229,7 +265,14 @@ TEST_CASE("foreign_kind: prose that starts with the letters of a kind is text") 
       "[Music]\n",
       "{ \"a\": broken }\n",
       "{'text': 'python'}\n",
-      "\n{\"text\": \"JSON behind an empty line is wanted as it is\"}\n",
+      "text\n{\"text\": \"JSON behind a line of text is wanted as it is\"}\n",
+      "[1, 2]\nare two numbers",
+      "[NaN]\n",
+      "x^2 + y^2 = z^2\n",
+      "x\xda in Latin-1",
+      "x\xda\x84 in Arabic",
+      "P*M is a product",
+      "]0, 1[ is an open interval",
       "\"A quoted start\", said he",
       "12\n13\n",
       "null and void",
@@ -262,9 +305,12 @@ TEST_CASE("json_head: an object on the first line, or a value over several, that
   CHECK(json_head("[[1, 2], [3, ") == JsonHead::document);
   CHECK(json_head("{\"a\": [1, 2") == JsonHead::lines);
   CHECK(json_head("{\"a\": tru") == JsonHead::lines);
+  CHECK(json_head(" {\"a\": 1}") == JsonHead::lines);
+  CHECK(json_head("[1, 2]\n[3, 4]\n") == JsonHead::lines);
+  CHECK(json_head("[1]\n[2") == JsonHead::lines);
   CHECK(json_head("{\"a\": \"\xe4\xb8") == JsonHead::lines);  // cut within a character
-  for (const char* text : {"", "{", "{}", "[1]", "[]", "[\"a\"]", "[1, 2]\n[3, 4]\n", "[[", "{\"a", "{\"a\" 1}",
-                           "{\"a\": 1}}", "{\"a\": 1} b", "\"a\": 1", " {\"a\": 1}"}) {
+  for (const char* text : {"", "{", "{}", "[1]", "[]", "[\"a\"]", "[1, 2]\n3, 4\n", "[[", "{\"a", "{\"a\" 1}",
+                           "{\"a\": 1}}", "{\"a\": 1} b", "\"a\": 1", "[1]\n[", "[]\n[]\n", "a {\"a\": 1}"}) {
     CAPTURE(text);
     CHECK_FALSE(json_head(text).has_value());
   }

@@ -1,6 +1,7 @@
 #include "launch/notices.h"
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include <cstdio>
 #include <fstream>
@@ -41,8 +42,9 @@ TEST_CASE("notices: a configuration that runs as it reads has none") {
       {"--train.steps=0"},
       {"--train.steps=0", "--train.audit=5", "--train.valid_every=5"},
       {"--train.steps=40"},
-      {"--train.steps=1", "--train.warmup=0"},
-      {"--train.steps=1", "--train.warmup=1"},
+      {"--train.steps=2", "--train.warmup=0"},
+      {"--train.steps=3", "--train.warmup=1"},
+      {"--train.steps=1", "--train.warmup=1", "--train.schedule=constant"},
       {"--train.steps=100", "--train.warmup=50"},
       {"--train.audit=200", "--train.valid_every=200"},
       {"--train.sum_group=4"},
@@ -51,7 +53,7 @@ TEST_CASE("notices: a configuration that runs as it reads has none") {
       {"--precision.wire=f32"},
       {"--train.lr=0"},
       {"--data.train=[\"a.bin\"]", "--data.valid=[]", "--model.vocab=50257"},
-      {"--train.schedule=wsd", "--train.decay_steps=180"}};
+      {"--train.schedule=wsd", "--train.decay_steps=179"}};
   for (const std::vector<std::string>& overrides : silent) {
     CAPTURE(overrides);
     CHECK(notices_of(overrides).empty());
@@ -75,6 +77,11 @@ TEST_CASE("notices: what a run will not do as its configuration reads is said wi
       {{"--train.steps=1"}, {"train.warmup = 20", "rises to 5e-05"}},
       {{"--train.warmup=150", "--train.schedule=wsd", "--train.decay_steps=50"},
        {"train.warmup = 150 takes more than half"}},
+      // Phases that have no step, and a fall that ends where it begins.
+      {{"--train.steps=1", "--train.warmup=0"}, {"train.steps = 1", "fall (cosine) never begins"}},
+      {{"--train.steps=1", "--train.warmup=1", "--train.schedule=linear"}, {"train.steps = 1", "fall (linear)"}},
+      {{"--train.schedule=wsd", "--train.decay_steps=180"}, {"train.decay_steps = 180 leave none at train.lr"}},
+      {{"--train.lr=1e-3", "--train.min_lr=1e-3"}, {"cosine", "train.min_lr is train.lr = 0.001"}},
       // What never comes.
       {{"--train.audit=201"}, {"train.audit = 201", "train.steps = 200", "no step is audited"}},
       {{"--train.valid_every=1000"}, {"train.valid_every = 1000", "one validation, at the end"}},
@@ -95,4 +102,24 @@ TEST_CASE("notices: what a run will not do as its configuration reads is said wi
       CHECK(lines.front().find(word) != std::string::npos);
     }
   }
+}
+
+TEST_CASE("byte_tokens_notice: token files without a token beyond bytes, for a model that has them, are told") {
+  std::ofstream("notices_test.toml") << text;
+  const auto notice = [](const std::vector<std::string>& overrides, std::int64_t largest) {
+    return byte_tokens_notice(load_config("notices_test.toml", overrides), largest);
+  };
+  const std::vector<std::string> files = {"--data.train=[\"a.bin\"]", "--data.valid=[]"};
+  for (const std::string vocab : {"257", "32000", "50257"}) {
+    std::vector<std::string> overrides = files;
+    overrides.push_back("--model.vocab=" + vocab);
+    for (const std::int64_t largest : {0, 122, 255}) {
+      CHECK_THAT(notice(overrides, largest), Catch::StartsWith("notice: ") && Catch::Contains("model.vocab = " + vocab) &&
+                                                 Catch::Contains(fmt::format("is {} of", largest)));
+    }
+    CHECK(notice(overrides, 256).empty());
+  }
+  CHECK(notice(files, 255).empty());
+  CHECK(notice({"--model.vocab=50257"}, 122).empty());  // text, which notices() tells of
+  std::remove("notices_test.toml");
 }

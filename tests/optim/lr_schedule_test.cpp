@@ -101,7 +101,9 @@ TEST_CASE(
           CAPTURE(name(shape), steps, warmup, decay_steps);
           const std::string message = refused(shape, 1e-4, warmup, steps, decay_steps);
           const bool falls_late = shape == LrShape::wsd && steps > 0;
-          REQUIRE(message.empty() == (!falls_late || (decay_steps > 0 && warmup + decay_steps <= steps)));
+          // A warm-up of one step is none.
+          const std::int64_t rising = warmup <= 1 ? 0 : warmup;
+          REQUIRE(message.empty() == (!falls_late || (decay_steps > 0 && rising + decay_steps <= steps)));
           if (!message.empty()) CHECK_THAT(message, Catch::Contains("train.decay_steps"));
           if (falls_late && decay_steps > 0 && decay_steps <= steps && !message.empty())
             CHECK_THAT(message,
@@ -118,26 +120,56 @@ TEST_CASE(
         for (const std::int64_t decay_steps : {1, 2, 9, 10}) {
           const LrSchedule s = {
               .shape = shape, .lr = 1.0, .min_lr = 0.2, .warmup = warmup, .steps = steps, .decay_steps = decay_steps};
-          if (shape == LrShape::wsd && warmup + decay_steps > steps) continue;
+          const std::int64_t rising = warmup <= 1 ? 0 : warmup;
+          if (shape == LrShape::wsd && rising + decay_steps > steps) continue;
           CAPTURE(name(shape), steps, warmup, decay_steps);
           const std::string said = unreached_phases(s);
           std::int64_t turns = 0;
           for (std::int64_t i = 2; i < steps; ++i) turns += (s.at(i) > s.at(i - 1)) && (s.at(i - 1) < s.at(i - 2));
           CHECK(turns == 0);
           if (warmup < steps || warmup <= 1) CHECK(s.at(std::max<std::int64_t>(warmup - 1, 0)) == near(1.0));
-          CHECK(said.empty() == (warmup <= 1 || 2 * warmup <= steps));
+          const bool is_long = 2 * rising > steps;
+          bool falls = false;
+          for (std::int64_t i = warmup; i < steps; ++i) falls = falls || s.at(i) < 1;
+          const bool lacks_fall = shape != LrShape::constant && !falls;
+          const bool lacks_stable = shape == LrShape::wsd && rising + decay_steps == steps;
+          CHECK(said.empty() == (!is_long && !lacks_fall && !lacks_stable));
+          CHECK((said.find("never begins") != std::string::npos) == lacks_fall);
+          CHECK((said.find("leave none at train.lr") != std::string::npos) == lacks_stable);
           if (said.empty()) continue;
+          CHECK_THAT(said, Catch::Contains(fmt::format("train.steps")) && Catch::Contains("; give "));
+          if (!is_long) continue;
           CHECK_THAT(said, Catch::Contains(fmt::format("train.warmup = {} ", warmup)) &&
                                Catch::Contains("give a shorter train.warmup"));
           const bool never = said.find("never is train.lr") != std::string::npos;
           CHECK(never == (s.at(steps - 1) < 1 && warmup > steps));
-          CHECK((said.find("never begins") != std::string::npos) == (warmup >= steps && shape != LrShape::constant));
         }
   CHECK_THAT(unreached_phases({.lr = 1e-3, .warmup = 20, .steps = 10}),
              Catch::Contains("does not end within train.steps = 10") &&
                  Catch::Contains(
                      "the rate rises to 0.0005, never is train.lr = 0.001, and its fall (cosine) never begins"));
   CHECK(unreached_phases({.lr = 1e-3, .warmup = 20, .steps = 0}).empty());
+}
+
+TEST_CASE("unreached_phases: a fall of no step, no step at lr, and an end that is lr are said without a warm-up, too") {
+  const auto said = [](LrShape shape, double min_lr, std::int64_t warmup, std::int64_t steps, std::int64_t decay_steps) {
+    const LrSchedule s = {
+        .shape = shape, .lr = 1e-3, .min_lr = min_lr, .warmup = warmup, .steps = steps, .decay_steps = decay_steps};
+    validate(s);
+    return unreached_phases(s);
+  };
+  for (const LrShape shape : {LrShape::cosine, LrShape::linear}) {
+    CHECK_THAT(said(shape, 1e-4, 1, 1, 0), Catch::Contains(fmt::format("its fall ({}) never begins", name(shape))));
+    CHECK_THAT(said(shape, 1e-4, 0, 1, 0), Catch::Contains("never begins; give more train.steps"));
+    CHECK_THAT(said(shape, 1e-3, 0, 10, 0), Catch::Contains("train.min_lr is train.lr = 0.001: the rate never falls"));
+    CHECK(said(shape, 1e-4, 0, 2, 0).empty());
+  }
+  CHECK_THAT(said(LrShape::wsd, 1e-4, 1, 10, 10), Catch::Contains("train.decay_steps = 10 leave none at train.lr"));
+  CHECK_THAT(said(LrShape::wsd, 1e-4, 4, 10, 6), Catch::Contains("fewer train.decay_steps"));
+  CHECK_THAT(said(LrShape::wsd, 1e-4, 0, 10, 1), Catch::Contains("never begins; give more train.decay_steps"));
+  CHECK_THAT(said(LrShape::wsd, 1e-3, 0, 10, 5), Catch::Contains("the rate never falls; give a smaller train.min_lr"));
+  CHECK(said(LrShape::wsd, 1e-4, 1, 10, 9).empty());
+  CHECK(said(LrShape::constant, 1e-3, 1, 1, 0).empty());
 }
 
 TEST_CASE("parse_lr_shape: names print and parse, others are refused by name") {

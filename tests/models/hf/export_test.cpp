@@ -1,11 +1,12 @@
 #include "models/hf/export_plan.h"
 
 #include <catch2/catch.hpp>
-#include <nlohmann/json.hpp>
+
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "models/describe.h"
 #include "models/hf/folder_writer.h"
@@ -126,4 +127,31 @@ TEST_CASE("export: whole, but not to be flushed, it stays under its temporary na
   }
   ::chmod(paths.temporary.c_str(), 0755);
   CHECK(std::filesystem::exists(paths.temporary + "/config.json"));
+}
+
+TEST_CASE("export: a file to copy that was not fetched is refused by name, neither copied as it is nor left out") {
+  const ModelConfig model = folder_model("gpt2");
+  const hf::TensorMap map = hf::map_tensors(model, describe(model, {}).units);
+  const hf::ExportPlan plan = hf::plan_export(map, [](const hf::Piece&) { return hf::Storage::f32; });
+  const auto copied = [&](const std::string& from) {
+    const TemporaryFolder out("export_copy_out.tmp");
+    const hf::ExportPaths paths = hf::export_paths(out.path);
+    hf::FolderClaim claim(paths);
+    hf::create_files(paths, plan, {"{}", from});
+  };
+  for (const std::string name : {"tokenizer.json", "merges.txt", "generation_config.json"}) {
+    const TemporaryFolder in("export_copy_in.tmp");
+    const std::string path = in.path + "/" + name;
+    std::filesystem::create_directories(in.path);
+    write_text(path, "fetched");
+    CHECK_NOTHROW(copied(in.path));
+    write_text(path, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n");
+    CHECK_THROWS_WITH(copied(in.path), Catch::StartsWith(path + ": a git-lfs pointer of "));
+    write_text(path, "/annex/objects/MD5E-s5--0.json\n");
+    CHECK_THROWS_WITH(copied(in.path), Catch::StartsWith(path + ": a git-annex pointer of "));
+    std::filesystem::remove(path);
+    std::filesystem::create_symlink(".git/annex/objects/a/b", path);
+    CHECK_THROWS_WITH(copied(in.path), Catch::StartsWith(path + ": a link to .git/annex/objects/a/b") &&
+                                           Catch::EndsWith("git annex get"));
+  }
 }

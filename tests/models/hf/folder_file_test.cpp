@@ -1,4 +1,4 @@
-#include "models/hf/folder_file.h"
+#include "runtime/base/unfetched_file.h"
 
 #include <catch2/catch.hpp>
 
@@ -39,13 +39,15 @@ const std::pair<const char*, ErrorKind> files[] = {{"config.json", ErrorKind::co
 TEST_CASE("folder file: the pointer that git-lfs leaves for a file is called that, for every file of a folder") {
   for (const auto& [name, kind] : files)
     for (const std::string& text :
-         {std::string(pointer), std::string("version https://hawser.github.com/spec/v1\noid sha256:0")}) {
+         {std::string(pointer), std::string("version https://hawser.github.com/spec/v1\noid sha256:0"),
+          std::string("/annex/objects/SHA256E-s548105171--4d7a2146.safetensors\n")}) {
       const TemporaryFolder folder("folder_file_pointer.tmp");
       write_folder(folder.path, folder_model("qwen2"), hf::Storage::f32, 2);
       CHECK(message_of(folder.path, kind) == "no error");
       write_text(folder.path + "/" + name, text);
       CHECK_THAT(message_of(folder.path, kind),
-                 Catch::StartsWith(folder.path + "/" + name + ": a git-lfs pointer of ") && Contains("git lfs pull"));
+                 Catch::StartsWith(folder.path + "/" + name + ": a git-") && Contains(" pointer of ") &&
+                     (Contains("git lfs pull") || Contains("git annex get")));
     }
   const TemporaryFolder folder("folder_file_pointer.tmp");
   write_folder(folder.path, folder_model("gpt2"), hf::Storage::f32);

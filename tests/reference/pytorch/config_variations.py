@@ -29,6 +29,12 @@ OTHER_FAMILY = "its name says another family, whose function may differ"
 STRICT = "transformers 5 refuses a number with a point here, 4 takes it"
 
 
+def nulls(refused, taken):
+    """null for each key that transformers takes no null for, and for each that may be null."""
+    return [vary(f"{key} is null", key, **{key: None}) for key in refused] + [
+        vary(f"{key} is null", **{key: None}) for key in taken]
+
+
 def of_all(family, causal, headless):
     """What every family may say."""
     return [
@@ -73,12 +79,20 @@ def of_all(family, causal, headless):
         vary("another vocabulary", "wte.weight" if family == "gpt2" else "embed_tokens.weight", vocab_size=140),
         vary("no vocabulary", "vocab_size", vocab_size=REMOVE),
         vary("vocabulary with a point", reason=STRICT, vocab_size=131.0),
+        *nulls(["vocab_size", "tie_word_embeddings", "is_causal"],
+               ["quantization_config", "pruned_heads", "per_layer_config"]),
     ]
 
 
 def gpt2():
     dropout = {"resid_pdrop": 0.1, "embd_pdrop": 0.1, "attn_pdrop": 0.1}
-    return of_all("gpt2", "GPT2LMHeadModel", "GPT2Model") + [
+    return of_all("gpt2", "GPT2LMHeadModel", "GPT2Model") + nulls(
+        ["n_layer", "num_hidden_layers", "n_embd", "hidden_size", "n_head", "num_attention_heads", "n_positions",
+         "max_position_embeddings", "activation_function", "resid_pdrop", "embd_pdrop", "attn_pdrop",
+         "layer_norm_epsilon", "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "add_cross_attention"],
+        ["rope_scaling"]) + [
+        vary("two heads", architectures=["GPT2DoubleHeadsModel"]),
+        vary("n_inner is null", n_inner=None),
         *[vary(name, activation_function=name) for name in
           ("gelu_fast", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu_accurate")],
         *[vary(name, "activation_function", activation_function=name) for name in
@@ -137,6 +151,23 @@ def ropes(head_dim, context):
     llama3 = {"rope_type": "llama3", "factor": 4.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
     return [
         old("plain RoPE of transformers 4"),
+        *nulls([], ["rope_parameters", "partial_rotary_factor"]),
+        vary("null for theta", "rope_theta", rope_parameters=REMOVE, rope_theta=None),
+        table("null for theta in the table", "rope_theta", rope_type="default", rope_theta=None),
+        old("null for rope_type", "rope_type", rope_type=None),
+        old("null for type", "type", type=None, factor=2.0),
+        old("null for a factor", "factor", rope_type="linear", factor=None),
+        old("null for a factor of dynamic", "factor", type="dynamic", factor=None),
+        old("null for the numbers of yarn", type="yarn", factor=1.0, beta_fast=None, beta_slow=None, mscale=None,
+            mscale_all_dim=None, attention_factor=None, original_max_position_embeddings=32),
+        old("null for the context of yarn", "original_max_position_embeddings", type="yarn", factor=1.0,
+            original_max_position_embeddings=None),
+        old("null for the context of llama3", "original_max_position_embeddings",
+            **dict(llama3, original_max_position_embeddings=None)),
+        old("null for truncate", theta=4.0, type="yarn", factor=4.0, attention_factor=1.0, truncate=None,
+            original_max_position_embeddings=1024),
+        old("null for a factor of llama3", "factor", rope_type="llama3", factor=None, low_freq_factor=1.0,
+            high_freq_factor=4.0),
         old("theta = 500000", theta=500000),
         old("theta that is no 32-bit float", theta=123456.789),
         old("theta beyond 24 bits", theta=16777217),
@@ -202,7 +233,8 @@ def ropes(head_dim, context):
 
 
 def of_llama_and_qwen2():
-    return [
+    return nulls(["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+                  "max_position_embeddings", "hidden_act", "rms_norm_eps"], []) + [
         vary("swish", hidden_act="swish"),
         vary("no activation", hidden_act=REMOVE),
         *[vary(name, "hidden_act", hidden_act=name) for name in ("gelu", "gelu_new", "relu", "SiLU")],
@@ -229,6 +261,7 @@ def of_llama_and_qwen2():
 
 def llama():
     return of_all("llama", "LlamaForCausalLM", "LlamaModel") + ropes(12, 64) + of_llama_and_qwen2() + [
+        *nulls(["attention_bias", "mlp_bias"], ["attention_dropout", "pretraining_tp"]),
         vary("LLaMA's first name", architectures=["LLaMAForCausalLM"]),
         vary("pretraining_tp = 2", pretraining_tp=2),
         vary("pretraining_tp = 4", pretraining_tp=4),
@@ -253,6 +286,7 @@ def qwen2():
                                               "max_window_layers": 0, **keys})
 
     return of_all("qwen2", "Qwen2ForCausalLM", "Qwen2Model") + ropes(12, 64) + of_llama_and_qwen2() + [
+        *nulls(["attention_dropout", "use_sliding_window", "max_window_layers"], []),
         vary("no key heads, which means 32", "num_key_value_heads", num_key_value_heads=REMOVE),
         window("a window as long as the sequence", sliding_window=40),
         window("a window that is shorter", "sliding_window", sliding_window=39),
