@@ -77,7 +77,8 @@ std::optional<JsonHead> json_head(std::string_view head) {
   const std::string_view rest = without_blanks(text.substr(first->end));
   if (!first->has_key && !rest.empty()) {
     const std::optional<Value> next = read_value(rest);
-    const bool are_lists = next && rest.front() == '[' && first->values > 0 && next->values > 0;
+    const bool has_value = next && (next->values > 0 || (!next->is_whole && rest.size() > 1));
+    const bool are_lists = has_value && rest.front() == '[' && first->values > 0;
     return are_lists ? std::optional(JsonHead::lines) : std::nullopt;
   }
   if (!first->has_key && first->values < 2) return std::nullopt;

@@ -39,8 +39,8 @@ std::vector<std::string> notices(const Config& config) {
 std::string byte_tokens_notice(const Config& config, std::int64_t largest_token) {
   if (largest_token >= 256 || config.model.vocab <= 256 || !first_text_file(config.data).empty()) return {};
   return fmt::format(
-      "notice: the largest token of data.train is {} of model.vocab = {}: these seem to be bytes, as trireme "
-      "tokenize writes them, and the model has a tokenizer of its own; tokenize the text with that one",
+      "notice: the largest token of data.train is {} of model.vocab = {}: these seem to be bytes, as trireme tokenize "
+      "writes them; where the model has a tokenizer of its own, tokenize the text with that one",
       largest_token, config.model.vocab);
 }
 

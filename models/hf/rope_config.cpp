@@ -43,7 +43,6 @@ class Table {
   // A key beside the table counts more than one in it.
   int original_context() const {
     const char* const key = "original_max_position_embeddings";
-    keys_.no_null({key});
     return around_.keys.find(key) ? around_.keys.integer(key, 0) : keys_.integer(key, around_.context);
   }
   // null is a ratio of contexts; missing it is no scaling of these kinds.
@@ -76,6 +75,7 @@ Rope Table::read(double theta) const {
 
 void Table::read_scaling(const std::string& type, Rope& rope) const {
   check_whole_head();
+  if (type == "yarn" || type == "longrope" || type == "llama3") keys_.no_null({"original_max_position_embeddings"});
   if (type == "linear")
     keys_.required_number("factor"), check_linear("linear");
   else if (type == "proportional")

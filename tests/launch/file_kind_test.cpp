@@ -41,7 +41,8 @@ std::string tar(const std::string& magic) {
 
 // Before POSIX: no magic, but a sum that fits.
 std::string old_tar(const std::string& sum) {
-  std::string head = "text.txt"s + std::string(92, '\0') + "0000644\0"s + "0001750\0"s + "0001750\0"s + "00000000012\0"s;
+  std::string head =
+      "text.txt"s + std::string(92, '\0') + "0000644\0"s + "0001750\0"s + "0001750\0"s + "00000000012\0"s;
   head += "14772343210\0"s + sum + std::string(8 - sum.size(), '\0');
   head.resize(512);
   return head + "some text\n" + std::string(502, '\0');

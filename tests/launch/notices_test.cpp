@@ -1,7 +1,7 @@
 #include "launch/notices.h"
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include <cstdio>
 #include <fstream>
@@ -114,7 +114,8 @@ TEST_CASE("byte_tokens_notice: token files without a token beyond bytes, for a m
     std::vector<std::string> overrides = files;
     overrides.push_back("--model.vocab=" + vocab);
     for (const std::int64_t largest : {0, 122, 255}) {
-      CHECK_THAT(notice(overrides, largest), Catch::StartsWith("notice: ") && Catch::Contains("model.vocab = " + vocab) &&
+      CHECK_THAT(notice(overrides, largest), Catch::StartsWith("notice: ") &&
+                                                 Catch::Contains("model.vocab = " + vocab) &&
                                                  Catch::Contains(fmt::format("is {} of", largest)));
     }
     CHECK(notice(overrides, 256).empty());

@@ -45,9 +45,9 @@ TEST_CASE("folder file: the pointer that git-lfs leaves for a file is called tha
       write_folder(folder.path, folder_model("qwen2"), hf::Storage::f32, 2);
       CHECK(message_of(folder.path, kind) == "no error");
       write_text(folder.path + "/" + name, text);
-      CHECK_THAT(message_of(folder.path, kind),
-                 Catch::StartsWith(folder.path + "/" + name + ": a git-") && Contains(" pointer of ") &&
-                     (Contains("git lfs pull") || Contains("git annex get")));
+      CHECK_THAT(message_of(folder.path, kind), Catch::StartsWith(folder.path + "/" + name + ": a git-") &&
+                                                    Contains(" pointer of ") &&
+                                                    (Contains("git lfs pull") || Contains("git annex get")));
     }
   const TemporaryFolder folder("folder_file_pointer.tmp");
   write_folder(folder.path, folder_model("gpt2"), hf::Storage::f32);
