@@ -41,7 +41,7 @@ TEST_CASE("folder file: the pointer that git-lfs leaves for a file is called tha
     for (const std::string& text :
          {std::string(pointer), std::string("version https://hawser.github.com/spec/v1\noid sha256:0"),
           std::string("/annex/objects/SHA256E-s548105171--4d7a2146.safetensors\n")}) {
-      const TemporaryFolder folder("folder_file_pointer.tmp");
+      const TemporaryFolder folder("unfetched_pointer.tmp");
       write_folder(folder.path, folder_model("qwen2"), hf::Storage::f32, 2);
       CHECK(message_of(folder.path, kind) == "no error");
       write_text(folder.path + "/" + name, text);
@@ -49,7 +49,7 @@ TEST_CASE("folder file: the pointer that git-lfs leaves for a file is called tha
                                                     Contains(" pointer of ") &&
                                                     (Contains("git lfs pull") || Contains("git annex get")));
     }
-  const TemporaryFolder folder("folder_file_pointer.tmp");
+  const TemporaryFolder folder("unfetched_pointer.tmp");
   write_folder(folder.path, folder_model("gpt2"), hf::Storage::f32);
   write_text(folder.path + "/model.safetensors", pointer);
   CHECK_THAT(message_of(folder.path, ErrorKind::data), Contains("model.safetensors: a git-lfs pointer of 134 bytes"));
@@ -59,7 +59,7 @@ TEST_CASE("folder file: the pointer that git-lfs leaves for a file is called tha
 
 TEST_CASE("folder file: a link to nothing is called that, for every file of a folder and the folder") {
   for (const auto& [name, kind] : files) {
-    const TemporaryFolder folder("folder_file_link.tmp");
+    const TemporaryFolder folder("unfetched_link.tmp");
     write_folder(folder.path, folder_model("qwen2"), hf::Storage::f32, 2);
     const std::string path = folder.path + "/" + name;
     fs::rename(path, path + ".moved");
@@ -73,7 +73,7 @@ TEST_CASE("folder file: a link to nothing is called that, for every file of a fo
     fs::create_symlink(name, path);  // to itself
     CHECK_THAT(message_of(folder.path, kind), Contains("a link to " + std::string(name)));
   }
-  const TemporaryFolder folder("folder_file_link.tmp");
+  const TemporaryFolder folder("unfetched_link.tmp");
   write_folder(folder.path, folder_model("gpt2"), hf::Storage::f32);
   fs::remove(folder.path + "/model.safetensors");
   fs::create_symlink("/nowhere/model.safetensors", folder.path + "/model.safetensors");
