@@ -269,8 +269,10 @@ std::string claim_holder(const ExportPaths& paths) {
 }
 
 void discard_folder(const ExportPaths& paths) {
+  // Two ranks at it at once find gone what they just saw; whoever stays goes on.
+  constexpr int most_tries = 100;
   std::error_code failed;
-  fs::remove_all(paths.temporary, failed);
+  for (int tries = 0; tries == 0 || (failed && tries < most_tries); ++tries) fs::remove_all(paths.temporary, failed);
 }
 
 }  // namespace trireme::hf

@@ -200,7 +200,7 @@ TEST_CASE("export: a target in use, or one that does not take it, is refused, an
   const std::string full = error(parent.path + "/out");
   REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
   std::signal(SIGXFSZ, handler);
-  CHECK_THAT(full, Contains("free space or choose another place"));
+  CHECK_THAT(full, Contains("cannot be given its room: File too large") && Contains("ulimit -f"));
   CHECK(std::filesystem::is_empty(parent.path));
   CHECK_FALSE(has_partial_folder());
 }
