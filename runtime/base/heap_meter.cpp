@@ -61,6 +61,14 @@ void* take(std::size_t bytes) {
   return block;
 }
 
+void* try_take(std::size_t bytes) noexcept {
+  try {
+    return take(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
 void give_back(void* block) {
   if (!block) return;
   count.held -= block_bytes(block);
@@ -91,7 +99,15 @@ Bytes HeapMeter::peak_bytes() const { return count.peak - start_; }
 
 }  // namespace trireme
 
-// The forms for arrays and without exceptions call these; those for larger alignments are not counted on either side.
+// All forms but those for larger alignments, which count on neither side: a sanitizer brings its own of whatever is
+// missing here, and they must not be mixed.
 void* operator new(std::size_t bytes) { return trireme::take(bytes); }
+void* operator new[](std::size_t bytes) { return trireme::take(bytes); }
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept { return trireme::try_take(bytes); }
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept { return trireme::try_take(bytes); }
 void operator delete(void* block) noexcept { trireme::give_back(block); }
+void operator delete[](void* block) noexcept { trireme::give_back(block); }
 void operator delete(void* block, std::size_t) noexcept { trireme::give_back(block); }
+void operator delete[](void* block, std::size_t) noexcept { trireme::give_back(block); }
+void operator delete(void* block, const std::nothrow_t&) noexcept { trireme::give_back(block); }
+void operator delete[](void* block, const std::nothrow_t&) noexcept { trireme::give_back(block); }
