@@ -59,7 +59,7 @@ run() {
 build release
 run release everything -LE '^all$'
 build dev
-run dev sanitized -LE '^(all|bits|speed|tidy)$'
+run dev sanitized -LE '^(all|bits|release|speed|tidy)$'
 build tsan device_test comm_local step_small_test
 run tsan threads -R '^(device_test|comm_local|step_small_test)$'
 [ "$selection" = all ] && run release long -L '^all$'
