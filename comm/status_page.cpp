@@ -15,7 +15,6 @@ namespace trireme {
 namespace {
 
 constexpr std::int32_t nobody = -1;
-constexpr std::size_t name_bytes = 16;
 
 using Number = std::atomic<std::int32_t>;
 static_assert(Number::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
@@ -23,7 +22,7 @@ static_assert(Number::is_always_lock_free && std::atomic<std::int64_t>::is_alway
 /// The last op that a stream began.
 struct StreamStatus {
   Number op{nobody}, kind{0}, unit{nobody}, running{0};
-  std::atomic<char> schedule[name_bytes]{};
+  std::atomic<std::int32_t> schedule{0};
 };
 
 // A process that ended but was not yet waited for still answers kill(pid, 0).
@@ -112,11 +111,10 @@ void StatusPage::look_around() {
 
 void StatusPage::set_step(std::int64_t step) { own().step = step; }
 
-void StatusPage::begin(StreamId stream, std::string_view schedule, OpId op, OpKind kind,
+void StatusPage::begin(StreamId stream, ScheduleKind schedule, OpId op, OpKind kind,
                        std::optional<std::int32_t> unit) {
   StreamStatus& status = own().streams[static_cast<int>(stream)];
-  for (std::size_t i = 0; i < name_bytes; ++i)
-    status.schedule[i].store(i < schedule.size() && i + 1 < name_bytes ? schedule[i] : '\0', std::memory_order_relaxed);
+  status.schedule.store(static_cast<std::int32_t>(schedule), std::memory_order_relaxed);
   status.kind.store(static_cast<std::int32_t>(kind), std::memory_order_relaxed);
   status.unit.store(unit.value_or(nobody), std::memory_order_relaxed);
   status.op.store(op, std::memory_order_relaxed);
@@ -188,9 +186,8 @@ void StatusPage::describe(StatusLine& line, int rank) const {
     line << "its first op";
     return;
   }
-  char schedule[name_bytes];
-  std::copy(std::begin(status.schedule), std::end(status.schedule), schedule);
-  if (const std::string_view text(schedule, strnlen(schedule, name_bytes)); text != "step") line << text << " ";
+  const auto schedule = static_cast<ScheduleKind>(status.schedule.load());
+  if (schedule != ScheduleKind::step) line << name(schedule) << " ";
   line << "op " << op << " " << name(static_cast<OpKind>(status.kind.load()));
   if (unit != nobody) line << " unit " << unit;
 }

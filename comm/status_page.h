@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "runtime/schedule/op.h"
+#include "runtime/schedule/schedule.h"
 
 namespace trireme {
 
@@ -41,7 +41,7 @@ class StatusPage {
   void look_around();
 
   void set_step(std::int64_t step);
-  void begin(StreamId stream, std::string_view schedule, OpId op, OpKind kind, std::optional<std::int32_t> unit);
+  void begin(StreamId stream, ScheduleKind schedule, OpId op, OpKind kind, std::optional<std::int32_t> unit);
   void end(StreamId stream);
   /// The rank that this one waits for in a collective; none when it stopped waiting.
   void set_waiting_for(std::optional<int> rank);

@@ -33,7 +33,7 @@ std::string disk_line(const char* path, Bytes wanted, const char* advice) {
 std::string mapping_refusal() {
   try {
     const cpu::Arena memory(4 * KiB, Pages::shared);
-    const SharedMapping mapping(name_file(memory.file()), Access::read);
+    const SharedMapping mapping(name_file(memory.file()), FileAccess::read);
     return "";
   } catch (const Error& error) {
     return error.what();

@@ -47,7 +47,7 @@ namespace {
 struct Command {
   TrainOptions train;
   int ranks = 1, rank = 0, ranks_per_node = 0;
-  std::string device_memory, schedule = "step", output, tokenizer = "byte";
+  std::string device_memory, schedule = name(ScheduleKind::step), output, tokenizer = "byte";
   std::vector<std::string> texts;
   std::string export_format, export_type, model_folder;
   bool json = false;
@@ -99,12 +99,13 @@ void plan(const Command& command) {
 
 void schedule(const Command& command) {
   require_ranks(command);
+  const ScheduleKind kind = parse_schedule_kind(command.schedule);
   const TrainerSettings settings = settings_of(command);
   const Bytes limit = building_limit_bytes(1);
   build_within(limit, [&] { prove_programs(settings, command.ranks); });
   PlannedPrograms planned;
   build_within(limit, [&] { planned = plan_programs(settings, command.rank, command.ranks); });
-  const Schedule* found = planned.programs.run.find(command.schedule);
+  const Schedule* found = planned.programs.run.find(kind);
   require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
           "prefetch), step, step_with_audit (with train.audit), diagnose, sample, "
           "and validate (with data.valid)", command.schedule);

@@ -26,7 +26,7 @@ std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
     const ArenaPlan& arena = plan.arena;
     text += fmt::format("{}: arena {} ({} bytes)\n", describe(plan.ranks), format_bytes(arena.peak_bytes),
                         arena.peak_bytes);
-    text += fmt::format("  peak in schedule {}, {}\n", arena.peak_schedule, plan.peak_op);
+    text += fmt::format("  peak in schedule {}, {}\n", name(arena.peak_schedule), plan.peak_op);
     for (Role role : printed_roles)
       text += fmt::format("  {:<14} {:>12}  {:>16}\n", name(role), format_bytes(role_bytes(arena, role)),
                           role_bytes(arena, role));
@@ -69,7 +69,7 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
     json["ranks"].push_back({{"class", describe(plan.ranks)},
                              {"count", plan.ranks.count},
                              {"peak_bytes", plan.arena.peak_bytes},
-                             {"peak_schedule", plan.arena.peak_schedule},
+                             {"peak_schedule", name(plan.arena.peak_schedule)},
                              {"peak_op", plan.arena.peak_op},
                              {"roles", roles},
                              {"states_bytes", plan.arena.states_bytes},

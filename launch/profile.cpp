@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "runtime/base/error.h"
+#include "runtime/schedule/op_kinds.h"
 
 namespace trireme {
 namespace {
@@ -47,7 +48,7 @@ std::string full_name(const Op& op, const ModelSpec& model) {
   if (op.unit) {
     const UnitSpec& unit = model.units[static_cast<std::size_t>(*op.unit)];
     text += " " + unit.name;
-    if (op.segment && unit.segments.size() > 1) text += " " + unit.segments[static_cast<std::size_t>(*op.segment)].name;
+    if (op.segment && unit.segments.size() > 1) text += fmt::format(" {}", name(unit.segments[static_cast<std::size_t>(*op.segment)].kind));
   }
   if (op.microbatch) text += fmt::format(" mb {}", *op.microbatch);
   return text;

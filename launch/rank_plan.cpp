@@ -13,7 +13,7 @@ namespace {
 // Bytes of the arena that schedule load touches: the pages of all else are taken after it.
 Bytes load_bytes(const RunPrograms& run) {
   std::vector<std::pair<Bytes, Bytes>> places;
-  if (const Schedule* load = run.find("load"))
+  if (const Schedule* load = run.find(ScheduleKind::load))
     for (const Buffer& buffer : load->buffers)
       if (buffer.offset) places.emplace_back(*buffer.offset, *buffer.offset + buffer.bytes());
   std::sort(places.begin(), places.end());
@@ -28,7 +28,7 @@ Bytes load_bytes(const RunPrograms& run) {
 RankPlan plan_of(const PlannedPrograms& planned, const RankClass& rank_class, int ranks_on_node, int threads) {
   const RunPrograms& run = planned.programs.run;
   const Schedule* peak = run.find(planned.plan.device.peak_schedule);
-  const Schedule& step = *run.find("step");
+  const Schedule& step = *run.find(ScheduleKind::step);
   return {.ranks = rank_class,
           .arena = planned.plan.device,
           .peak_op = peak ? describe(*peak, planned.plan.device.peak_op) : "",

@@ -44,7 +44,6 @@ Bytes heap_bytes(const ModelSpec& model) {
     bytes += heap_bytes(unit.name) + heap_bytes(unit.tensors) + heap_bytes(unit.segments);
     bytes += 2 * heap_bytes(static_cast<Bytes>(unit.tensors.size() * sizeof(Elems)));
     for (const TensorSpec& tensor : unit.tensors) bytes += heap_bytes(tensor.name);
-    for (const SegmentSpec& segment : unit.segments) bytes += heap_bytes(segment.name);
   }
   return bytes;
 }
@@ -73,7 +72,7 @@ Bytes heap_bytes(const Schedule& schedule) {
   Bytes bytes = heap_bytes(schedule.buffers) + heap_bytes(schedule.ops) + heap_bytes(schedule.boundary_events) +
                 heap_bytes(schedule.from_lists) + heap_bytes(schedule.to_lists);
   for (const Buffer& buffer : schedule.buffers) bytes += heap_bytes(buffer.name);
-  for (const Op& op : schedule.ops) bytes += heap_bytes(op.reads) + heap_bytes(op.writes) + heap_bytes(op.waits);
+  for (const Op& op : schedule.ops) bytes += heap_bytes(op.operands) + heap_bytes(op.waits);
   return bytes;
 }
 

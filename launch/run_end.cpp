@@ -56,7 +56,7 @@ std::vector<RankWire> wire_over_ranks(Trainer& trainer) {
 }
 
 void write_trace(const std::string& path, Trainer& trainer, double peak_flops) {
-  const Schedule& step = *trainer.programs().find("step");
+  const Schedule& step = *trainer.programs().find(ScheduleKind::step);
   const ModelSpec& model = trainer.rank_programs().model;
   const Timeline planned = plan_timeline(step, [&](OpId id) {
     const Op& op = step.ops[static_cast<std::size_t>(id)];
@@ -64,7 +64,7 @@ void write_trace(const std::string& path, Trainer& trainer, double peak_flops) {
     if (op.stream == StreamId::compute) us += op_flops(model, op) / peak_flops * 1e6;
     return us;
   });
-  const Timeline measured = trainer.timeline("step");
+  const Timeline measured = trainer.timeline(ScheduleKind::step);
   const TraceRow rows[] = {{"rank 0 planned", &step, &planned}, {"rank 0 measured, last step", &step, &measured}};
   std::ofstream file;
   file.exceptions(std::ios::badbit | std::ios::failbit);  // at once, while errno is that of the write

@@ -19,7 +19,7 @@ StepClock::Track& StepClock::track_of(const Schedule& schedule, OpId op) {
 
 void StepClock::before(const Schedule& schedule, OpId op) {
   Track& track = track_of(schedule, op);
-  if (schedule.name != "step") {
+  if (schedule.kind != ScheduleKind::step) {
     track.in_steps = false;
     return;
   }
@@ -40,7 +40,7 @@ void StepClock::before(const Schedule& schedule, OpId op) {
 void StepClock::after(const Schedule& schedule, OpId op) {
   Track& track = track_of(schedule, op);
   track.ended = Clock::now();
-  track.in_steps = schedule.name == "step";
+  track.in_steps = schedule.kind == ScheduleKind::step;
   if (!track.in_steps || !track.counts()) return;
   const double busy_us = us_between(track.begun, track.ended);
   track.wall_us += busy_us;

@@ -40,6 +40,7 @@
 #include "runtime/base/log.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/register_peak.h"
+#include "runtime/schedule/op_kinds.h"
 #include "runtime/schedule/trace.h"
 #include "shard/state_hash.h"
 
@@ -94,7 +95,7 @@ void print_collectives(const Schedule& schedule, const std::function<void(const 
   for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
     const Op& op = schedule.ops[static_cast<std::size_t>(id)];
     if (!is_collective(op.kind)) continue;
-    std::string line = fmt::format("{} {} group {} unit {} range {}+{}/{} bytes {} from", schedule.name, name(op.kind),
+    std::string line = fmt::format("{} {} group {} unit {} range {}+{}/{} bytes {} from", name(schedule.kind), name(op.kind),
                                    name(op.group), op.unit.value_or(-1), op.range.begin, op.range.elems, op.range.slice_elems,
                                    op.bytes);
     const std::vector<Contribution>& from = schedule.from_lists[static_cast<std::size_t>(*op.from)];
@@ -406,7 +407,7 @@ void Training::say_profile() {
   look("profile", [&] {
     StepTimes times = clock_.times();
     times.skew_us = skew_us_;
-    say(print_profile(*trainer_->programs().find("step"), trainer_->rank_programs().model, times,
+    say(print_profile(*trainer_->programs().find(ScheduleKind::step), trainer_->rank_programs().model, times,
                       peak_flops_ * settings_.threads));
   });
 }

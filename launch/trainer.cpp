@@ -18,9 +18,6 @@ namespace {
 
 constexpr auto comm_stream = static_cast<Device::Stream>(StreamId::comm);
 
-// Its carried gathers are those of any step.
-bool is_step(std::string_view schedule) { return schedule == "step" || schedule == "step_with_audit"; }
-
 }  // namespace
 
 Trainer::Trainer(const TrainerSettings& settings, PlannedPrograms planned, Communicator& communicator, BatchSource train,
@@ -58,28 +55,28 @@ Trainer::Trainer(const TrainerSettings& settings, PlannedPrograms planned, Commu
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);
-  submit(settings.load ? "load" : "init");
+  submit(settings.load ? ScheduleKind::load : ScheduleKind::init);
 }
 
 Trainer::~Trainer() {
   if (running_) communicator_.abort();
 }
 
-std::size_t Trainer::index_of(std::string_view schedule) const {
+std::size_t Trainer::index_of(ScheduleKind schedule) const {
   const auto& list = programs_.run.schedules;
-  const auto found = std::find_if(list.begin(), list.end(), [&](const Schedule& s) { return s.name == schedule; });
-  ensure(found != list.end(), "the run has no schedule {}", schedule);
+  const auto found = std::find_if(list.begin(), list.end(), [&](const Schedule& s) { return s.kind == schedule; });
+  ensure(found != list.end(), "the run has no schedule {}", name(schedule));
   return static_cast<std::size_t>(found - list.begin());
 }
 
-void Trainer::execute(std::string_view schedule) {
+void Trainer::execute(ScheduleKind schedule) {
   const std::size_t index = index_of(schedule);
   executor_->run(index);
   planned_total_ += planned_[index];
 }
 
 RankWire Trainer::wire() {
-  RankWire wire{.step = planned_traffic(*programs_.run.find("step"), programs_.spec.nodes), .planned = planned_total_,
+  RankWire wire{.step = planned_traffic(*programs_.run.find(ScheduleKind::step), programs_.spec.nodes), .planned = planned_total_,
                 .measured = {}};
   on_comm_stream([&](Communicator& communicator) { wire.measured = communicator.traffic(); });
   return wire;
@@ -90,15 +87,16 @@ void Trainer::take_all_memory() {
   has_all_memory_ = true;
 }
 
-void Trainer::run(std::string_view schedule) {
+void Trainer::run(ScheduleKind schedule) {
   take_all_memory();
   submit(schedule);
 }
 
-void Trainer::submit(std::string_view schedule) {
+void Trainer::submit(ScheduleKind schedule) {
   running_ = true;
-  const bool enters = is_step(schedule) && !is_step(last_) && programs_.run.find("enter");
-  if (enters) execute("enter");
+  // Carried gathers are those of any step.
+  const bool enters = is_step(schedule) && !(last_ && is_step(*last_)) && programs_.run.find(ScheduleKind::enter);
+  if (enters) execute(ScheduleKind::enter);
   execute(schedule);
   last_ = schedule;
   executor_->wait_compute();
@@ -106,59 +104,63 @@ void Trainer::submit(std::string_view schedule) {
 
 // What differs from step to step, on the compute stream, straight into planned buffers.
 void Trainer::step_values(const OpContext& context) {
-  const Op& op = context.op();
-  context.record<StepValues>(op.writes[0]) = next_values_;
-  context.record<StepSums>(op.writes[1]) = StepSums();
-  TokenCount& tokens = context.record<TokenCount>(op.writes[2]);
+  context.record<StepValues>(Slot::values) = next_values_;
+  context.record<StepSums>(Slot::sums) = StepSums();
+  TokenCount& tokens = context.record<TokenCount>(Slot::tokens);
   tokens = TokenCount();
-  for (std::size_t i = 3; i < op.writes.size() && context.buffer(op.writes[i]).role != Role::token; ++i) {
-    const Batch batch(context.view(op.writes[i]));
-    const int turn = static_cast<int>(i) - 3;
-    std::fill_n(batch.document_starts.as<std::int32_t>(), batch.token_count(), 0);  // for sources without documents
-    // What an audit replays counts for the rank that it belongs to.
-    const bool is_replay = context.buffer(op.writes[i]).name == "batch.audit";
-    if (is_step(context.schedule.name) || context.schedule.name == "diagnose") {
-      const StepSpec& spec = programs_.spec;
-      train_(next_values_.step, is_replay ? spec.microbatch_of(0, spec.neighbour(1)) : spec.microbatch(turn), batch);
-    } else if (context.schedule.name == "validate") {
-      validation_(next_values_.step, first_validation_ + context.schedule.rank, batch);
-    } else {
-      for (Elems n = 0; n < batch.token_count(); ++n) {
-        const auto i_token = static_cast<std::size_t>(n);
-        batch.tokens.as<std::int32_t>()[n] = i_token < sample_tokens_.size() ? sample_tokens_[i_token] : 0;
-        batch.targets.as<std::int32_t>()[n] = 0;
-        batch.weights.as<float>()[n] = 0;
-      }
-    }
-    for (Elems n = 0; n < batch.token_count(); ++n)
-      batch.positions.as<std::int32_t>()[n] =
-          static_cast<std::int32_t>(n % settings_.sequence) - batch.document_starts.as<std::int32_t>()[n];
-    if (!is_replay) tokens.valid_tokens += batch.valid_tokens();
+  int turn = 0;
+  for (BufferId b : context.list(Slot::batches)) {
+    const Batch batch(context.view(b));
+    fill_batch(context.schedule, programs_.spec.microbatch(turn++), batch);
+    tokens.valid_tokens += batch.valid_tokens();
   }
+  // What an audit replays counts for the rank that it belongs to.
+  if (const View replayed = context.view_if_any(Slot::audit_batch); !replayed.empty())
+    fill_batch(context.schedule, programs_.spec.microbatch_of(0, programs_.spec.neighbour(1)), Batch(replayed));
+}
+
+// `microbatch`: of a step.
+void Trainer::fill_batch(const Schedule& schedule, int microbatch, const Batch& batch) {
+  std::fill_n(batch.document_starts.as<std::int32_t>(), batch.token_count(), 0);  // for sources without documents
+  if (is_step(schedule.kind) || schedule.kind == ScheduleKind::diagnose) {
+    train_(next_values_.step, microbatch, batch);
+  } else if (schedule.kind == ScheduleKind::validate) {
+    validation_(next_values_.step, first_validation_ + schedule.rank, batch);
+  } else {
+    for (Elems n = 0; n < batch.token_count(); ++n) {
+      const auto i = static_cast<std::size_t>(n);
+      batch.tokens.as<std::int32_t>()[n] = i < sample_tokens_.size() ? sample_tokens_[i] : 0;
+      batch.targets.as<std::int32_t>()[n] = 0;
+      batch.weights.as<float>()[n] = 0;
+    }
+  }
+  for (Elems n = 0; n < batch.token_count(); ++n)
+    batch.positions.as<std::int32_t>()[n] =
+        static_cast<std::int32_t>(n % settings_.sequence) - batch.document_starts.as<std::int32_t>()[n];
 }
 
 Diagnosis Trainer::diagnose(std::int64_t step) {
   finish();
   next_values_.step = step;
-  Finding& finding = record<Finding>("finding");
+  Finding& finding = record<Finding>(Content::finding);
   finding = {};
-  run("diagnose");
+  run(ScheduleKind::diagnose);
   finish();
   if (finding.op < 0) return {};
-  return {.op = finding.op, .text = describe(finding, *programs_.run.find("diagnose"), programs_.model.units)};
+  return {.op = finding.op, .text = describe(finding, *programs_.run.find(ScheduleKind::diagnose), programs_.model.units)};
 }
 
 std::string Trainer::audit() {
   finish();
   const StepSpec& spec = programs_.spec;
   if (!spec.takes_part(0)) return "";
-  const std::int64_t* replayed = &record<std::int64_t>("hashes.replayed");
-  const std::int64_t* expected = &record<std::int64_t>(spec.neighbour(1) == spec.rank ? "hashes.own" : "hashes.received");
+  const std::int64_t* replayed = &record<std::int64_t>(Content::replayed_hashes);
+  const std::int64_t* expected = &record<std::int64_t>(spec.neighbour(1) == spec.rank ? Content::own_hashes : Content::received_hashes);
   std::vector<std::string> units;
   std::size_t place = 0;
-  const Schedule& schedule = *programs_.run.find("step_with_audit");
+  const Schedule& schedule = *programs_.run.find(ScheduleKind::step_with_audit);
   for (const Op& op : schedule.ops) {
-    if (op.kind != OpKind::hash || schedule.buffers[static_cast<std::size_t>(op.writes[0])].name != "hashes.replayed") continue;
+    if (op.kind != OpKind::hash || schedule.buffers[static_cast<std::size_t>(op.at(Slot::hashes))].content != Content::replayed_hashes) continue;
     ++place;
     if (replayed[place] != expected[place]) units.push_back(programs_.model.units[static_cast<std::size_t>(*op.unit)].name);
   }
@@ -167,18 +169,18 @@ std::string Trainer::audit() {
 
 StepReport Trainer::step(std::int64_t step, double learning_rate, bool audits) {
   next_values_ = {.step = step, .learning_rate = learning_rate};
-  last_step_ = audits ? "step_with_audit" : "step";
+  last_step_ = audits ? ScheduleKind::step_with_audit : ScheduleKind::step;
   run(last_step_);
-  const Verdict& verdict = record<Verdict>("verdict");
+  const Verdict& verdict = record<Verdict>(Content::verdict);
   return {.loss = verdict.loss, .gradient_norm = verdict.gradient_norm, .learning_rate = learning_rate,
-          .valid_tokens = record<TokenCount>("tokens").valid_tokens, .applied = verdict.go != 0};
+          .valid_tokens = record<TokenCount>(Content::tokens).valid_tokens, .applied = verdict.go != 0};
 }
 
 void Trainer::validate_round(int first, ExactSum& loss, std::int64_t& valid_tokens) {
   first_validation_ = first;
-  run("validate");
+  run(ScheduleKind::validate);
   finish();
-  const StepSums& sums = record<StepSums>("sums");
+  const StepSums& sums = record<StepSums>(Content::sums);
   loss.merge(sums.loss);
   valid_tokens += sums.valid_tokens;
 }
@@ -186,8 +188,8 @@ void Trainer::validate_round(int first, ExactSum& loss, std::int64_t& valid_toke
 int Trainer::choose_next(std::span<const int> tokens) {
   sample_tokens_.assign(tokens.begin(), tokens.end());
   next_values_.position = static_cast<std::int64_t>(tokens.size()) - 1;
-  run("sample");
-  return record<std::int32_t>("choice");
+  run(ScheduleKind::sample);
+  return record<std::int32_t>(Content::choice);
 }
 
 void Trainer::finish() {
@@ -220,42 +222,51 @@ StallTime Trainer::stalls() {
   return executor_->stalls(index_of(last_step_), late_);
 }
 
-template <typename Record>
-Record& Trainer::record(std::string_view name) {
-  for (const Buffer& buffer : programs_.run.schedules.front().buffers)
-    if (buffer.name == name) return *reinterpret_cast<Record*>(arena_ + *buffer.offset);
-  throw Error(ErrorKind::bug, fmt::format("the run has no buffer {}", name));
+// What outlives schedules lies where init or load has it.
+const Buffer& Trainer::buffer_of(Content content, std::optional<std::size_t> unit, std::size_t state) const {
+  const std::vector<Buffer>& buffers = programs_.run.schedules.front().buffers;
+  const auto found = std::find_if(buffers.begin(), buffers.end(), [&](const Buffer& b) {
+    return b.content == content && b.state == state && (!unit || b.unit == static_cast<std::int32_t>(*unit));
+  });
+  ensure(found != buffers.end(), "the run has no buffer for {}", name(content));
+  return *found;
 }
 
-std::vector<std::vector<std::uint64_t>> Trainer::hash_buffers(const std::vector<std::string>& prefixes) {
-  finish();
-  std::vector<std::vector<std::uint64_t>> hashes;
-  for (std::size_t u = 0; u < layouts_.size(); ++u)
-    for (const std::string& prefix : prefixes) {
-      // Frozen tensors have a master alone.
-      const bool has_states = programs_.model.units[u].kind != UnitKind::frozen;
-      if (layouts_[u].is_empty() || (!has_states && prefix != "master")) continue;
-      hashes.emplace_back();
-      hash_blocks(layouts_[u], programs_.spec.rank, slice_of(prefix, u), hashes.back());
-    }
-  return hashes;
+template <typename Record>
+Record& Trainer::record(Content content) const {
+  return *reinterpret_cast<Record*>(arena_ + *buffer_of(content).offset);
 }
 
 // Where this rank holds all, it speaks for its slice; what lies behind the last tensor is not there then.
-View Trainer::slice_of(std::string_view state, std::size_t unit) {
-  std::byte* slice = &record<std::byte>(fmt::format("{}{}", state, unit));
-  const Elems elems = layouts_[unit].slice_elems;
-  if (settings_.zero == 0) slice += programs_.spec.rank * elems * size_bytes(DType::f32);
-  return {slice, DType::f32, elems};
+View Trainer::slice_of(const Buffer& buffer) const {
+  const Elems elems = layouts_[static_cast<std::size_t>(*buffer.unit)].slice_elems;
+  const Elems first = settings_.zero == 0 ? programs_.spec.rank * elems : 0;
+  return {arena_ + *buffer.offset + first * size_bytes(buffer.type), buffer.type, elems};
 }
 
-View Trainer::master(std::size_t unit) { return slice_of("master", unit); }
+View Trainer::master(std::size_t unit) { return slice_of(buffer_of(Content::master, unit)); }
 
-std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() { return hash_buffers({"master"}); }
+std::vector<std::vector<std::uint64_t>> Trainer::hash_weights() {
+  finish();
+  std::vector<std::vector<std::uint64_t>> hashes;
+  for (std::size_t u = 0; u < layouts_.size(); ++u)
+    if (!layouts_[u].is_empty()) hash_blocks(layouts_[u], programs_.spec.rank, master(u), hashes.emplace_back());
+  return hashes;
+}
 
-std::vector<std::vector<std::uint64_t>> Trainer::hash_states() { return hash_buffers({"m", "v"}); }
+std::vector<std::vector<std::uint64_t>> Trainer::hash_states() {
+  finish();
+  std::vector<std::vector<std::uint64_t>> hashes;
+  for (std::size_t u = 0; u < layouts_.size(); ++u) {
+    // Frozen tensors have none.
+    if (layouts_[u].is_empty() || programs_.model.units[u].kind == UnitKind::frozen) continue;
+    for (std::size_t k = 0; k < programs_.spec.states.size(); ++k)
+      hash_blocks(layouts_[u], programs_.spec.rank, slice_of(buffer_of(Content::state, u, k)), hashes.emplace_back());
+  }
+  return hashes;
+}
 
-Timeline Trainer::timeline(std::string_view schedule) {
+Timeline Trainer::timeline(ScheduleKind schedule) {
   finish();
   return executor_->timeline(index_of(schedule));
 }

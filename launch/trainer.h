@@ -83,18 +83,19 @@ class Trainer {
 
   const RunPrograms& programs() const { return programs_.run; }
   const RankPrograms& rank_programs() const { return programs_; }
-  Timeline timeline(std::string_view schedule);
+  Timeline timeline(ScheduleKind schedule);
 
  private:
-  void run(std::string_view schedule);
-  void submit(std::string_view schedule);
-  void execute(std::string_view schedule);
-  View slice_of(std::string_view state, std::size_t unit);
-  std::size_t index_of(std::string_view schedule) const;
-  std::vector<std::vector<std::uint64_t>> hash_buffers(const std::vector<std::string>& prefixes);
+  void run(ScheduleKind schedule);
+  void submit(ScheduleKind schedule);
+  void execute(ScheduleKind schedule);
+  const Buffer& buffer_of(Content content, std::optional<std::size_t> unit = std::nullopt, std::size_t state = 0) const;
+  View slice_of(const Buffer& buffer) const;
+  std::size_t index_of(ScheduleKind schedule) const;
   void step_values(const OpContext& context);
+  void fill_batch(const Schedule& schedule, int microbatch, const Batch& batch);
   template <typename Record>
-  Record& record(std::string_view buffer);
+  Record& record(Content content) const;
 
   TrainerSettings settings_;
   Communicator& communicator_;
@@ -107,8 +108,8 @@ class Trainer {
   StepValues next_values_;          // what step_values will write
   int first_validation_ = 0;
   std::vector<int> sample_tokens_;
-  std::string last_;                // the schedule that ran last
-  std::string last_step_ = "step";  // of those that step
+  std::optional<ScheduleKind> last_;              // what ran last
+  ScheduleKind last_step_ = ScheduleKind::step;  // of those that step
   std::vector<Traffic> planned_;    // by schedule
   Traffic planned_total_;           // of what ran
   std::vector<WaitInterval> waits_;       // of the comm stream for peers, since stalls() was asked last

@@ -64,9 +64,9 @@ std::vector<SegmentSpec> head_segments(const Shapes& s, const MicrobatchShape& s
   const Bytes bytes = HeadScratch(Carve(), s, shape.compute, linear).bytes;
   const Bytes choose = ChooseScratch(Carve(), s, shape.compute, linear_bytes(s, 1, shape)).bytes;
   const double flops = 2.0 * static_cast<double>(s.N) * static_cast<double>(s.C * s.V);
-  return {{.name = "loss", .forward_workspace_bytes = bytes, .backward_workspace_bytes = bytes, .forward_flops = flops,
+  return {{.kind = SegmentKind::loss, .forward_workspace_bytes = bytes, .backward_workspace_bytes = bytes, .forward_flops = flops,
            .backward_flops = 2 * flops},
-          {.name = "choose", .forward_workspace_bytes = choose}};
+          {.kind = SegmentKind::choose, .forward_workspace_bytes = choose}};
 }
 
 void run_head(const Head& op, const Shapes& s, const Norm& norm) {

@@ -23,9 +23,8 @@ std::vector<TensorPart> parts_of(const Buffer& buffer, const Op& op, const FlatL
 
 std::optional<Finding> find(const OpContext& context, const FlatLayout& layout) {
   const Op& op = context.op();
-  for (BufferId id : op.reads) {
+  for (BufferId id : context.list(Slot::checked)) {
     const Buffer& buffer = context.buffer(id);
-    if (id == op.writes[0] || buffer.role == Role::token) continue;
     if (buffer.role == Role::data) {
       if (!std::isfinite(context.record<StepSums>(id).loss.value())) return Finding{.op = context.id, .buffer = id};
       continue;
@@ -40,10 +39,8 @@ std::optional<Finding> find(const OpContext& context, const FlatLayout& layout) 
 // The op above a check that made what it looked at.
 OpId maker(const Schedule& schedule, const Finding& finding) {
   auto op = static_cast<OpId>(finding.op);
-  const auto makes = [&](const Op& x) {
-    return std::find(x.writes.begin(), x.writes.end(), static_cast<BufferId>(finding.buffer)) != x.writes.end();
-  };
-  while (op > 0 && !makes(schedule.ops[static_cast<std::size_t>(op)])) --op;
+  const auto buffer = static_cast<BufferId>(finding.buffer);
+  while (op > 0 && !schedule.ops[static_cast<std::size_t>(op)].writes(buffer)) --op;
   return op;
 }
 
@@ -51,7 +48,7 @@ OpId maker(const Schedule& schedule, const Finding& finding) {
 
 void register_check_ops(OpTable& table, std::span<const FlatLayout> layouts) {
   table.set(OpKind::check_finite, [layouts](const OpContext& context) {
-    Finding& finding = context.record<Finding>(context.op().writes[0]);
+    Finding& finding = context.record<Finding>(Slot::finding);
     if (finding.op >= 0) return;
     if (const auto found = find(context, layouts[static_cast<std::size_t>(*context.op().unit)])) finding = *found;
   });
@@ -69,7 +66,7 @@ std::string describe(const Finding& finding, const Schedule& schedule, const std
   else if (buffer.role == Role::gradients) what = fmt::format("the gradient of {}, element {}", tensor(), finding.element);
   else what = fmt::format("activations {}, element {}", buffer.name, finding.element);
   std::string where = describe(schedule, made_by);
-  if (check.segment) where += fmt::format(", segment {}", unit.segments[static_cast<std::size_t>(*check.segment)].name);
+  if (check.segment) where += fmt::format(", segment {}", name(unit.segments[static_cast<std::size_t>(*check.segment)].kind));
   if (check.microbatch) where += fmt::format(", microbatch {}", *check.microbatch);
   return fmt::format("{} of {} ({})", what, unit.name, where);
 }

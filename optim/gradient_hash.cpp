@@ -26,14 +26,14 @@ std::uint64_t hash_of(const FlatLayout& layout, const FlatRange& range, const Vi
 void register_hash_ops(OpTable& table, std::span<const FlatLayout> layouts) {
   table.set(OpKind::hash, [layouts](const OpContext& context) {
     const Op& op = context.op();
-    const View hashes = context.view(op.writes[0]);
+    const View hashes = context.view(Slot::hashes);
     auto* const list = hashes.as<std::int64_t>();
-    const bool is_first = std::find(op.reads.begin(), op.reads.end(), op.writes[0]) == op.reads.end();
+    const bool is_first = !op.find(Slot::hashes)->reads();
     if (is_first) list[0] = 0;
     const std::int64_t place = ++list[0];
     ensure(place < hashes.elems(), "{} hashes of gradients in a list of {}", place, hashes.elems());
     list[place] = static_cast<std::int64_t>(
-        hash_of(layouts[static_cast<std::size_t>(*op.unit)], op.range, context.view(op.reads[0])));
+        hash_of(layouts[static_cast<std::size_t>(*op.unit)], op.range, context.view(Slot::gradient)));
   });
 }
 

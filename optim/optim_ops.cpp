@@ -37,8 +37,8 @@ class OptimOps {
 
 // By tensor ranges: padding of a gradient may hold anything.
 void OptimOps::square_sum_of(const OpContext& context) const {
-  const View accumulator = context.view(context.op().reads[0]);
-  StepSums& sums = context.record<StepSums>(context.op().writes[0]);
+  const View accumulator = context.view(Slot::accumulator);
+  StepSums& sums = context.record<StepSums>(Slot::sums);
   for (const TensorPart& part : parts(context))
     square_sum({.x = accumulator.cols_from(part.in_slice, part.elems), .sum = &sums.square_norm});
 }
@@ -48,33 +48,29 @@ void OptimOps::add_uses(const OpContext& context) const {
   const int rank = context.schedule.rank;
   const FlatRange own = op.range.owned_by(rank);
   if (own.elems == 0) return;
-  const View accumulator = context.view(op.writes[0]);
-  const ConstView other = context.view(op.reads[1]);
+  const View accumulator = context.view(Slot::accumulator);
+  const ConstView other = context.view(Slot::other);
   ordered_add({.accumulator = accumulator.cols_from(own.begin - rank * own.slice_elems, own.elems),
                .pieces = {&other, 1}, .store_first = false});
 }
 
 void OptimOps::accumulate(const OpContext& context) const {
-  const Op& op = context.op();
-  const View sum = context.view(op.writes[0]);
+  const View sum = context.view(Slot::accumulator);
   if (sum.empty()) return;
-  ConstView value = context.view(op.reads[0]);
-  const bool rounds = op.writes.size() > 1 && context.buffer(op.writes[1]).role == Role::workspace;
-  if (rounds) {
-    const View rounded = context.view(op.writes[1]);
+  ConstView value = context.view(Slot::gradient);
+  if (const View rounded = context.view_if_any(Slot::workspace); !rounded.empty()) {
     cast({.in = value, .out = rounded});
     value = rounded;
   }
-  const bool adds = std::find(op.reads.begin(), op.reads.end(), op.writes[0]) != op.reads.end();
+  const bool adds = context.op().find(Slot::accumulator)->reads();
   ordered_add({.accumulator = sum, .pieces = {&value, 1}, .store_first = !adds});
 }
 
 void OptimOps::verdict(const OpContext& context) const {
-  const Op& op = context.op();
-  const StepSums& sums = context.record<StepSums>(op.reads[0]);
-  const StepValues& values = context.record<StepValues>(op.reads[1]);
-  Verdict& verdict = context.record<Verdict>(op.writes[0]);
-  StepCounters& counters = context.record<StepCounters>(op.writes[1]);
+  const StepSums& sums = context.record<StepSums>(Slot::sums);
+  const StepValues& values = context.record<StepValues>(Slot::values);
+  Verdict& verdict = context.record<Verdict>(Slot::verdict);
+  StepCounters& counters = context.record<StepCounters>(Slot::counters);
   const double norm = std::sqrt(sums.square_norm.value());
   verdict = {.loss = sums.loss.value() / static_cast<double>(sums.valid_tokens), .gradient_norm = norm,
              .learning_rate = values.learning_rate};
@@ -89,17 +85,17 @@ void OptimOps::verdict(const OpContext& context) const {
 
 void OptimOps::update(const OpContext& context) const {
   const Op& op = context.op();
-  const Verdict& verdict = context.record<Verdict>(op.reads[1]);
-  const View gradient = context.view(op.reads[0]), master = context.view(op.writes[0]);
-  const View m = context.view(op.writes[1]), v = context.view(op.writes[2]);
+  const Verdict& verdict = context.record<Verdict>(Slot::verdict);
+  const View gradient = context.view(Slot::accumulator), master = context.view(Slot::master);
   // Where peers gather the master itself there is no exported copy.
-  const bool has_copy = op.writes.size() > 3 && context.buffer(op.writes[3]).role == Role::parameters;
-  const View exported = has_copy ? context.view(op.writes[3]) : View();
+  const View exported = context.view_if_any(Slot::exported);
   if (!verdict.go) {
     // Peers may gather it all the same, and it may live for that alone.
-    if (has_copy) cast({.in = master, .out = exported});
+    if (!exported.empty()) cast({.in = master, .out = exported});
     return;
   }
+  auto states = context.list(Slot::states);
+  const View m = context.view(*states.begin()), v = context.view(*std::next(states.begin()));
   const std::vector<TensorSpec>& tensors = units_[static_cast<std::size_t>(*op.unit)].tensors;
   for (const TensorPart& part : parts(context)) {
     const auto cut = [&](const View& view) { return view.empty() ? View() : view.cols_from(part.in_slice, part.elems); };
@@ -118,7 +114,7 @@ void register_optim_ops(OpTable& table, const OptimizerSettings& settings, std::
                         std::span<const FlatLayout> layouts) {
   const auto ops = std::make_shared<const OptimOps>(settings, units, layouts);
   table.set(OpKind::round, [](const OpContext& context) {
-    cast({.in = context.view(context.op().reads[0]), .out = context.view(context.op().writes[0])});
+    cast({.in = context.view(Slot::chain), .out = context.view(Slot::gradient)});
   });
   table.set(OpKind::accumulate, [ops](const OpContext& context) { ops->accumulate(context); });
   table.set(OpKind::add_uses, [ops](const OpContext& context) { ops->add_uses(context); });

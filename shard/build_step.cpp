@@ -55,7 +55,7 @@ Schedule finish_forward(Schedule schedule, const ModelSpec& model, const StepSpe
 
 void fail_on(const std::optional<Problem>& problem, int rank) {
   if (problem)
-    throw Error(ErrorKind::bug, fmt::format("rank {}, schedule {}, op {}: {}", rank, problem->schedule, problem->op,
+    throw Error(ErrorKind::bug, fmt::format("rank {}, schedule {}, op {}: {}", rank, name(problem->schedule), problem->op,
                                             problem->message));
 }
 
@@ -103,9 +103,9 @@ std::vector<const Schedule*> pointers(const RunPrograms& run) {
 
 }  // namespace
 
-const Schedule* RunPrograms::find(std::string_view name) const {
+const Schedule* RunPrograms::find(ScheduleKind kind) const {
   for (const Schedule& schedule : schedules)
-    if (schedule.name == name) return &schedule;
+    if (schedule.kind == kind) return &schedule;
   return nullptr;
 }
 
@@ -160,32 +160,32 @@ void check_run(const RunPrograms& run) { check_run({&run, 1}); }
 
 void check_run(std::span<const RunPrograms> classes) {
   for (const RunPrograms& run : classes) {
-    const Schedule* init = run.find("init") ? run.find("init") : run.find("load");
-    const Schedule* step = run.find("step");
-    const Schedule* enter = run.find("enter");
+    const Schedule* init = run.find(ScheduleKind::init) ? run.find(ScheduleKind::init) : run.find(ScheduleKind::load);
+    const Schedule* step = run.find(ScheduleKind::step);
+    const Schedule* enter = run.find(ScheduleKind::enter);
     const auto check_after = [&](std::vector<const Schedule*> sequence) {
       std::erase(sequence, nullptr);
       fail_on(check_sequence(sequence), step->rank);
     };
     for (const Schedule& schedule : run.schedules) fail_on(check(schedule), schedule.rank);
     check_after({init, enter, step, step});
-    if (const Schedule* audit = run.find("step_with_audit")) {
+    if (const Schedule* audit = run.find(ScheduleKind::step_with_audit)) {
       check_after({init, enter, audit, audit});
       check_after({step, audit, step});
     }
-    check_after({step, run.find("validate"), run.find("sample")});
-    check_after({step, run.find("diagnose"), run.find("validate")});
-    for (const char* name : {"diagnose", "validate", "sample"})
-      if (const Schedule* other = run.find(name)) {
+    check_after({step, run.find(ScheduleKind::validate), run.find(ScheduleKind::sample)});
+    check_after({step, run.find(ScheduleKind::diagnose), run.find(ScheduleKind::validate)});
+    for (const ScheduleKind kind : {ScheduleKind::diagnose, ScheduleKind::validate, ScheduleKind::sample})
+      if (const Schedule* other = run.find(kind)) {
         check_after({step, other, enter, step});
         check_after({init, other, enter});
         check_after({step, other, other});
       }
   }
-  for (const char* name : {"init", "load", "enter", "step", "step_with_audit", "diagnose", "validate", "sample"}) {
+  for (int kind = 0; kind < schedule_kind_count; ++kind) {
     std::vector<const Schedule*> ranks;
     for (const RunPrograms& run : classes)
-      if (const Schedule* schedule = run.find(name)) ranks.push_back(schedule);
+      if (const Schedule* schedule = run.find(static_cast<ScheduleKind>(kind))) ranks.push_back(schedule);
     if (!ranks.empty()) fail_on(check_ranks(ranks), ranks.front()->rank);
   }
 }

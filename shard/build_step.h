@@ -17,12 +17,11 @@ struct Programs {
   Bytes load_staging_bytes = 0;  // above 0: load, from a model folder through so many bytes, instead of init
 };
 
-/// All schedules of one rank, in the order init or load, enter, step, step_with_audit, diagnose, validate, sample. `enter` is there when something is
-/// carried.
+/// All schedules of one rank, in the order of their kinds. `enter` is there when something is carried.
 struct RunPrograms {
   std::vector<Schedule> schedules;
 
-  const Schedule* find(std::string_view name) const;
+  const Schedule* find(ScheduleKind kind) const;
 };
 
 /// Builds a rank's programs: compute order, recompute, prefetch, gradient bounds, strip, boundary, events.

@@ -6,11 +6,11 @@ PlannedStates planned_states(const Schedule& step) {
   PlannedStates states;
   for (const Buffer& buffer : step.buffers) {
     const bool stays = buffer.lifetime == Lifetime::persistent;
-    const bool is_master = buffer.name.starts_with("master");
+    const bool is_master = buffer.content == Content::master;
     if (buffer.role == Role::parameters && stays) (is_master ? states.masters : states.parameters) += buffer.bytes();
     if (buffer.role == Role::optimizer && stays) states.optimizer += buffer.bytes();
     if (buffer.role == Role::gradients && stays) states.gradients += buffer.bytes();
-    if (buffer.role == Role::gradients && buffer.name.starts_with("acc")) states.sums += buffer.bytes();
+    if (buffer.content == Content::accumulator) states.sums += buffer.bytes();
   }
   return states;
 }

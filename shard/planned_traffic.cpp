@@ -15,12 +15,11 @@ PlannedTraffic planned_traffic(const Schedule& schedule, const NodeLayout& nodes
   for (const Op& op : schedule.ops) {
     if (op.kind != OpKind::gather && op.kind != OpKind::reduce) continue;
     const auto& from = schedule.from_lists[static_cast<std::size_t>(*op.from)];
-    const Bytes width = op.bytes / op.range.elems;
+    const Bytes width = size_bytes(*op.wire);
     if (op.kind == OpKind::reduce)
       for (const Contribution& c : from)
         take(traffic.reduces, schedule, nodes, c.rank, op.range.owned_by(schedule.rank).elems * width);
-    const bool receives = op.kind == OpKind::gather && !op.writes.empty() &&
-                          schedule.buffers[static_cast<std::size_t>(op.writes[0])].role != Role::token;
+    const bool receives = op.kind == OpKind::gather && op.has(Slot::full);
     for (std::size_t slice = 0; receives && slice < from.size(); ++slice)
       take(traffic.gathers, schedule, nodes, from[slice].rank, op.range.owned_by(static_cast<int>(slice)).elems * width);
   }

@@ -9,9 +9,9 @@
 namespace trireme {
 namespace {
 
-BufferId add_persistent(ScheduleWriter& writer, std::string name, Role role, DType type, Elems elems, bool exported) {
-  return writer.add(Buffer{.name = std::move(name), .role = role, .lifetime = Lifetime::persistent, .type = type,
-                           .elems = elems, .exported = exported, .offset = {}});
+BufferId add_persistent(ScheduleWriter& writer, Buffer buffer) {
+  buffer.lifetime = Lifetime::persistent;
+  return writer.add(std::move(buffer));
 }
 
 }  // namespace
@@ -27,54 +27,60 @@ RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const
       run.units.push_back(unit);
       continue;
     }
-    unit.master = add_persistent(writer, fmt::format("master{}", u), Role::parameters, DType::f32, elems,
-                                 master_is_exported);
+    const auto of_unit = static_cast<std::int32_t>(u);
+    unit.master = add_persistent(writer, {.name = fmt::format("master{}", u), .role = Role::parameters, .type = DType::f32,
+                                          .content = Content::master, .unit = of_unit, .elems = elems,
+                                          .exported = master_is_exported, .offset = {}});
     const bool is_trained = model.units[u].kind != UnitKind::frozen;
-    for (const OptimizerState& state : is_trained ? spec.states : std::vector<OptimizerState>())
-      unit.states.push_back(
-          add_persistent(writer, fmt::format("{}{}", state.name, u), Role::optimizer, state.type, elems, false));
-    unit.exported = master_is_exported ? unit.master
-                                       : add_persistent(writer, fmt::format("shard{}", u), Role::parameters,
-                                                        spec.compute, elems, true);
+    for (std::size_t k = 0; is_trained && k < spec.states.size(); ++k)
+      unit.states.push_back(add_persistent(
+          writer, {.name = fmt::format("{}{}", spec.states[k].name, u), .role = Role::optimizer, .type = spec.states[k].type,
+                   .content = Content::state, .state = static_cast<std::uint8_t>(k), .unit = of_unit, .elems = elems,
+                   .offset = {}}));
+    unit.exported = master_is_exported
+                        ? unit.master
+                        : add_persistent(writer, {.name = fmt::format("shard{}", u), .role = Role::parameters,
+                                                  .type = spec.compute, .content = Content::exported, .unit = of_unit,
+                                                  .elems = elems, .exported = true, .offset = {}});
     run.units.push_back(unit);
   }
-  const auto record = [&](const char* name, DType type, Elems elems) {
-    return add_persistent(writer, name, Role::data, type, elems, false);
+  const auto record = [&](Content content, DType type, Elems elems) {
+    return add_persistent(writer, {.name = name(content), .role = Role::data, .type = type, .content = content, .unit = {},
+                                   .elems = elems, .offset = {}});
   };
-  run.constants = record("constants", DType::byte, model.constants_bytes);
-  run.counters = record("counters", DType::byte, sizeof(StepCounters));
-  run.values = record("values", DType::byte, sizeof(StepValues));
-  run.tokens = record("tokens", DType::byte, sizeof(TokenCount));
-  run.sums = record("sums", DType::byte, sizeof(StepSums));
-  run.verdict = record("verdict", DType::byte, sizeof(Verdict));
-  run.choice = record("choice", DType::i32, 1);
-  run.finding = record("finding", DType::byte, sizeof(Finding));
+  run.constants = record(Content::constants, DType::byte, model.constants_bytes);
+  run.counters = record(Content::counters, DType::byte, sizeof(StepCounters));
+  run.values = record(Content::values, DType::byte, sizeof(StepValues));
+  run.tokens = record(Content::tokens, DType::byte, sizeof(TokenCount));
+  run.sums = record(Content::sums, DType::byte, sizeof(StepSums));
+  run.verdict = record(Content::verdict, DType::byte, sizeof(Verdict));
+  run.choice = record(Content::choice, DType::i32, 1);
+  run.finding = record(Content::finding, DType::byte, sizeof(Finding));
   if (spec.audit) {
     // One for each unit, one for a tied tensor.
     const auto places = static_cast<Elems>(model.units.size()) + 2;
-    run.own_hashes = record("hashes.own", DType::i64, places);
-    run.replayed_hashes = record("hashes.replayed", DType::i64, places);
-    run.replayed_sums = record("sums.replayed", DType::byte, sizeof(StepSums));
-    run.received_hashes = record("hashes.received", DType::i64, places);
+    run.own_hashes = record(Content::own_hashes, DType::i64, places);
+    run.replayed_hashes = record(Content::replayed_hashes, DType::i64, places);
+    run.replayed_sums = record(Content::replayed_sums, DType::byte, sizeof(StepSums));
+    run.received_hashes = record(Content::received_hashes, DType::i64, places);
   }
   return run;
 }
 
 RunBuffers run_buffers(const ModelSpec& model, const StepSpec& spec) {
-  ScheduleWriter writer(empty_schedule("", spec));
+  ScheduleWriter writer(empty_schedule(ScheduleKind::step, spec));
   return add_run_buffers(writer, model, spec);
 }
 
 std::optional<std::size_t> exported_unit(const RunBuffers& run, const Op& op) {
   if (!op.unit) return std::nullopt;
   const auto u = static_cast<std::size_t>(*op.unit);
-  const bool makes = std::find(op.writes.begin(), op.writes.end(), run.units[u].exported) != op.writes.end();
-  return makes ? std::optional(u) : std::nullopt;
+  return op.writes(run.units[u].exported) ? std::optional(u) : std::nullopt;
 }
 
-Schedule empty_schedule(std::string name, const StepSpec& spec) {
+Schedule empty_schedule(ScheduleKind kind, const StepSpec& spec) {
   Schedule schedule;
-  schedule.name = std::move(name);
+  schedule.kind = kind;
   schedule.rank = spec.rank;
   schedule.world = spec.ranks();
   return schedule;

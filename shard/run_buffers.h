@@ -40,6 +40,6 @@ RunBuffers run_buffers(const ModelSpec& model, const StepSpec& spec);
 std::optional<std::size_t> exported_unit(const RunBuffers& run, const Op& op);
 
 /// An empty schedule of this rank.
-Schedule empty_schedule(std::string name, const StepSpec& spec);
+Schedule empty_schedule(ScheduleKind kind, const StepSpec& spec);
 
 }  // namespace trireme

@@ -41,6 +41,7 @@ BufferId ScheduleWriter::add_token(std::string name, Lifetime lifetime) {
 }
 
 OpId ScheduleWriter::add(Op op) {
+  op.operands.shrink_to_fit();
   append(schedule_.ops, std::move(op));
   return static_cast<OpId>(schedule_.ops.size() - 1);
 }

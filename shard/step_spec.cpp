@@ -17,6 +17,27 @@ const char* name(Recompute policy) {
   return "none";
 }
 
+bool drops(Recompute policy, SegmentKind segment) {
+  switch (policy) {
+    case Recompute::none: return false;
+    case Recompute::attention: return segment == SegmentKind::attention;
+    case Recompute::mlp: return segment == SegmentKind::mlp;
+    case Recompute::block: return true;
+  }
+  return false;
+}
+
+const char* name(SegmentKind kind) {
+  switch (kind) {
+    case SegmentKind::embedding: return "embedding";
+    case SegmentKind::attention: return "attention";
+    case SegmentKind::mlp: return "mlp";
+    case SegmentKind::loss: return "loss";
+    case SegmentKind::choose: return "choose";
+  }
+  return "unknown";
+}
+
 Recompute parse_recompute(std::string_view text) {
   for (Recompute policy : {Recompute::none, Recompute::attention, Recompute::mlp, Recompute::block})
     if (text == name(policy)) return policy;

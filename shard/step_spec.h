@@ -11,6 +11,7 @@
 #include "runtime/base/units.h"
 #include "runtime/schedule/op.h"
 #include "shard/mesh.h"
+#include "shard/unit.h"
 
 namespace trireme {
 
@@ -18,6 +19,8 @@ namespace trireme {
 enum class Recompute { none, attention, mlp, block };
 
 const char* name(Recompute policy);
+/// Whether a policy drops what a segment of a block saves.
+bool drops(Recompute policy, SegmentKind segment);
 /// Errors: Error(config) for a name that is none.
 Recompute parse_recompute(std::string_view text);
 

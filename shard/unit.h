@@ -30,9 +30,12 @@ struct TensorSpec {
   Elems elems() const { return rows * cols; }
 };
 
+enum class SegmentKind { embedding, attention, mlp, loss, choose };
+const char* name(SegmentKind kind);
+
 /// A run of compute of one unit with one op each for forward, recompute and backward.
 struct SegmentSpec {
-  std::string name;  // attention, mlp, ...
+  SegmentKind kind = SegmentKind::attention;
   Bytes saved_bytes = 0;                 // what backward needs of forward, for one microbatch
   Bytes forward_workspace_bytes = 0;     // also of recompute
   Bytes backward_workspace_bytes = 0;

@@ -68,7 +68,7 @@ std::string meet(const NodeComm& node, bool share, NodeSetup& setup) {
     for (std::size_t i = 0; i < files.size(); ++i) {
       if (ranks[i] == node.group_rank()) continue;
       require(files[i].bytes >= static_cast<Bytes>(sizeof(Board)), ErrorKind::comm, "rank {} shares nothing", ranks[i]);
-      setup.peers.push_back({.rank = ranks[i], .board = SharedMapping(files[i], Access::write), .memory = {}});
+      setup.peers.push_back({.rank = ranks[i], .board = SharedMapping(files[i], FileAccess::write), .memory = {}});
     }
   } catch (const Error& error) {
     return error.what();

@@ -39,7 +39,7 @@ void NodeExchange::share(const SharedMemory& memory) {
   own().raise(own().shared, 1);
   for (NodePeer& peer : peers_) {
     wait(peer, &Board::shared, 1, "share");
-    peer.memory.emplace(board_of(peer).memory, Access::read);
+    peer.memory.emplace(board_of(peer).memory, FileAccess::read);
   }
   own_memory_ = memory;
 }

@@ -19,9 +19,9 @@ namespace {
 /// Closed at the end of the scope: a mapping needs its file no more.
 class OpenFile {
  public:
-  OpenFile(const std::string& path, Access access)
+  OpenFile(const std::string& path, FileAccess access)
       // Not blocking: a number of another namespace may stand for a pipe.
-      : file_(open(path.c_str(), (access == Access::read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+      : file_(open(path.c_str(), (access == FileAccess::read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
     require(file_.succeeded(), ErrorKind::comm, "{}: {}", path, file_.reason());
   }
   OpenFile(const OpenFile&) = delete;
@@ -43,13 +43,13 @@ SharedFile name_file(int file) {
       .process = getpid(), .number = file, .device = status.st_dev, .inode = status.st_ino, .bytes = status.st_size};
 }
 
-SharedMapping::SharedMapping(const SharedFile& file, Access access) : bytes_(file.bytes) {
+SharedMapping::SharedMapping(const SharedFile& file, FileAccess access) : bytes_(file.bytes) {
   const std::string path = fmt::format("/proc/{}/fd/{}", file.process, file.number);
   const OpenFile opened(path, access);
   const SharedFile found = name_file(opened.number());
   require(found.device == file.device && found.inode == file.inode && found.bytes == file.bytes, ErrorKind::comm,
           "{} is not the peer's memory: its processes have other numbers here", path);
-  const int protection = access == Access::read ? PROT_READ : PROT_READ | PROT_WRITE;
+  const int protection = access == FileAccess::read ? PROT_READ : PROT_READ | PROT_WRITE;
   void* mapping = mmap(nullptr, static_cast<std::size_t>(bytes_), protection, MAP_SHARED, opened.number(), 0);
   const SystemCall mapped(mapping != MAP_FAILED ? 0 : -1);
   if (mapped.error() == ENOMEM)

@@ -18,7 +18,7 @@ struct SharedFile {
 /// Errors: Error(comm) where `file` is none.
 SharedFile name_file(int file);
 
-enum class Access { read, write };
+enum class FileAccess { read, write };
 
 /// A peer's file in this process's memory until the end; its pages appear as they are touched.
 class SharedMapping {
@@ -27,7 +27,7 @@ class SharedMapping {
   ///
   /// Errors  Error(comm) with the reason where the process cannot be seen (another namespace of processes), does not
   ///         let itself be looked at, or the file found is another one; Error(plan) where no memory is left to map it.
-  SharedMapping(const SharedFile& file, Access access);
+  SharedMapping(const SharedFile& file, FileAccess access);
   SharedMapping(SharedMapping&& other) noexcept;
   SharedMapping& operator=(SharedMapping&&) = delete;
   ~SharedMapping();

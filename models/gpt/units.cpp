@@ -16,7 +16,7 @@ UnitSpec embedding(const Shapes& s) {
   return {.name = "embedding", .kind = UnitKind::embedding,
           .tensors = {vocabulary_matrix("embedding.token.weight", s), matrix("embedding.position.weight", s.P, s.C)},
           // Tokens and positions are sorted one after the other.
-          .segments = {{.name = "embedding",
+          .segments = {{.kind = SegmentKind::embedding,
                         .backward_workspace_bytes = embedding_backward_workspace_bytes(s.N, std::max(s.Vp, s.P))}}};
 }
 
@@ -27,7 +27,7 @@ SegmentSpec attention(const Shapes& s, const MicrobatchShape& shape) {
                                 layer.workspace_bytes(s.N, s.C, s.C, type, shape.threads));
   const Bytes backward = std::max(linear, attention_backward_bytes(s, shape));
   const double flops = attention_flops(s);
-  return {.name = "attention", .saved_bytes = AttentionSaved({}, s, type).bytes,
+  return {.kind = SegmentKind::attention, .saved_bytes = AttentionSaved({}, s, type).bytes,
           .forward_workspace_bytes = std::max(linear, attention_forward_bytes(s, shape)),
           .backward_workspace_bytes = AttentionScratch({}, s, type, backward).bytes, .forward_flops = flops,
           .backward_flops = 2 * flops};
@@ -39,7 +39,7 @@ SegmentSpec mlp(const Shapes& s, const MicrobatchShape& shape) {
   const Bytes linear = layer.workspace_bytes(s.N, s.C, s.F, type, shape.threads);
   const Bytes down = layer.workspace_bytes(s.N, s.F, s.C, type, shape.threads);
   const double flops = 2.0 * static_cast<double>(s.N) * static_cast<double>(s.C * 2 * s.F);
-  return {.name = "mlp", .saved_bytes = MlpSaved({}, s, type).bytes, .forward_workspace_bytes = std::max(linear, down),
+  return {.kind = SegmentKind::mlp, .saved_bytes = MlpSaved({}, s, type).bytes, .forward_workspace_bytes = std::max(linear, down),
           .backward_workspace_bytes = MlpScratch({}, s, type, std::max(linear, down)).bytes, .forward_flops = flops,
           .backward_flops = 2 * flops};
 }

@@ -20,11 +20,6 @@ struct Loader {
   void read_unit(const OpContext& context) const;
 };
 
-BufferId staging_of(const OpContext& context) {
-  const std::vector<BufferId>& writes = context.op().writes;
-  return *std::find_if(writes.begin(), writes.end(), [&](BufferId b) { return context.buffer(b).role == Role::data; });
-}
-
 bool is_first_read(const OpContext& context) {
   const std::vector<Op>& ops = context.schedule.ops;
   return std::find_if(ops.begin(), ops.end(), [](const Op& op) { return op.kind == OpKind::read; }) - ops.begin() ==
@@ -34,21 +29,18 @@ bool is_first_read(const OpContext& context) {
 void Loader::read_unit(const OpContext& context) const {
   const Op& op = context.op();
   const auto u = static_cast<std::size_t>(*op.unit);
-  const BufferId staging_id = staging_of(context);
-  const View staging = context.view(staging_id);
-  for (BufferId b : op.writes)
-    if (const View view = context.view(b); !view.empty() && b != staging_id)
+  const View staging = context.view(Slot::staging), master = context.view(Slot::master);
+  for (const Operand& operand : op.operands)
+    if (const View view = context.view(operand.buffer); !view.empty() && operand.slot != Slot::staging)
       std::memset(view.data, 0, static_cast<std::size_t>(view.bytes()));
-  const View master = context.view(op.writes.front());
   const int rank = context.schedule.rank;
   read_slice(folder->weights, overlaps(folder->map[described_unit(units, u)], held_parts(layouts[u], op.range, rank)),
              master, staging);
   // Not with the embedding's: where all of that is frozen its unit has no op.
   if (is_first_read(context) && folder->model.tied)
     check_tied_head(folder->weights, token_table_of(folder->map), rank, context.schedule.world, staging);
-  for (BufferId b : op.writes)
-    if (context.buffer(b).role == Role::parameters && context.address(b) != master.data)
-      cast({.in = master, .out = context.view(b)});
+  if (const View exported = context.view_if_any(Slot::exported); !exported.empty())
+    cast({.in = master, .out = exported});
 }
 
 }  // namespace

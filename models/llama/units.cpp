@@ -15,7 +15,7 @@ namespace {
 UnitSpec embedding(const Shapes& s) {
   return {.name = "embedding", .kind = UnitKind::embedding,
           .tensors = {vocabulary_matrix("embedding.token.weight", s)},
-          .segments = {{.name = "embedding", .backward_workspace_bytes = embedding_backward_workspace_bytes(s.N, s.Vp)}}};
+          .segments = {{.kind = SegmentKind::embedding, .backward_workspace_bytes = embedding_backward_workspace_bytes(s.N, s.Vp)}}};
 }
 
 SegmentSpec attention(const Shapes& s, const MicrobatchShape& shape) {
@@ -25,7 +25,7 @@ SegmentSpec attention(const Shapes& s, const MicrobatchShape& shape) {
                                 layer.workspace_bytes(s.N, s.C, s.C, type, shape.threads));
   const Bytes backward = std::max(linear, attention_backward_bytes(s, shape));
   const double flops = attention_flops(s);
-  return {.name = "attention", .saved_bytes = AttentionSaved({}, s, type).bytes,
+  return {.kind = SegmentKind::attention, .saved_bytes = AttentionSaved({}, s, type).bytes,
           .forward_workspace_bytes = std::max(linear, attention_forward_bytes(s, shape)),
           .backward_workspace_bytes = AttentionScratch({}, s, type, backward).bytes, .forward_flops = flops,
           .backward_flops = 2 * flops};
@@ -37,7 +37,7 @@ SegmentSpec mlp(const Shapes& s, const MicrobatchShape& shape) {
   const Bytes linear = std::max(layer.workspace_bytes(s.N, s.C, 2 * s.F, type, shape.threads),
                                 layer.workspace_bytes(s.N, s.F, s.C, type, shape.threads));
   const double flops = 2.0 * static_cast<double>(s.N) * static_cast<double>(s.C * 3 * s.F);
-  return {.name = "mlp", .saved_bytes = MlpSaved({}, s, type).bytes, .forward_workspace_bytes = linear,
+  return {.kind = SegmentKind::mlp, .saved_bytes = MlpSaved({}, s, type).bytes, .forward_workspace_bytes = linear,
           .backward_workspace_bytes = MlpScratch({}, s, type, linear).bytes, .forward_flops = flops,
           .backward_flops = 2 * flops};
 }

@@ -72,7 +72,7 @@ void Executor::BoundOp::execute() const {
 void Executor::BoundOp::fail(const Error& error) const {
   if (*program->on_failure) (*program->on_failure)();
   throw OpError(error.kind(),
-                fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, context.schedule.name,
+                fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, name(context.schedule.kind),
                             describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
                 error.where());
 }
@@ -95,7 +95,7 @@ void Executor::bind(const Schedule& schedule, const OpTable& table) {
   program.observers = observers_;
   program.timeline.ops.resize(schedule.ops.size());
   for (const Buffer& buffer : schedule.buffers)
-    ensure(buffer.offset || buffer.elems == 0, "buffer {} of schedule {} was never placed", buffer.name, schedule.name);
+    ensure(buffer.offset || buffer.elems == 0, "buffer {} of schedule {} was never placed", buffer.name, name(schedule.kind));
 
   std::vector<std::optional<Device::Event>> events(static_cast<std::size_t>(schedule.event_count));
   for (const BoundaryEvent& boundary : schedule.boundary_events) {
@@ -115,7 +115,7 @@ void Executor::bind(const Schedule& schedule, const OpTable& table) {
     const auto i = static_cast<std::size_t>(id);
     const Op& op = schedule.ops[i];
     const Handler& handler = table.find(op.kind);
-    ensure(handler != nullptr, "no handler for {} of schedule {}", describe(schedule, id), schedule.name);
+    ensure(handler != nullptr, "no handler for {} of schedule {}", describe(schedule, id), name(schedule.kind));
     BoundOp bound{.context = {schedule, id, arena_}, .handler = &handler, .program = &program};
     const std::size_t first_wait = program.waits.size();
     for (EventId event : op.waits) program.waits.push_back(*events[static_cast<std::size_t>(event)]);

@@ -26,14 +26,14 @@ Lifetimes find_lifetimes(const Schedule& schedule) {
   std::vector<bool> born(schedule.buffers.size());
   for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
     const Op& op = schedule.ops[static_cast<std::size_t>(id)];
-    for (const std::vector<BufferId>* ids : {&op.reads, &op.writes})
-      for (BufferId b : *ids) {
-        const Buffer& buffer = schedule.buffers[static_cast<std::size_t>(b)];
-        if (buffer.lifetime != Lifetime::step || buffer.elems == 0) continue;
-        if (!born[static_cast<std::size_t>(b)]) lifetimes.births[static_cast<std::size_t>(id)].push_back(b);
-        born[static_cast<std::size_t>(b)] = true;
-        last[static_cast<std::size_t>(b)][static_cast<std::size_t>(op.stream)] = id;
-      }
+    for (const Operand& operand : op.operands) {
+      const auto b = static_cast<std::size_t>(operand.buffer);
+      const Buffer& buffer = schedule.buffers[b];
+      if (buffer.lifetime != Lifetime::step || buffer.elems == 0) continue;
+      if (!born[b]) lifetimes.births[static_cast<std::size_t>(id)].push_back(operand.buffer);
+      born[b] = true;
+      last[b][static_cast<std::size_t>(op.stream)] = id;
+    }
   }
   const HappensBefore order(schedule);
   for (BufferId b = 0; b < static_cast<BufferId>(last.size()); ++b)

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <functional>
+#include <ranges>
 #include <utility>
 
 #include "runtime/base/tensor_view.h"
@@ -11,7 +12,7 @@
 
 namespace trireme {
 
-/// What a handler sees of the op that it executes.
+/// What a handler sees of the op that it executes: its operands by slot.
 struct OpContext {
   const Schedule& schedule;
   OpId id;
@@ -23,12 +24,27 @@ struct OpContext {
   std::byte* address(BufferId b) const { return buffer(b).offset ? arena + *buffer(b).offset : nullptr; }
   /// The whole buffer as one row.
   View view(BufferId b) const { return {address(b), buffer(b).type, buffer(b).elems}; }
-  /// The struct that lies in the buffer. Errors: bug when sizes differ.
+  View view(Slot slot) const { return view(op().at(slot)); }
+  /// Empty where nothing stands in the slot.
+  View view_if_any(Slot slot) const {
+    const Operand* const operand = op().find(slot);
+    return operand ? view(operand->buffer) : View();
+  }
+  /// The operands of a slot that holds a list.
+  auto list(Slot slot) const {
+    return op().operands | std::views::filter([slot](const Operand& operand) { return operand.slot == slot; }) |
+           std::views::transform(&Operand::buffer);
+  }
+  /// The struct that lies in a buffer. Errors: bug when sizes differ.
   template <typename Record>
   Record& record(BufferId b) const {
     ensure(buffer(b).bytes() == static_cast<Bytes>(sizeof(Record)), "buffer {} has {} bytes, not {}", buffer(b).name,
            buffer(b).bytes(), sizeof(Record));
     return *reinterpret_cast<Record*>(address(b));
+  }
+  template <typename Record>
+  Record& record(Slot slot) const {
+    return record<Record>(op().at(slot));
   }
 };
 

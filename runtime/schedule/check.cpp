@@ -1,5 +1,7 @@
 #include "runtime/schedule/check.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "runtime/schedule/check_accumulators.h"
@@ -7,6 +9,7 @@
 #include "runtime/schedule/check_exports.h"
 #include "runtime/schedule/check_hazards.h"
 #include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/op_kinds.h"
 
 namespace trireme {
 namespace {
@@ -44,9 +47,19 @@ class Proof {
   checking::ByteOwners bytes_{sequence_};
 };
 
+// Each op against the table of kinds.
+std::optional<Problem> check_operands(const Schedule& schedule) {
+  for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id)
+    if (const auto fault = operand_fault(schedule, schedule.ops[static_cast<std::size_t>(id)]))
+      return Problem{schedule.kind, id, fmt::format("{} {}", describe(schedule, id), *fault)};
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Problem> check(const Schedule& schedule) {
+  if (auto problem = checking::check_structure(schedule, checking::RecordPlace::above)) return problem;
+  if (auto problem = check_operands(schedule)) return problem;
   return check_sequence(std::array<const Schedule*, 1>{&schedule});
 }
 

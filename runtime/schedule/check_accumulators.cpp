@@ -17,14 +17,14 @@ bool is_accumulator(const Buffer& buffer) {
 Found Accumulators::visit(OpId op, std::size_t run) {
   const Op& x = sequence_.op(op);
   const bool takes = x.kind == OpKind::round || x.kind == OpKind::accumulate;
-  for (BufferId b : x.reads)
-    if (takes && std::find(x.writes.begin(), x.writes.end(), b) == x.writes.end())
+  for (BufferId b : x.reads())
+    if (takes && !x.writes(b))
       sums_[static_cast<std::size_t>(sequence_.identity(run, b))].last = -1;  // the next add may store again
-  for (BufferId b : x.writes) {
+  for (BufferId b : x.writes()) {
     const Identity id = sequence_.identity(run, b);
     if (!is_accumulator(sequence_.buffer(id))) continue;
     Sum& sum = sums_[static_cast<std::size_t>(id)];
-    const bool reads = std::find(x.reads.begin(), x.reads.end(), b) != x.reads.end();
+    const bool reads = x.reads(b);
     if (x.kind == OpKind::reduce || x.kind == OpKind::accumulate) {
       if (sum.run != run) sum = Sum{.run = run};
       if (Found found = check_reduce(op, run, id, reads, sum)) return found;

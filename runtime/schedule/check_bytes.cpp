@@ -22,13 +22,13 @@ Found ByteOwners::claim_before_first() {
   std::vector<bool> written(sequence_.identities());
   if (sequence_.runs() == 0) return std::nullopt;
   for (const Op& op : sequence_.schedule(0).ops) {
-    for (BufferId b : op.reads) {
+    for (BufferId b : op.reads()) {
       const Identity id = sequence_.identity(0, b);
       if (sequence_.buffer(id).lifetime != Lifetime::carried || written[static_cast<std::size_t>(id)]) continue;
       written[static_cast<std::size_t>(id)] = true;
       if (Found found = claim(id)) return found;
     }
-    for (BufferId b : op.writes) written[static_cast<std::size_t>(sequence_.identity(0, b))] = true;
+    for (BufferId b : op.writes()) written[static_cast<std::size_t>(sequence_.identity(0, b))] = true;
   }
   return std::nullopt;
 }
@@ -47,9 +47,9 @@ Found ByteOwners::claim(Identity id) {
 
 Found ByteOwners::visit(OpId op, std::size_t run) {
   const Op& x = sequence_.op(op);
-  for (BufferId b : x.reads)
+  for (BufferId b : x.reads())
     if (Found found = read(op, sequence_.identity(run, b))) return found;
-  for (BufferId b : x.writes)
+  for (BufferId b : x.writes())
     if (Found found = write(op, sequence_.identity(run, b))) return found;
   return std::nullopt;
 }

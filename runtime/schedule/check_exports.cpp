@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "runtime/schedule/op_kinds.h"
 
 namespace trireme::checking {
 
@@ -10,13 +10,13 @@ Found Exports::visit(OpId op, std::size_t run) {
   const Op& x = sequence_.op(op);
   const bool exposes = is_collective(x.kind);
   if (exposes || x.kind == OpKind::release)
-    for (BufferId b : x.reads) {
+    for (BufferId b : x.reads()) {
       const Identity id = sequence_.identity(run, b);
       // What a reduce adds to is its own.
-      const bool own = exposes && std::find(x.writes.begin(), x.writes.end(), b) != x.writes.end();
+      const bool own = exposes && x.writes(b);
       if (sequence_.buffer(id).exported && !own) exposed_[static_cast<std::size_t>(id)] = exposes ? op : -1;
     }
-  for (BufferId b : x.writes) {
+  for (BufferId b : x.writes()) {
     const Identity id = sequence_.identity(run, b);
     const OpId collective = exposed_[static_cast<std::size_t>(id)];
     if (collective < 0 || collective == op) continue;

@@ -6,17 +6,32 @@ namespace trireme::checking {
 
 Found Hazards::visit(OpId op, std::size_t run) {
   const Op& x = sequence_.op(op);
-  for (BufferId b : x.reads) {
+  for (const Operand& operand : x.operands)
+    if (Found found = check_record(operand, op, run, sequence_.identity(run, operand.buffer))) return found;
+  for (BufferId b : x.reads()) {
     const Identity id = sequence_.identity(run, b);
     if (Found found = check_read(op, run, id)) return found;
     last_[static_cast<std::size_t>(id)].reads[static_cast<std::size_t>(x.stream)] = op;
   }
-  for (BufferId b : x.writes) {
+  for (BufferId b : x.writes()) {
     const Identity id = sequence_.identity(run, b);
     if (Found found = check_write(op, id)) return found;
-    last_[static_cast<std::size_t>(id)] = Last{.write = op, .write_run = run};
+    Last& last = last_[static_cast<std::size_t>(id)];
+    last = Last{.write = op, .write_run = run, .read_older = last.read_older, .older_run = last.older_run};
   }
   return std::nullopt;
+}
+
+Found Hazards::check_record(const Operand& operand, OpId op, std::size_t run, Identity id) {
+  const Buffer& buffer = sequence_.buffer(id);
+  if (buffer.role != Role::data || buffer.lifetime != Lifetime::persistent) return std::nullopt;
+  Last& last = last_[static_cast<std::size_t>(id)];
+  const bool has_older = last.read_older && last.older_run == run;
+  const bool made = last.write >= 0 && last.write_run == run;
+  if (operand.reads() && !made && !has_older) last.read_older = op, last.older_run = run;
+  if (operand.access != Access::write || !has_older) return std::nullopt;
+  return Finding{op, fmt::format("{} makes {} anew, which {} above it has read: it must be made before it is read",
+                                 sequence_.describe(op), buffer.name, sequence_.describe(*last.read_older))};
 }
 
 Found Hazards::check_read(OpId op, std::size_t run, Identity id) const {
@@ -40,7 +55,7 @@ Found Hazards::check_source(OpId op, std::size_t run, Identity id) const {
       // What ran before the first schedule is not known.
       if (run == 0 || (last.write >= 0 && last.write_run + 1 >= run)) return std::nullopt;
       return Finding{op, fmt::format("{} reads the carried buffer {}, which the schedule before it ({}) does not write",
-                                     sequence_.describe(op), buffer.name, sequence_.schedule(run - 1).name)};
+                                     sequence_.describe(op), buffer.name, name(sequence_.schedule(run - 1).kind))};
   }
   return std::nullopt;
 }

@@ -8,6 +8,7 @@
 #include "runtime/schedule/check.h"
 #include "runtime/schedule/check_replay.h"
 #include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/op_kinds.h"
 #include "runtime/schedule/text_lists.h"
 
 namespace trireme {
@@ -71,14 +72,14 @@ struct Lists {
     const std::size_t common = std::min(of_a.size(), of_b.size());
     for (std::size_t i = 0; i < common; ++i)
       if (!equal(op_of(a, of_a[i]), op_of(b, of_b[i])))
-        return Problem{b.name, of_b[i],
+        return Problem{b.kind, of_b[i],
                        fmt::format("{}; number {} differs:\n  {}\n  {}", rule, i, describe_rank(a, of_a[i]),
                                    describe_rank(b, of_b[i]))};
     if (of_a.size() == of_b.size()) return std::nullopt;
     const bool a_is_longer = of_a.size() > of_b.size();
     const Schedule &longer = a_is_longer ? a : b, &shorter = a_is_longer ? b : a;
     const OpId extra = a_is_longer ? of_a[common] : of_b[common];
-    return Problem{longer.name, extra, fmt::format("{}; number {} is missing on one:\n  {}\n  rank {}: {} in all", rule,
+    return Problem{longer.kind, extra, fmt::format("{}; number {} is missing on one:\n  {}\n  rank {}: {} in all", rule,
                                                    common, describe_rank(longer, extra), shorter.rank, common)};
   }
 };
@@ -125,10 +126,10 @@ std::optional<Problem> check_places(std::span<const Schedule* const> ranks) {
   for (const Schedule* schedule : ranks) {
     if (auto problem = checking::check_structure(*schedule, checking::RecordPlace::anywhere)) return problem;
     if (schedule->world != ranks[0]->world)
-      return Problem{schedule->name, 0, fmt::format("rank {} knows {} ranks, rank {} knows {}", ranks[0]->rank,
+      return Problem{schedule->kind, 0, fmt::format("rank {} knows {} ranks, rank {} knows {}", ranks[0]->rank,
                                                     ranks[0]->world, schedule->rank, schedule->world)};
     if (!seen.insert(schedule->rank).second)
-      return Problem{schedule->name, 0, fmt::format("rank {} is there twice", schedule->rank)};
+      return Problem{schedule->kind, 0, fmt::format("rank {} is there twice", schedule->rank)};
   }
   return std::nullopt;
 }

@@ -169,7 +169,7 @@ Problem JointReplay::describe_cycle(std::size_t lane) const {
     if (stands != next.place.op) message += fmt::format(", which is behind {}", describe(other, stands));
   }
   const Lane& first = lanes_[path.front()];
-  return {ranks_[first.rank]->name, head(first), message};
+  return {ranks_[first.rank]->kind, head(first), message};
 }
 
 }  // namespace trireme::checking

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "runtime/schedule/check.h"
+#include "runtime/schedule/op_kinds.h"
 
 namespace trireme::checking {
 

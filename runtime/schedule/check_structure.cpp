@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/op_kinds.h"
 
 namespace trireme::checking {
 namespace {
@@ -23,13 +24,13 @@ class Structure {
       : s_(schedule), records_(records), recorded_(static_cast<std::size_t>(std::max(0, s_.event_count))) {}
 
   std::optional<Problem> check() {
-    if (Fault fault = check_tables()) return Problem{s_.name, 0, fmt::format("schedule {}: {}", s_.name, *fault)};
+    if (Fault fault = check_tables()) return Problem{s_.kind, 0, fmt::format("schedule {}: {}", name(s_.kind), *fault)};
     for (OpId id = 0; id < static_cast<OpId>(s_.ops.size()); ++id) {
       const Op& op = s_.ops[static_cast<std::size_t>(id)];
       Fault fault = check_ids(op);
       if (!fault) fault = check_events(op);
       if (!fault) fault = check_kind(op);
-      if (fault) return Problem{s_.name, id, fmt::format("{} {}", describe(s_, id), *fault)};
+      if (fault) return Problem{s_.kind, id, fmt::format("{} {}", describe(s_, id), *fault)};
     }
     return std::nullopt;
   }
@@ -58,9 +59,9 @@ class Structure {
   }
 
   Fault check_ids(const Op& op) const {
-    for (const auto* ids : {&op.reads, &op.writes})
-      for (BufferId b : *ids)
-        if (!in_range(b, s_.buffers)) return fmt::format("names buffer number {}, which does not exist", b);
+    for (const Operand& operand : op.operands)
+      if (!in_range(operand.buffer, s_.buffers))
+        return fmt::format("names buffer number {}, which does not exist", operand.buffer);
     if (op.from && !in_range(*op.from, s_.from_lists)) return fmt::format("names from list {}, which does not exist", *op.from);
     if (op.to && !in_range(*op.to, s_.to_lists)) return fmt::format("names to list {}, which does not exist", *op.to);
     return std::nullopt;
@@ -90,18 +91,15 @@ class Structure {
   }
 
   Fault check_release(const Op& op) const {
-    for (BufferId b : op.reads)
-      if (buffer(b).exported) return std::nullopt;
+    if (const Operand* released = op.find(Slot::exported); released && buffer(released->buffer).exported) return std::nullopt;
     return "releases nothing: it must read an exported buffer";
   }
 
-  // Peers can only read what is exported; a reduce reads its own accumulator, too.
+  // Peers can only read what is exported.
   Fault check_export(const Op& op) const {
-    for (BufferId b : op.reads) {
-      const bool own = std::find(op.writes.begin(), op.writes.end(), b) != op.writes.end();
-      if (buffer(b).role != Role::token && !buffer(b).exported && !own)
-        return fmt::format("reads {} for its peers, which is not exported", buffer(b).name);
-    }
+    const Operand* const read = op.find(op.kind == OpKind::gather ? Slot::slice : Slot::gradient);
+    if (read && !buffer(read->buffer).exported)
+      return fmt::format("reads {} for its peers, which is not exported", buffer(read->buffer).name);
     return std::nullopt;
   }
 
@@ -135,10 +133,10 @@ std::optional<Problem> check_same_buffers(std::span<const Schedule* const> seque
       if (buffer.lifetime == Lifetime::step) continue;
       const Place& first = shared.emplace(buffer.name, Place{schedule, &buffer}).first->second;
       if (!same(*first.buffer, buffer))
-        return Problem{schedule->name, 0,
+        return Problem{schedule->kind, 0,
                        fmt::format("buffer {} is one in all schedules of a run, but differs between {} and {} "
                                    "(role, space, lifetime, type, elements, exported or offset)",
-                                   buffer.name, first.schedule->name, schedule->name)};
+                                   buffer.name, name(first.schedule->kind), name(schedule->kind))};
     }
   return std::nullopt;
 }

@@ -30,7 +30,7 @@ class Records {
   OpId find(EventId event, OpId waiting) const {
     const bool known = event >= 0 && event < schedule_.event_count;
     ensure(known && (last_[index(event)] != none || is_boundary_[index(event)]),
-           "schedule {}: {} waits for event {}, which no op above it records", schedule_.name,
+           "schedule {}: {} waits for event {}, which no op above it records", name(schedule_.kind),
            describe(schedule_, waiting), event);
     return last_[index(event)];
   }

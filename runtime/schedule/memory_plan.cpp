@@ -31,7 +31,7 @@ void require_fit(const ArenaPlan& plan, const ArenaPlanner& planner, Bytes limit
                           "Most is alive in schedule {} at {}; the largest there: {}",
                           format_bytes(plan.peak_bytes), plan.peak_bytes, format_bytes(limit_bytes), limit_bytes,
                           format_bytes(plan.peak_bytes - limit_bytes), plan.peak_bytes - limit_bytes,
-                          plan.peak_schedule, planner.describe_peak(), describe_largest(planner)));
+                          name(plan.peak_schedule), planner.describe_peak(), describe_largest(planner)));
 }
 
 }  // namespace
@@ -53,7 +53,7 @@ MemoryPlan plan_memory(std::span<const Schedule* const> schedules, Bytes limit_b
 void apply(const MemoryPlan& plan, std::size_t index, Schedule& schedule) {
   const std::vector<Bytes>& offsets = plan.offset_bytes.at(index);
   ensure(offsets.size() == schedule.buffers.size(), "a plan for {} buffers was applied to schedule {}, which has {}",
-         offsets.size(), schedule.name, schedule.buffers.size());
+         offsets.size(), name(schedule.kind), schedule.buffers.size());
   for (std::size_t b = 0; b < offsets.size(); ++b)
     if (schedule.buffers[b].elems > 0) schedule.buffers[b].offset = offsets[b];
 }

@@ -141,7 +141,7 @@ std::string ArenaPlanner::describe_peak() const {
 ArenaPlan ArenaPlanner::report(Bytes height) const {
   ArenaPlan plan{.peak_bytes = height,
                  .lower_bound_bytes = persistent_bytes_ + std::max<Bytes>(peak_.bytes, 0),
-                 .peak_schedule = schedules_.empty() ? "" : schedules_[peak_.schedule]->name,
+                 .peak_schedule = schedules_.empty() ? ScheduleKind::step : schedules_[peak_.schedule]->kind,
                  .peak_op = peak_op()};
   for (const Buffer* buffer : alive_at_peak())
     plan.role_bytes[static_cast<std::size_t>(buffer->role)] += placed_bytes(*buffer);

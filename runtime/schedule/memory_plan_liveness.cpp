@@ -55,20 +55,15 @@ struct Lives {
   }
 };
 
-bool contains(const std::vector<BufferId>& ids, BufferId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 std::vector<Lives> find_lives(const Schedule& schedule, const Liveness& times) {
   std::vector<Lives> lives(schedule.buffers.size());
   for (std::size_t i = 0; i < schedule.ops.size(); ++i) {
     const Op& op = schedule.ops[i];
-    const auto add = [&](BufferId id, bool writes_anew) {
-      const bool carried = schedule.buffers[static_cast<std::size_t>(id)].lifetime == Lifetime::carried;
-      lives[static_cast<std::size_t>(id)].add_use(times.op_intervals[i], carried, writes_anew, times.moments - 1);
-    };
-    for (BufferId id : op.reads) add(id, false);
-    for (BufferId id : op.writes) add(id, !contains(op.reads, id));
+    for (const Operand& operand : op.operands) {
+      const auto b = static_cast<std::size_t>(operand.buffer);
+      const bool carried = schedule.buffers[b].lifetime == Lifetime::carried;
+      lives[b].add_use(times.op_intervals[i], carried, operand.access == Access::write, times.moments - 1);
+    }
   }
   return lives;
 }

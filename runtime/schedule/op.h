@@ -3,9 +3,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <ranges>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "runtime/base/dtype.h"
 #include "runtime/base/units.h"
 
 namespace trireme {
@@ -45,16 +48,77 @@ inline constexpr int stream_count = 2;
 /// The ranks an op speaks with: itself, the data axis of the mesh, or those of it that are on this node.
 enum class Group : std::uint8_t { self, data, node };
 
+/// What an operand is to its op. An op's operands stand in this order; which kind has which is in op_kinds.cpp.
+enum class Slot : std::uint8_t {
+  slice,          // this rank's part of a flat buffer, for all ranks of the group
+  exported,       // what peers read
+  gradient,       // of one microbatch, or of a group of them
+  full,           // a flat buffer, whole or in part
+  parameters,     // gathered: of a unit, or its frozen ones where it has no others
+  frozen,         // gathered: frozen parameters of a unit that has others, too
+  tied,           // gathered: a tensor of another unit
+  d_out,          // gradient of the output
+  x,              // input
+  saved,          // what backward needs of forward
+  batch,          // tokens, targets, positions, weights of one microbatch
+  constants,      // tables that depend on the configuration alone
+  tokens,         // how many targets count
+  values,         // what differs from step to step
+  out,            // output
+  d_x,            // gradient of the input
+  choice,         // the most likely next token
+  tied_gradient,  // of a tensor of another unit
+  chain,          // an f32 chain or sum, not yet rounded
+  other,          // the accumulator of another use
+  accumulator,    // an f32 sum of gradients
+  checked,        // what may hold no infinity and no NaN
+  hashes,         // of gradients
+  message,        // to or from one peer
+  sums,           // loss, squares, counts
+  counters,       // persistent counts
+  verdict,        // what updates obey
+  finding,        // the first thing that is not finite
+  master,         // f32 parameters
+  states,         // of the optimizer
+  batches,        // one of each local microbatch
+  audit_batch,    // a neighbour's microbatch
+  staging,        // of a transport or a file
+  workspace,
+  token,          // no operand: carries order alone
+};
+inline constexpr int slot_count = static_cast<int>(Slot::token) + 1;
+
+/// `update` reads what it writes.
+enum class Access : std::uint8_t { read, write, update };
+
+/// A buffer that an op touches, and as what.
+struct Operand {
+  BufferId buffer = 0;
+  Slot slot = Slot::token;
+  Access access = Access::read;
+
+  bool reads() const { return access != Access::write; }
+  bool writes() const { return access != Access::read; }
+  friend bool operator==(const Operand&, const Operand&) = default;
+};
+/// The order of an op's operands: by slot; of one slot, and of tokens, what is read first.
+bool stands_before(const Operand& a, const Operand& b);
+
+constexpr Operand reads(Slot slot, BufferId buffer) { return {buffer, slot, Access::read}; }
+constexpr Operand writes(Slot slot, BufferId buffer) { return {buffer, slot, Access::write}; }
+constexpr Operand updates(Slot slot, BufferId buffer) { return {buffer, slot, Access::update}; }
+constexpr Operand takes(BufferId token) { return {token, Slot::token, Access::read}; }
+constexpr Operand gives(BufferId token) { return {token, Slot::token, Access::write}; }
+
 const char* name(OpKind kind);
+const char* name(Slot slot);
 const char* name(StreamId stream);
 const char* name(Group group);
 /// Errors: Error(config) for a name that is none.
 OpKind parse_op_kind(std::string_view text);
+Slot parse_slot(std::string_view text);
 StreamId parse_stream(std::string_view text);
 Group parse_group(std::string_view text);
-
-/// Whether every rank of the op's group must execute it together.
-bool is_collective(OpKind kind);
 
 /// A part of a unit's flat buffer, which lies on the ranks in slices of equal length (rank r owns
 /// [r * slice_elems, (r + 1) * slice_elems) of the flat buffer).
@@ -73,21 +137,42 @@ struct Contribution {
   friend bool operator==(const Contribution&, const Contribution&) = default;
 };
 
-/// One operation. Which buffers stand at which place of `reads` and `writes` is said per kind in
-/// `shard/operands.h`; events are derived from them and never set by hand.
+/// One operation. Events are derived from its operands and tokens, and never set by hand.
 struct Op {
   OpKind kind = OpKind::step_values;
   StreamId stream = StreamId::compute;
   Group group = Group::self;
   std::optional<std::int32_t> unit, segment, microbatch;
-  std::vector<BufferId> reads, writes;
+  std::vector<Operand> operands;  // by slot, tokens last
   std::vector<EventId> waits;
   std::optional<EventId> records;
   FlatRange range;                  // of a gather, reduce, round, add_uses, square_sum, update
-  Bytes bytes = 0;                  // payload of a collective: range.elems in the exported type
+  std::optional<DType> wire;        // of a gather or reduce: the type that is sent
+  Bytes bytes = 0;                  // payload of a collective: range.elems in that type
   std::optional<std::int32_t> from;  // index into Schedule::from_lists
   std::optional<std::int32_t> to;    // index into Schedule::to_lists
   std::optional<std::int32_t> peer;  // of a send or receive
+
+  /// Buffers that it reads, and those that it writes, in the order of operands; an updated one is in both.
+  auto reads() const {
+    return operands | std::views::filter(&Operand::reads) | std::views::transform(&Operand::buffer);
+  }
+  auto writes() const {
+    return operands | std::views::filter(&Operand::writes) | std::views::transform(&Operand::buffer);
+  }
+  bool reads(BufferId buffer) const;
+  bool writes(BufferId buffer) const;
+
+  /// The operand in a slot; none where nothing stands in it. Of a list the first.
+  const Operand* find(Slot slot) const;
+  Operand* find(Slot slot) { return const_cast<Operand*>(std::as_const(*this).find(slot)); }
+  bool has(Slot slot) const { return find(slot) != nullptr; }
+  /// Its buffer. Errors: bug where nothing stands in it.
+  BufferId at(Slot slot) const;
+
+  /// Puts an operand in its place.
+  void add(Operand operand);
+  void remove(Slot slot);
 
   friend bool operator==(const Op&, const Op&) = default;
 };

@@ -19,6 +19,46 @@ const char* name(Role role) {
   return "unknown";
 }
 
+const char* name(Content content) {
+  switch (content) {
+    case Content::other: return "other";
+    case Content::master: return "master";
+    case Content::state: return "state";
+    case Content::exported: return "exported";
+    case Content::accumulator: return "accumulator";
+    case Content::group_sum: return "group_sum";
+    case Content::constants: return "constants";
+    case Content::counters: return "counters";
+    case Content::values: return "values";
+    case Content::tokens: return "tokens";
+    case Content::sums: return "sums";
+    case Content::verdict: return "verdict";
+    case Content::choice: return "choice";
+    case Content::finding: return "finding";
+    case Content::own_hashes: return "own_hashes";
+    case Content::replayed_hashes: return "replayed_hashes";
+    case Content::replayed_sums: return "replayed_sums";
+    case Content::received_hashes: return "received_hashes";
+  }
+  return "unknown";
+}
+
+const char* name(ScheduleKind kind) {
+  switch (kind) {
+    case ScheduleKind::init: return "init";
+    case ScheduleKind::load: return "load";
+    case ScheduleKind::enter: return "enter";
+    case ScheduleKind::step: return "step";
+    case ScheduleKind::step_with_audit: return "step_with_audit";
+    case ScheduleKind::diagnose: return "diagnose";
+    case ScheduleKind::validate: return "validate";
+    case ScheduleKind::sample: return "sample";
+  }
+  return "unknown";
+}
+
+bool is_step(ScheduleKind kind) { return kind == ScheduleKind::step || kind == ScheduleKind::step_with_audit; }
+
 const char* name(Space space) {
   switch (space) {
     case Space::device: return "device";
@@ -40,6 +80,19 @@ Role parse_role(std::string_view text) {
   for (int i = 0; i < role_count; ++i)
     if (text == name(static_cast<Role>(i))) return static_cast<Role>(i);
   throw Error(ErrorKind::config, fmt::format("'{}' is not a role; expected for example gathered or activations", text));
+}
+
+Content parse_content(std::string_view text) {
+  for (int i = 0; i < content_count; ++i)
+    if (text == name(static_cast<Content>(i))) return static_cast<Content>(i);
+  throw Error(ErrorKind::config, fmt::format("'{}' is no content of a buffer; expected for example master or sums", text));
+}
+
+ScheduleKind parse_schedule_kind(std::string_view text) {
+  for (int i = 0; i < schedule_kind_count; ++i)
+    if (text == name(static_cast<ScheduleKind>(i))) return static_cast<ScheduleKind>(i);
+  throw Error(ErrorKind::config, fmt::format("'{}' is not a schedule; expected init, load, enter, step, step_with_audit, "
+                                             "diagnose, validate or sample", text));
 }
 
 Space parse_space(std::string_view text) {

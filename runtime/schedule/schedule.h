@@ -1,6 +1,7 @@
 #pragma once
 // A program of one rank: buffers, operations in submission order, events. Built before step 0, never changed after.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,29 @@ enum class Role : std::uint8_t {
 };
 inline constexpr int role_count = 9;
 
+/// What the code asks a buffer for by itself; all else is known by the slots of the ops that use it.
+enum class Content : std::uint8_t {
+  other,
+  master,           // f32 parameters of a unit
+  state,            // of the optimizer, for a unit
+  exported,         // parameters of a unit, for peers
+  accumulator,      // the sum of a step's gradients of a unit
+  group_sum,        // the sum of a group of microbatches
+  constants,        // the structs of shard/step_records.h, and tables
+  counters,
+  values,
+  tokens,
+  sums,
+  verdict,
+  choice,
+  finding,
+  own_hashes,       // of an audit
+  replayed_hashes,
+  replayed_sums,
+  received_hashes,
+};
+inline constexpr int content_count = static_cast<int>(Content::received_hashes) + 1;
+
 enum class Space : std::uint8_t { device, host };
 
 /// `step`: bytes are taken from first to last use. `persistent`: taken in every schedule of the run. `carried`: written
@@ -33,11 +57,20 @@ enum class Space : std::uint8_t { device, host };
 /// Persistent and carried buffers of equal name are one buffer in all schedules of a run.
 enum class Lifetime : std::uint8_t { step, carried, persistent };
 
+/// The programs of a run. A step is any that ends with updates.
+enum class ScheduleKind : std::uint8_t { init, load, enter, step, step_with_audit, diagnose, validate, sample };
+inline constexpr int schedule_kind_count = static_cast<int>(ScheduleKind::sample) + 1;
+bool is_step(ScheduleKind kind);
+
 const char* name(Role role);
+const char* name(Content content);
+const char* name(ScheduleKind kind);
 const char* name(Space space);
 const char* name(Lifetime lifetime);
 /// Errors: Error(config) for a name that is none.
 Role parse_role(std::string_view text);
+Content parse_content(std::string_view text);
+ScheduleKind parse_schedule_kind(std::string_view text);
 Space parse_space(std::string_view text);
 Lifetime parse_lifetime(std::string_view text);
 
@@ -47,6 +80,9 @@ struct Buffer {
   Space space = Space::device;
   Lifetime lifetime = Lifetime::step;
   DType type = DType::byte;
+  Content content = Content::other;
+  std::uint8_t state = 0;            // of several states its number, in the order in which the optimizer declares them
+  std::optional<std::int32_t> unit;  // whose content it is
   Elems elems = 0;               // 0 for a token
   bool exported = false;         // peers read it: writes must wait for its release
   std::optional<Bytes> offset;   // in the arena of its space; absent until planned, and for tokens
@@ -66,7 +102,7 @@ struct BoundaryEvent {
 /// recent record of that event above it in the list, or, for a boundary event without one, the most recent record in
 /// the schedules that ran before (if none ever recorded it, the wait passes).
 struct Schedule {
-  std::string name;  // init or load, enter, step, validate, sample
+  ScheduleKind kind = ScheduleKind::step;
   int rank = 0, world = 1;
   std::vector<Buffer> buffers;
   std::vector<Op> ops;

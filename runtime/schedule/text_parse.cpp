@@ -16,6 +16,7 @@ namespace {
 // Bounds on what a text may claim, so that a damaged number asks for no absurd amount of memory.
 constexpr std::int64_t most_ranks = 1 << 20, most_events = 1 << 26;
 constexpr std::int64_t most_elems = std::int64_t{1} << 56, most_bytes = std::int64_t{1} << 60;
+constexpr std::int64_t most_states = 255;
 constexpr std::int64_t most_int = std::numeric_limits<std::int32_t>::max();
 
 /// One row of a table: its fields, and where it stands for messages.
@@ -121,7 +122,7 @@ class Parser {
             ErrorKind::config, "line {}: read '{}', expected 'schedule NAME rank R world W events E'", row.line,
             fmt::join(f, " "));
     row.columns = columns;
-    if (row.has(1)) s_.name = f[1];
+    s_.kind = row.word(1, parse_schedule_kind);
     s_.rank = static_cast<int>(row.number(3, most_ranks));
     s_.world = static_cast<int>(row.number(5, most_ranks));
     s_.event_count = static_cast<EventId>(row.number(7, most_events));
@@ -147,15 +148,28 @@ class Parser {
     if (!buffer_ids_.emplace(row.fields[0], static_cast<BufferId>(s_.buffers.size())).second)
       row.fail(0, "a name that no buffer above has");
     b.role = row.word(1, parse_role);
-    b.space = row.word(2, parse_space);
-    b.lifetime = row.word(3, parse_lifetime);
-    b.type = row.word(4, parse_dtype);
-    b.elems = row.number(5, most_elems);
-    b.exported = row.has(6);
-    if (b.exported && row.fields[6] != "yes") row.fail(6, "yes or -");
-    if (row.has(7)) b.offset = offset(row, 7);
-    for (std::size_t derived : {8u, 9u}) row.optional_int(derived);
+    if (row.has(2)) parse_content_of(row, 2, b);
+    b.space = row.word(3, parse_space);
+    b.lifetime = row.word(4, parse_lifetime);
+    b.type = row.word(5, parse_dtype);
+    b.elems = row.number(6, most_elems);
+    b.exported = row.has(7);
+    if (b.exported && row.fields[7] != "yes") row.fail(7, "yes or -");
+    if (row.has(8)) b.offset = offset(row, 8);
+    for (std::size_t derived : {9u, 10u}) row.optional_int(derived);
     s_.buffers.push_back(std::move(b));
+  }
+
+  static void parse_content_of(const Row& row, std::size_t column, Buffer& b) {
+    const auto parts = text::split(row.fields[column], ':');
+    b.content = row.word(column, [&](std::string_view) { return parse_content(parts[0]); });
+    const bool is_state = b.content == Content::state;
+    const auto unit = parts.size() > 1 ? text::parse_number(parts[1], most_int) : std::nullopt;
+    const auto state = is_state && parts.size() == 3 ? text::parse_number(parts[2], most_states) : std::nullopt;
+    if (parts.size() > (is_state ? 3 : 2) || (parts.size() > 1 && !unit) || (is_state && !state))
+      row.fail(column, "what a buffer holds, with its unit like master:3, a state with its number like state:3:1, or -");
+    if (unit) b.unit = static_cast<std::int32_t>(*unit);
+    if (state) b.state = static_cast<std::uint8_t>(*state);
   }
 
   void parse_boundary(const Row& row) {
@@ -175,16 +189,19 @@ class Parser {
     op.segment = row.optional_int(4);
     op.microbatch = row.optional_int(5);
     op.group = row.word(6, parse_group);
-    op.reads = buffers(row, 7);
-    op.writes = buffers(row, 8);
-    if (row.has(9))
-      for (std::string_view word : text::split(row.fields[9], ',')) op.waits.push_back(event(row, 9, word));
-    if (row.has(10)) op.records = event(row, 10, row.fields[10]);
-    if (row.has(11)) op.range = range(row, 11);
-    if (row.has(12)) op.bytes = row.number(12, most_bytes);
-    if (row.has(13)) op.from = from_list(row, 13);
-    if (row.has(14)) op.to = to_list(row, 14);
-    op.peer = row.optional_int(15);
+    add_operands(row, 7, Access::read, op);
+    add_operands(row, 8, Access::write, op);
+    add_tokens(row, 9, Access::read, op);
+    add_tokens(row, 10, Access::write, op);
+    if (row.has(11))
+      for (std::string_view word : text::split(row.fields[11], ',')) op.waits.push_back(event(row, 11, word));
+    if (row.has(12)) op.records = event(row, 12, row.fields[12]);
+    if (row.has(13)) op.range = range(row, 13);
+    if (row.has(14)) op.wire = row.word(14, parse_dtype);
+    if (row.has(15)) op.bytes = row.number(15, most_bytes);
+    if (row.has(16)) op.from = from_list(row, 16);
+    if (row.has(17)) op.to = to_list(row, 17);
+    op.peer = row.optional_int(18);
     s_.ops.push_back(std::move(op));
   }
 
@@ -202,16 +219,32 @@ class Parser {
     return static_cast<EventId>(*number);
   }
 
-  std::vector<BufferId> buffers(const Row& row, std::size_t column) const {
-    std::vector<BufferId> ids;
-    if (!row.has(column)) return ids;
+  BufferId buffer(const Row& row, std::size_t column, std::string_view name) const {
+    const auto found = buffer_ids_.find(name);
+    if (found == buffer_ids_.end())
+      row.fail(column, fmt::format("names of buffers of the table above, joined by commas ('{}' is none), or -", name));
+    return found->second;
+  }
+
+  // What is both read and written stands in both columns.
+  void add_operands(const Row& row, std::size_t column, Access access, Op& op) const {
+    if (!row.has(column)) return;
     for (std::string_view word : text::split(row.fields[column], ',')) {
-      const auto found = buffer_ids_.find(word);
-      if (found == buffer_ids_.end())
-        row.fail(column, fmt::format("names of buffers of the table above, joined by commas ('{}' is none), or -", word));
-      ids.push_back(found->second);
+      const std::size_t mark = word.find('=');
+      if (mark == std::string_view::npos) row.fail(column, "slots with their buffers like x=x2.0, joined by commas, or -");
+      const Slot slot = row.word(column, [&](std::string_view) { return parse_slot(word.substr(0, mark)); });
+      if (slot == Slot::token) row.fail(column, "no tokens, which stand in columns of their own");
+      const BufferId id = buffer(row, column, word.substr(mark + 1));
+      const auto read = std::find(op.operands.begin(), op.operands.end(), reads(slot, id));
+      if (access == Access::write && read != op.operands.end()) read->access = Access::update;
+      else op.add({id, slot, access});
     }
-    return ids;
+  }
+
+  void add_tokens(const Row& row, std::size_t column, Access access, Op& op) const {
+    if (!row.has(column)) return;
+    for (std::string_view word : text::split(row.fields[column], ','))
+      op.add({buffer(row, column, word), Slot::token, access});
   }
 
   static FlatRange range(const Row& row, std::size_t column) {

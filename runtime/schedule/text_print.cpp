@@ -58,6 +58,12 @@ class Table {
   Row row_;
 };
 
+void put_content(std::string& cell, const Buffer& buffer) {
+  cell = buffer.content == Content::other ? text::absent : name(buffer.content);
+  if (buffer.unit) fmt::format_to(std::back_inserter(cell), ":{}", *buffer.unit);
+  if (buffer.content == Content::state) fmt::format_to(std::back_inserter(cell), ":{}", buffer.state);
+}
+
 template <typename T>
 void put(std::string& cell, const std::optional<T>& value) {
   if (value) fmt::format_to(std::back_inserter(cell), "{}", *value);
@@ -68,17 +74,16 @@ class Printer {
  public:
   explicit Printer(const Schedule& schedule) : s_(schedule), uses_(s_.buffers.size()) {
     for (OpId id = 0; id < static_cast<OpId>(s_.ops.size()); ++id)
-      for (const auto* operands : {&op(id).reads, &op(id).writes})
-        for (BufferId b : *operands) {
-          auto& [first, last] = uses_[static_cast<std::size_t>(b)];
-          if (!first) first = id;
-          last = id;
-        }
+      for (const Operand& operand : op(id).operands) {
+        auto& [first, last] = uses_[static_cast<std::size_t>(operand.buffer)];
+        if (!first) first = id;
+        last = id;
+      }
   }
 
   std::string print() {
-    out_ = fmt::format("schedule {}  rank {}  world {}  events {}\n\n", s_.name.empty() ? text::absent : s_.name,
-                       s_.rank, s_.world, s_.event_count);
+    out_ = fmt::format("schedule {}  rank {}  world {}  events {}\n\n", name(s_.kind), s_.rank, s_.world,
+                       s_.event_count);
     Table(out_, text::buffer_columns).write(s_.buffers.size(), [this](std::size_t i, auto& row) { fill_buffer(i, row); });
     Table(out_, text::boundary_columns).write(s_.boundary_events.size(), [this](std::size_t i, auto& row) {
       row = {fmt::format("e{}", s_.boundary_events[i].event), s_.boundary_events[i].name};
@@ -102,15 +107,16 @@ class Printer {
     const Buffer& b = s_.buffers[i];
     row[0] = b.name;
     row[1] = name(b.role);
-    row[2] = name(b.space);
-    row[3] = name(b.lifetime);
-    row[4] = name(b.type);
-    fmt::format_to(std::back_inserter(row[5]), "{}", b.elems);
-    row[6] = b.exported ? "yes" : text::absent;
-    if (b.offset) fmt::format_to(std::back_inserter(row[7]), "{:#010x}", *b.offset);
-    else row[7] = text::absent;
-    put(row[8], uses_[i].first);
-    put(row[9], uses_[i].second);
+    put_content(row[2], b);
+    row[3] = name(b.space);
+    row[4] = name(b.lifetime);
+    row[5] = name(b.type);
+    fmt::format_to(std::back_inserter(row[6]), "{}", b.elems);
+    row[7] = b.exported ? "yes" : text::absent;
+    if (b.offset) fmt::format_to(std::back_inserter(row[8]), "{:#010x}", *b.offset);
+    else row[8] = text::absent;
+    put(row[9], uses_[i].first);
+    put(row[10], uses_[i].second);
   }
 
   void fill_op(std::size_t i, std::array<std::string, text::op_columns.size()>& row) {
@@ -123,25 +129,28 @@ class Printer {
     put(row[4], op.segment);
     put(row[5], op.microbatch);
     row[6] = name(op.group);
-    put_names(row[7], op.reads);
-    put_names(row[8], op.writes);
-    for (EventId event : op.waits) fmt::format_to(std::back_inserter(row[9]), "{}e{}", row[9].empty() ? "" : ",", event);
-    if (op.records) fmt::format_to(std::back_inserter(row[10]), "e{}", *op.records);
+    for (const Operand& operand : op.operands) {
+      const bool is_token = operand.slot == Slot::token;
+      if (operand.reads()) put_operand(row[is_token ? 9 : 7], operand);
+      if (operand.writes()) put_operand(row[is_token ? 10 : 8], operand);
+    }
+    for (EventId event : op.waits) fmt::format_to(std::back_inserter(row[11]), "{}e{}", row[11].empty() ? "" : ",", event);
+    if (op.records) fmt::format_to(std::back_inserter(row[12]), "e{}", *op.records);
     if (op.range != FlatRange{})
-      fmt::format_to(std::back_inserter(row[11]), "{}+{}/{}", op.range.begin, op.range.elems, op.range.slice_elems);
-    if (op.bytes != 0) fmt::format_to(std::back_inserter(row[12]), "{}", op.bytes);
-    if (op.from) row[13] = text::print_list(s_.from_lists.at(static_cast<std::size_t>(*op.from)));
-    if (op.to) row[14] = text::print_list(s_.to_lists.at(static_cast<std::size_t>(*op.to)));
-    put(row[15], op.peer);
+      fmt::format_to(std::back_inserter(row[13]), "{}+{}/{}", op.range.begin, op.range.elems, op.range.slice_elems);
+    if (op.wire) row[14] = name(*op.wire);
+    if (op.bytes != 0) fmt::format_to(std::back_inserter(row[15]), "{}", op.bytes);
+    if (op.from) row[16] = text::print_list(s_.from_lists.at(static_cast<std::size_t>(*op.from)));
+    if (op.to) row[17] = text::print_list(s_.to_lists.at(static_cast<std::size_t>(*op.to)));
+    put(row[18], op.peer);
     for (std::string& cell : row)
       if (cell.empty()) cell = text::absent;
   }
 
-  void put_names(std::string& cell, const std::vector<BufferId>& ids) {
-    for (BufferId id : ids) {
-      if (!cell.empty()) cell += ',';
-      cell += s_.buffers.at(static_cast<std::size_t>(id)).name;
-    }
+  void put_operand(std::string& cell, const Operand& operand) {
+    if (!cell.empty()) cell += ',';
+    if (operand.slot != Slot::token) fmt::format_to(std::back_inserter(cell), "{}=", name(operand.slot));
+    cell += s_.buffers.at(static_cast<std::size_t>(operand.buffer)).name;
   }
 
   const Schedule& s_;

@@ -13,10 +13,21 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json names(const Schedule& schedule, const std::vector<BufferId>& ids) {
-  Json list = Json::array();
-  for (const BufferId id : ids) list.push_back(schedule.buffers[static_cast<std::size_t>(id)].name);
-  return list;
+// {"x": "x3.0.1"}; tokens are left out, of a list there is a list.
+Json names(const Schedule& schedule, const Op& op, bool (Operand::*is_used)() const) {
+  Json names = Json::object();
+  for (const Operand& operand : op.operands) {
+    if (operand.slot == Slot::token || !(operand.*is_used)()) continue;
+    Json& of_slot = names[name(operand.slot)];
+    const std::string& buffer = schedule.buffers[static_cast<std::size_t>(operand.buffer)].name;
+    if (of_slot.is_null()) {
+      of_slot = buffer;
+      continue;
+    }
+    if (of_slot.is_string()) of_slot = Json::array({of_slot});
+    of_slot.push_back(buffer);
+  }
+  return names;
 }
 
 Json name_of(const char* what, std::size_t process, int thread, std::string_view name) {
@@ -34,8 +45,8 @@ Json arguments(const Schedule& schedule, OpId id) {
   if (op.segment) arguments["segment"] = *op.segment;
   if (op.microbatch) arguments["microbatch"] = *op.microbatch;
   if (op.bytes > 0) arguments["bytes"] = op.bytes;
-  arguments["reads"] = names(schedule, op.reads);
-  arguments["writes"] = names(schedule, op.writes);
+  arguments["reads"] = names(schedule, op, &Operand::reads);
+  arguments["writes"] = names(schedule, op, &Operand::writes);
   return arguments;
 }
 

@@ -28,14 +28,14 @@ Schedule add_checks(Schedule schedule, const ModelSpec& model, const StepSpec& s
     if (!is_comm)
       for (Op& check : std::exchange(of_comm, {})) writer.add(std::move(check));
     Op check{.kind = OpKind::check_finite, .unit = op.unit, .segment = op.segment, .microbatch = op.microbatch,
-             .writes = {run.finding}, .range = op.range};
-    for (BufferId id : op.writes) {
+             .range = op.range};
+    for (BufferId id : op.writes()) {
       const bool is_loss = id == run.sums && op.kind == OpKind::forward_backward;
-      if (is_loss || holds_numbers(writer.schedule().buffers[static_cast<std::size_t>(id)], op)) check.reads.push_back(id);
+      if (is_loss || holds_numbers(writer.schedule().buffers[static_cast<std::size_t>(id)], op)) check.add(reads(Slot::checked, id));
     }
     writer.add(std::move(op));
-    if (check.reads.empty()) continue;
-    check.reads.push_back(run.finding);
+    if (check.operands.empty()) continue;
+    check.add(updates(Slot::finding, run.finding));
     if (is_comm) of_comm.push_back(std::move(check));
     else writer.add(std::move(check));
   }

@@ -9,8 +9,8 @@ namespace trireme {
 namespace {
 
 bool writes_carried(const Schedule& schedule, const Op& op) {
-  return std::any_of(op.writes.begin(), op.writes.end(), [&](BufferId id) {
-    return schedule.buffers[static_cast<std::size_t>(id)].lifetime == Lifetime::carried;
+  return std::any_of(op.operands.begin(), op.operands.end(), [&](const Operand& operand) {
+    return operand.writes() && schedule.buffers[static_cast<std::size_t>(operand.buffer)].lifetime == Lifetime::carried;
   });
 }
 
@@ -37,15 +37,15 @@ Schedule add_boundary(Schedule schedule, bool fenced) {
     const BufferId fence = writer.add_token("fence");
     const auto first_comm = std::find_if(ops.begin(), ops.end(), [](const Op& op) { return op.stream == StreamId::comm; });
     std::rotate(ops.begin(), first_comm, first_comm + 1);
-    ops.front().writes.push_back(fence);
-    first_on(ops, StreamId::compute)->reads.push_back(fence);
+    ops.front().add(gives(fence));
+    first_on(ops, StreamId::compute)->add(takes(fence));
   }
   for (StreamId stream : {StreamId::compute, StreamId::comm}) {
     const StreamId other = stream == StreamId::compute ? StreamId::comm : StreamId::compute;
-    if (Op* first = first_on(ops, stream)) first->reads.push_back(ends[static_cast<int>(other)]);
+    if (Op* first = first_on(ops, stream)) first->add(takes(ends[static_cast<int>(other)]));
   }
   for (StreamId stream : {StreamId::compute, StreamId::comm})
-    if (Op* last = last_on(writer.schedule(), ops, stream)) last->writes.push_back(ends[static_cast<int>(stream)]);
+    if (Op* last = last_on(writer.schedule(), ops, stream)) last->add(gives(ends[static_cast<int>(stream)]));
   return writer.take();
 }
 

@@ -23,14 +23,14 @@ void add_turns(OrderWriter& order, const StepSpec& spec) {
 }  // namespace
 
 Schedule order_step(const ModelSpec& model, const StepSpec& spec) {
-  OrderWriter order("step", model, spec);
+  OrderWriter order(ScheduleKind::step, model, spec);
   add_turns(order, spec);
   order.finish_step();
   return order.take();
 }
 
 Schedule order_step_with_audit(const ModelSpec& model, const StepSpec& spec) {
-  OrderWriter order("step_with_audit", model, spec, true);
+  OrderWriter order(ScheduleKind::step_with_audit, model, spec, true);
   add_turns(order, spec);
   order.replay(spec.turns(), spec.ranks_in(0));
   order.finish_step();
@@ -38,13 +38,13 @@ Schedule order_step_with_audit(const ModelSpec& model, const StepSpec& spec) {
 }
 
 Schedule order_diagnose(const ModelSpec& model, const StepSpec& spec) {
-  OrderWriter order("diagnose", model, spec);
+  OrderWriter order(ScheduleKind::diagnose, model, spec);
   add_turns(order, spec);
   return order.take();
 }
 
 Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
-  OrderWriter order("validate", model, spec);
+  OrderWriter order(ScheduleKind::validate, model, spec);
   order.step_values(1);
   order.forward_embedding(0, spec.all_ranks());
   order.forward_blocks(spec.all_ranks());
@@ -54,7 +54,7 @@ Schedule order_validate(const ModelSpec& model, const StepSpec& spec) {
 }
 
 Schedule order_sample(const ModelSpec& model, const StepSpec& spec) {
-  OrderWriter order("sample", model, spec);
+  OrderWriter order(ScheduleKind::sample, model, spec);
   order.step_values(1);
   order.forward_embedding(0, spec.all_ranks());
   order.forward_blocks(spec.all_ranks());
@@ -63,13 +63,13 @@ Schedule order_sample(const ModelSpec& model, const StepSpec& spec) {
 }
 
 Schedule order_init(const ModelSpec& model, const StepSpec& spec) {
-  OrderWriter order("init", model, spec);
+  OrderWriter order(ScheduleKind::init, model, spec);
   order.init(0);
   return order.take();
 }
 
 Schedule order_load(const ModelSpec& model, const StepSpec& spec, Bytes staging_bytes) {
-  OrderWriter order("load", model, spec);
+  OrderWriter order(ScheduleKind::load, model, spec);
   order.init(staging_bytes);
   return order.take();
 }

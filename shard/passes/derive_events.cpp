@@ -36,7 +36,7 @@ class DeriveEvents {
   void name_boundary_events() {
     std::unordered_map<BufferId, OpId> last_writer;
     for (OpId id = 0; id < static_cast<OpId>(s_.ops.size()); ++id)
-      for (BufferId b : op(id).writes)
+      for (BufferId b : op(id).writes())
         if (outlives(b)) last_writer[b] = id;
     for (BufferId b = 0; b < static_cast<BufferId>(s_.buffers.size()); ++b) {
       if (!outlives(b)) continue;
@@ -57,11 +57,11 @@ class DeriveEvents {
     const auto stream = static_cast<std::size_t>(current.stream);
     Latest latest;
     latest.fill(-1);
-    for (BufferId b : current.reads) {
+    for (BufferId b : current.reads()) {
       if (accesses(b).write < 0 && outlives(b)) current.waits.push_back(event_of_.at(b));
       note(accesses(b).write, latest);
     }
-    for (BufferId b : current.writes) {
+    for (BufferId b : current.writes()) {
       note(accesses(b).write, latest);
       for (OpId reader : accesses(b).reads) note(reader, latest);
     }
@@ -71,8 +71,8 @@ class DeriveEvents {
       if (earlier >= 0 && op(earlier).stream != current.stream) order_behind(earlier, id);
     positions_[static_cast<std::size_t>(id)] = clock[stream]++;
     stream_clock_[stream] = clock;
-    for (BufferId b : current.reads) accesses(b).reads[stream] = id;
-    for (BufferId b : current.writes) accesses(b) = Accesses{.write = id};
+    for (BufferId b : current.reads()) accesses(b).reads[stream] = id;
+    for (BufferId b : current.writes()) accesses(b) = Accesses{.write = id};
   }
 
   // Of one stream only the last op counts: those before it are ordered before it.

@@ -47,7 +47,7 @@ class GradientSums {
   void add(const Gradient& gradient, const Accumulator& to, int turn);
 
  private:
-  Accumulator add_accumulator(std::string name, const FlatRange& range);
+  Accumulator add_accumulator(std::optional<std::size_t> unit, const FlatRange& range);
   Op local(OpKind kind, const Gradient& gradient, int turn) const;
   void add_to_group(const Gradient& gradient, BufferId group, int turn);
   Gradient end_own_group(const Gradient& gradient, BufferId group, int turn);

@@ -46,7 +46,7 @@ class NodeShardPass {
   void stay_in_node(Op& op) {
     const auto u = static_cast<std::size_t>(*op.unit);
     op.group = Group::node;
-    op.reads[0] = node_slices_[u];
+    op.find(Slot::slice)->buffer = node_slices_[u];
     op.range.slice_elems = node_slice(u);
     std::vector<Contribution> from = spec_.exporters();
     std::erase_if(from, [&](const Contribution& c) { return !is_on_node(c.rank); });
@@ -63,12 +63,12 @@ class NodeShardPass {
       std::erase_if(to, [&](int rank) { return rank % spec_.node_ranks != place; });
       const FlatRange range{place * node_slice(u), node_slice(u), run_.layouts[u].slice_elems};
       writer_.add(Op{.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
-                     .reads = {slice}, .writes = {node_slices_[u]}, .range = range,
-                     .bytes = range.elems * size_bytes(spec_.compute), .from = writer_.from_list(spec_.exporters()),
+                     .operands = {reads(Slot::slice, slice), writes(Slot::full, node_slices_[u])}, .range = range,
+                     .wire = spec_.compute, .bytes = range.elems * size_bytes(spec_.compute), .from = writer_.from_list(spec_.exporters()),
                      .to = writer_.to_list(to)});
     }
     writer_.add(Op{.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
-                   .reads = {slice}});
+                   .operands = {reads(Slot::exported, slice)}});
   }
 
   const StepSpec& spec_;

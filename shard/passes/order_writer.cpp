@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include "shard/operands.h"
-
 namespace trireme {
 
 BufferId OrderWriter::gather_range(std::size_t owner, FlatRange range, std::string name, const std::vector<int>& to) {
   const BufferId full = writer_.add(std::move(name), Role::gathered, spec_.compute, range.elems);
-  Op op = collective(OpKind::gather, {run_.units[owner].exported}, {full}, range.elems * size_bytes(spec_.compute));
+  Op op = collective(OpKind::gather, {reads(Slot::slice, run_.units[owner].exported), writes(Slot::full, full)},
+                     range.elems * size_bytes(spec_.compute));
+  op.wire = spec_.compute;
   op.unit = static_cast<int>(owner);
   op.range = range;
   op.to = writer_.to_list(to);
@@ -29,23 +29,28 @@ Gathered OrderWriter::gather(std::size_t u, const std::vector<int>& to) {
   return full;
 }
 
+void OrderWriter::add_parameters(Op& op, const Gathered& full) {
+  op.add(reads(Slot::parameters, full.own));
+  if (full.frozen) op.add(reads(Slot::frozen, *full.frozen));
+  if (full.tied) op.add(reads(Slot::tied, *full.tied));
+}
+
 void OrderWriter::forward_segment(std::size_t u, std::size_t s, const Gathered& full) {
   const SegmentSpec& segment = unit(u).segments[s];
   const BufferId batch = batches_[static_cast<std::size_t>(turn_)];
   Op op = compute(OpKind::forward, u, s);
   const BufferId out = activations(fmt::format("x{}.{}.{}", u, s, turn_));
-  if (unit(u).kind == UnitKind::embedding) {
-    op.reads = {full.own, batch};
-    op.writes = {out};
-  } else {
-    const BufferId saved = writer_.add(fmt::format("saved{}.{}.{}", u, s, turn_), Role::activations, DType::byte,
-                                       segment.saved_bytes);
-    saved_[u].push_back(saved);
-    op.reads = {full.own, x_.back(), batch, run_.constants};
-    op.writes = {out, saved};
+  add_parameters(op, full);
+  op.add(reads(Slot::batch, batch));
+  op.add(writes(Slot::out, out));
+  if (unit(u).kind != UnitKind::embedding) {
+    saved_[u].push_back(writer_.add(fmt::format("saved{}.{}.{}", u, s, turn_), Role::activations, DType::byte,
+                                    segment.saved_bytes));
+    op.add(reads(Slot::x, x_.back()));
+    op.add(writes(Slot::saved, saved_[u].back()));
+    op.add(reads(Slot::constants, run_.constants));
   }
-  if (full.frozen) op.reads.push_back(*full.frozen);
-  op.writes.push_back(workspace(segment.forward_workspace_bytes));
+  op.add(writes(Slot::workspace, workspace(segment.forward_workspace_bytes)));
   x_.push_back(out);
   writer_.add(std::move(op));
 }
@@ -62,24 +67,24 @@ void OrderWriter::head(HeadOutput output, const std::vector<int>& to) {
   const bool choose = output == HeadOutput::choice;
   const SegmentSpec& segment = unit(u).segments[choose ? 1 : 0];
   Op op = compute(output == HeadOutput::gradient ? OpKind::forward_backward : OpKind::forward, u, choose ? 1 : 0);
-  op.reads = {full.own, x_.back(), batches_[static_cast<std::size_t>(turn_)], run_.constants};
-  const BufferId sums = is_replay_ ? *run_.replayed_sums : run_.sums;
+  add_parameters(op, full);
+  op.add(reads(Slot::x, x_.back()));
+  op.add(reads(Slot::batch, batches_[static_cast<std::size_t>(turn_)]));
+  op.add(reads(Slot::constants, run_.constants));
   switch (output) {
-    case HeadOutput::gradient: op.reads.insert(op.reads.end(), {run_.tokens, sums}); break;
-    case HeadOutput::loss: op.reads.push_back(sums); break;
-    case HeadOutput::choice: op.reads.push_back(run_.values); break;
+    case HeadOutput::gradient: return head_backward(std::move(op));
+    case HeadOutput::loss: op.add(updates(Slot::sums, run_.sums)); break;
+    case HeadOutput::choice:
+      op.add(reads(Slot::values, run_.values));
+      op.add(writes(Slot::choice, run_.choice));
+      break;
   }
-  if (full.tied) op.reads.push_back(*full.tied);
-  if (full.frozen) op.reads.push_back(*full.frozen);
-  if (output == HeadOutput::gradient) return head_backward(std::move(op), sums);
-  if (choose) op.writes = {run_.choice};
-  else op.writes = {run_.sums};
-  op.writes.push_back(workspace(segment.forward_workspace_bytes));
+  op.add(writes(Slot::workspace, workspace(segment.forward_workspace_bytes)));
   writer_.add(std::move(op));
 }
 
 // Its gradients are chains in f32 where the head goes through its tokens in several chunks.
-void OrderWriter::head_backward(Op op, BufferId sums) {
+void OrderWriter::head_backward(Op op) {
   const std::size_t u = head_unit();
   const bool chain = model_.head_chain && spec_.wire != DType::f32;
   std::vector<std::pair<BufferId, Gradient>> chains;
@@ -92,10 +97,13 @@ void OrderWriter::head_backward(Op op, BufferId sums) {
   d_head_ = activations(fmt::format("dx{}.{}", u, turn_));
   head_gradient_.reset();
   tied_gradient_.reset();
-  op.writes = {d_head_};
-  if (sums_.is_trained(u)) op.writes.push_back(*(head_gradient_ = gradient(u, run_.layouts[u].whole(), "grad")));
-  op.writes.insert(op.writes.end(), {sums, workspace(unit(u).segments[0].backward_workspace_bytes)});
-  if (trains_tied()) op.writes.push_back(*(tied_gradient_ = gradient(u, tied_range(), "grad.tied")));
+  op.add(reads(Slot::tokens, run_.tokens));
+  op.add(updates(Slot::sums, is_replay_ ? *run_.replayed_sums : run_.sums));
+  op.add(writes(Slot::d_x, d_head_));
+  if (sums_.is_trained(u))
+    op.add(writes(Slot::gradient, *(head_gradient_ = gradient(u, run_.layouts[u].whole(), "grad"))));
+  op.add(writes(Slot::workspace, workspace(unit(u).segments[0].backward_workspace_bytes)));
+  if (trains_tied()) op.add(writes(Slot::tied_gradient, *(tied_gradient_ = gradient(u, tied_range(), "grad.tied"))));
   writer_.add(std::move(op));
   for (const auto& [sum, rounded] : chains) {
     round(rounded, sum);
@@ -107,8 +115,7 @@ void OrderWriter::round(const Gradient& gradient, BufferId chain) {
   Op op = compute(OpKind::round, gradient.owner, 0);
   op.segment.reset();
   op.range = gradient.range;
-  op.reads = {chain};
-  op.writes = {gradient.buffer};
+  op.operands = {writes(Slot::gradient, gradient.buffer), reads(Slot::chain, chain)};
   writer_.add(std::move(op));
 }
 
@@ -131,11 +138,15 @@ void OrderWriter::backward_unit(std::size_t u, BufferId& d_out, const std::vecto
     x_.pop_back();
     const BufferId d_x = activations(fmt::format("dx{}.{}.{}", u, s, turn_));
     Op op = compute(OpKind::backward, u, s);
-    op.reads = {full.own, d_out, x_.back(), saved_[u][s], batch, run_.constants};
-    if (full.frozen) op.reads.push_back(*full.frozen);
-    op.writes = {d_x};
-    if (gradient) op.writes.push_back(*gradient);
-    op.writes.push_back(workspace(unit(u).segments[s].backward_workspace_bytes));
+    add_parameters(op, full);
+    op.add(reads(Slot::d_out, d_out));
+    op.add(reads(Slot::x, x_.back()));
+    op.add(reads(Slot::saved, saved_[u][s]));
+    op.add(reads(Slot::batch, batch));
+    op.add(reads(Slot::constants, run_.constants));
+    op.add(writes(Slot::d_x, d_x));
+    if (gradient) op.add(writes(Slot::gradient, *gradient));
+    op.add(writes(Slot::workspace, workspace(unit(u).segments[s].backward_workspace_bytes)));
     writer_.add(std::move(op));
     d_out = d_x;
   }
@@ -156,8 +167,9 @@ void OrderWriter::backward(const std::vector<int>& to) {
   // The embedding's backward reads no parameters: no gather.
   const BufferId gradient = add_gradient(0, run_.layouts[0].full_elems(), "grad");
   Op op = compute(OpKind::backward, 0, 0);
-  op.reads = {d_out, batches_[static_cast<std::size_t>(turn_)]};
-  op.writes = {gradient, workspace(unit(0).segments[0].backward_workspace_bytes)};
+  op.operands = {writes(Slot::gradient, gradient), reads(Slot::d_out, d_out),
+                 reads(Slot::batch, batches_[static_cast<std::size_t>(turn_)]),
+                 writes(Slot::workspace, workspace(unit(0).segments[0].backward_workspace_bytes))};
   writer_.add(std::move(op));
   whole({{{0, run_.layouts[0].whole(), gradient}, sums_.unit(0)}});
 }

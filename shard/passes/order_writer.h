@@ -26,24 +26,25 @@ struct Gathered {
 
 enum class HeadOutput { gradient, loss, choice };
 
-/// Which buffers stand where in an op is said in shard/operands.h.
+/// Which operands an op has is said in runtime/schedule/op_kinds.cpp.
 class OrderWriter {
  public:
-  OrderWriter(std::string name, const ModelSpec& model, const StepSpec& spec, bool audits = false)
-      : model_(model), spec_(spec), writer_(empty_schedule(std::move(name), spec)),
+  OrderWriter(ScheduleKind kind, const ModelSpec& model, const StepSpec& spec, bool audits = false)
+      : model_(model), spec_(spec), writer_(empty_schedule(kind, spec)),
         run_(add_run_buffers(writer_, model, spec)), from_all_(writer_.from_list(spec.exporters())),
         to_all_(writer_.to_list(spec.all_ranks())), sums_(writer_, model, spec, run_), audits_(audits) {}
   OrderWriter(const OrderWriter&) = delete;
 
   void step_values(int batches) {
-    Op op{.kind = OpKind::step_values, .writes = {run_.values, run_.sums, run_.tokens}};
+    Op op{.kind = OpKind::step_values,
+          .operands = {writes(Slot::tokens, run_.tokens), writes(Slot::values, run_.values), writes(Slot::sums, run_.sums)}};
     for (int turn = 0; turn < batches; ++turn) {
       batches_.push_back(writer_.add(fmt::format("batch.{}", turn), Role::data, DType::i32, model_.batch_elems));
-      if (spec_.takes_part(turn)) op.writes.push_back(batches_.back());
+      if (spec_.takes_part(turn)) op.add(writes(Slot::batches, batches_.back()));
     }
     if (audits_) {
       batches_.push_back(writer_.add("batch.audit", Role::data, DType::i32, model_.batch_elems));
-      if (spec_.takes_part(0)) op.writes.push_back(batches_.back());
+      if (spec_.takes_part(0)) op.add(writes(Slot::audit_batch, batches_.back()));
     }
     writer_.add(std::move(op));
   }
@@ -64,19 +65,22 @@ class OrderWriter {
   void backward(const std::vector<int>& to);
   void add_accumulators() { sums_.add_accumulators(trains_tied() ? std::optional(tied_range()) : std::nullopt); }
   void finish_step();
-  void sum_tokens() { writer_.add(collective(OpKind::all_reduce, {run_.tokens}, {run_.tokens}, sizeof(TokenCount))); }
-  void all_reduce() {
-    writer_.add(collective(OpKind::all_reduce, {run_.sums}, {run_.sums}, sizeof(StepSums)));
+  void sum_tokens() {
+    writer_.add(collective(OpKind::all_reduce, {updates(Slot::sums, run_.tokens)}, sizeof(TokenCount)));
   }
+  void all_reduce() { writer_.add(collective(OpKind::all_reduce, {updates(Slot::sums, run_.sums)}, sizeof(StepSums))); }
   void verdict() {
-    writer_.add(Op{.kind = OpKind::verdict, .reads = {run_.sums, run_.values, run_.counters},
-                   .writes = {run_.verdict, run_.counters}});
+    writer_.add(Op{.kind = OpKind::verdict,
+                   .operands = {reads(Slot::values, run_.values), reads(Slot::sums, run_.sums),
+                                updates(Slot::counters, run_.counters), writes(Slot::verdict, run_.verdict)}});
   }
   void init(Bytes load_staging_bytes);
 
   Schedule take() { return writer_.take(); }
 
  private:
+  static constexpr std::size_t most_operands = 16;
+
   void first_layer(const std::vector<int>& to) {
     x_.clear();
     saved_.resize(model_.units.size());
@@ -100,12 +104,13 @@ class OrderWriter {
     return writer_.add(fmt::format("ws.{}", writer_.schedule().ops.size()), Role::workspace, DType::byte, bytes);
   }
   Op compute(OpKind kind, std::size_t u, std::size_t s) const {
-    return Op{.kind = kind, .unit = static_cast<int>(u), .segment = static_cast<int>(s),
-              .microbatch = microbatch_};
+    Op op{.kind = kind, .unit = static_cast<int>(u), .segment = static_cast<int>(s), .microbatch = microbatch_};
+    op.operands.reserve(most_operands);
+    return op;
   }
-  Op collective(OpKind kind, std::vector<BufferId> reads, std::vector<BufferId> writes, Bytes bytes) {
-    return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .reads = std::move(reads),
-              .writes = std::move(writes), .bytes = bytes, .from = from_all_, .to = to_all_};
+  Op collective(OpKind kind, std::vector<Operand> operands, Bytes bytes) {
+    return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .operands = std::move(operands), .bytes = bytes,
+              .from = from_all_, .to = to_all_};
   }
 
   Gathered gather(std::size_t u, const std::vector<int>& to);
@@ -116,7 +121,8 @@ class OrderWriter {
     for (std::size_t s = 0; s < unit(u).segments.size(); ++s) forward_segment(u, s, full);
   }
   void forward_segment(std::size_t u, std::size_t s, const Gathered& full);
-  void head_backward(Op op, BufferId sums);
+  static void add_parameters(Op& op, const Gathered& full);
+  void head_backward(Op op);
   void backward_unit(std::size_t u, BufferId& d_out, const std::vector<int>& to);
   BufferId add_gradient(std::size_t owner, Elems elems, std::string_view tag);
   void round(const Gradient& gradient, BufferId chain);

@@ -9,21 +9,24 @@ void OrderWriter::finish_step() {
   for (std::size_t u = model_.units.size(); u-- > 0;) {
     if (!sums_.is_trained(u)) continue;
     if (trains_tied() && u == tied_owner())
-      writer_.add(Op{.kind = OpKind::add_uses, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, sums_.tied().sum},
-                     .writes = {sums_.unit(u).sum}, .range = tied_range()});
-    writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, run_.sums},
-                   .writes = {run_.sums}, .range = run_.layouts[u].whole()});
+      writer_.add(Op{.kind = OpKind::add_uses, .unit = static_cast<int>(u),
+                     .operands = {reads(Slot::other, sums_.tied().sum), updates(Slot::accumulator, sums_.unit(u).sum)},
+                     .range = tied_range()});
+    writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u),
+                   .operands = {reads(Slot::accumulator, sums_.unit(u).sum), updates(Slot::sums, run_.sums)},
+                   .range = run_.layouts[u].whole()});
   }
   all_reduce();
   verdict();
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
     if (!sums_.is_trained(u)) continue;
     const StateBuffers& state = run_.units[u];
-    Op op{.kind = OpKind::update, .unit = static_cast<int>(u), .reads = {sums_.unit(u).sum, run_.verdict, state.master},
-          .writes = {state.master}, .range = run_.layouts[u].whole()};
-    op.reads.insert(op.reads.end(), state.states.begin(), state.states.end());
-    op.writes.insert(op.writes.end(), state.states.begin(), state.states.end());
-    if (state.exported != state.master) op.writes.push_back(state.exported);
+    Op op{.kind = OpKind::update, .unit = static_cast<int>(u),
+          .operands = {reads(Slot::accumulator, sums_.unit(u).sum), reads(Slot::verdict, run_.verdict),
+                       updates(Slot::master, state.master)},
+          .range = run_.layouts[u].whole()};
+    for (BufferId id : state.states) op.add(updates(Slot::states, id));
+    if (state.exported != state.master) op.add(writes(Slot::exported, state.exported));
     writer_.add(std::move(op));
   }
 }
@@ -34,20 +37,23 @@ void OrderWriter::init(Bytes load_staging_bytes) {
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
     if (run_.layouts[u].is_empty()) continue;
     const StateBuffers& state = run_.units[u];
-    Op op{.kind = staging ? OpKind::read : OpKind::init, .unit = static_cast<int>(u), .writes = {state.master}, .range = run_.layouts[u].whole()};
-    op.writes.insert(op.writes.end(), state.states.begin(), state.states.end());
-    if (state.exported != state.master) op.writes.push_back(state.exported);
-    if (staging) op.writes.push_back(*staging);
+    Op op{.kind = staging ? OpKind::read : OpKind::init, .unit = static_cast<int>(u),
+          .operands = {writes(Slot::master, state.master)}, .range = run_.layouts[u].whole()};
+    for (BufferId id : state.states) op.add(writes(Slot::states, id));
+    if (state.exported != state.master) op.add(writes(Slot::exported, state.exported));
+    if (staging) op.add(writes(Slot::staging, *staging));
     writer_.add(std::move(op));
   }
-  writer_.add(Op{.kind = OpKind::init, .writes = {run_.constants, run_.counters}});
+  writer_.add(Op{.kind = OpKind::init,
+                 .operands = {writes(Slot::constants, run_.constants), writes(Slot::counters, run_.counters)}});
 }
 
 void OrderWriter::hash(const Gradient& gradient, BufferId hashes) {
   const bool is_first = !std::exchange(has_hashes_, true);
   Op op{.kind = OpKind::hash, .unit = static_cast<int>(gradient.owner), .microbatch = microbatch_,
-        .reads = {gradient.buffer}, .writes = {hashes}, .range = gradient.range};
-  if (!is_first) op.reads.push_back(hashes);
+        .operands = {reads(Slot::gradient, gradient.buffer),
+                     is_first ? writes(Slot::hashes, hashes) : updates(Slot::hashes, hashes)},
+        .range = gradient.range};
   writer_.add(std::move(op));
 }
 
@@ -71,8 +77,8 @@ void OrderWriter::exchange_hashes() {
     return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .peer = peer};
   };
   Op send = message(OpKind::send, spec_.neighbour(-1)), receive = message(OpKind::receive, spec_.neighbour(1));
-  send.reads = {*run_.own_hashes};
-  receive.writes = {*run_.received_hashes};
+  send.operands = {reads(Slot::message, *run_.own_hashes)};
+  receive.operands = {writes(Slot::message, *run_.received_hashes)};
   send.bytes = receive.bytes = writer_.schedule().buffers[static_cast<std::size_t>(*run_.own_hashes)].bytes();
   const bool sends_first = spec_.rank % 2 == 0;
   writer_.add(sends_first ? send : receive);

@@ -37,7 +37,7 @@ class PrefetchPass {
       const bool is_values = op.kind == OpKind::step_values;
       is_updating |= op.kind == OpKind::verdict;
       if (next_use < uses_.size() && uses_[next_use].last_op == i) {
-        if (uses_[next_use].used) op.writes.push_back(*uses_[next_use].used);
+        if (uses_[next_use].used) op.add(gives(*uses_[next_use].used));
         writer_.add(std::move(op));
         ++next_use;
         if (next_use + distance_ < uses_.size()) emit_gathers(next_use + distance_);
@@ -58,7 +58,7 @@ class PrefetchPass {
   // What fills parameters that are held whole, or in larger slices, stays where it is.
   bool is_for_a_use(const Op& op) const {
     return op.kind == OpKind::gather &&
-           writer_.schedule().buffers[static_cast<std::size_t>(op.writes[0])].role == Role::gathered;
+           writer_.schedule().buffers[static_cast<std::size_t>(op.at(Slot::full))].role == Role::gathered;
   }
 
   // Splits the list into the gathers of each use and all other ops.
@@ -72,12 +72,12 @@ class PrefetchPass {
         continue;
       }
       if (!waiting.empty()) {
-        for (const Op& gather : waiting) use_of[gather.writes[0]] = uses_.size();
+        for (const Op& gather : waiting) use_of[gather.at(Slot::full)] = uses_.size();
         uses_.push_back({.gathers = std::exchange(waiting, {})});
       }
-      if (!op.reads.empty())
-        if (const auto use = use_of.find(op.reads[0]); use != use_of.end()) uses_[use->second].last_op = others_.size();
-      for (BufferId id : op.writes) last_write_[id] = others_.size();
+      if (const Operand* const parameters = op.find(Slot::parameters))
+        if (const auto use = use_of.find(parameters->buffer); use != use_of.end()) uses_[use->second].last_op = others_.size();
+      for (BufferId id : op.writes()) last_write_[id] = others_.size();
       others_.push_back(std::move(op));
     }
     ops_ = {};
@@ -91,13 +91,13 @@ class PrefetchPass {
     for (std::size_t k = distance_ + 1; k < uses_.size(); ++k) {
       Use& before = uses_[k - distance_ - 1];
       before.used = writer_.add_token(fmt::format("used.{}", k - distance_ - 1));
-      for (Op& gather : uses_[k].gathers) gather.reads.push_back(*before.used);
+      for (Op& gather : uses_[k].gathers) gather.add(takes(*before.used));
     }
   }
 
   void rename_carried(std::size_t k) {
     for (const Op& gather : uses_[k].gathers) {
-      Buffer& full = writer_.schedule().buffers[static_cast<std::size_t>(gather.writes[0])];
+      Buffer& full = writer_.schedule().buffers[static_cast<std::size_t>(gather.at(Slot::full))];
       full.name = "carry." + full.name;
       full.lifetime = Lifetime::carried;
     }
@@ -106,7 +106,7 @@ class PrefetchPass {
   // Whether everything that a use gathers has its value of the next step behind op number `done`.
   bool reads_up_to(const Use& use, std::size_t done) const {
     return std::all_of(use.gathers.begin(), use.gathers.end(), [&](const Op& gather) {
-      const auto written = last_write_.find(gather.reads[0]);
+      const auto written = last_write_.find(gather.at(Slot::slice));
       return written == last_write_.end() || written->second <= done;
     });
   }
@@ -132,12 +132,12 @@ Schedule prefetch(Schedule schedule, int distance, bool carry) {
 int possible_distance(const Schedule& schedule, int distance) { return PrefetchPass(schedule, distance).distance(); }
 
 Schedule enter_of(const Schedule& step) {
-  Schedule enter{.name = "enter", .rank = step.rank, .world = step.world, .buffers = step.buffers, .ops = {},
+  Schedule enter{.kind = ScheduleKind::enter, .rank = step.rank, .world = step.world, .buffers = step.buffers, .ops = {},
                  .from_lists = step.from_lists, .to_lists = step.to_lists, .boundary_events = {}};
   // Only a step's tail gathers into carried buffers; events and tokens are set anew by the passes that follow.
   for (const Op& op : step.ops)
-    if (op.kind == OpKind::gather && !op.writes.empty() &&
-        step.buffers[static_cast<std::size_t>(op.writes[0])].lifetime == Lifetime::carried)
+    if (op.kind == OpKind::gather && op.has(Slot::full) &&
+        step.buffers[static_cast<std::size_t>(op.at(Slot::full))].lifetime == Lifetime::carried)
       enter.ops.push_back(op);
   return enter;
 }

@@ -30,8 +30,7 @@ class RecomputePass {
 
   bool applies(const Op& op) const {
     if (!op.unit || !op.segment || unit(op).kind != UnitKind::block) return false;
-    return policy_ == Recompute::block ||
-           unit(op).segments[static_cast<std::size_t>(*op.segment)].name == name(policy_);
+    return drops(policy_, unit(op).segments[static_cast<std::size_t>(*op.segment)].kind);
   }
 
   BufferId twin(BufferId id) {
@@ -44,34 +43,30 @@ class RecomputePass {
     return found == dropped_.end() ? id : found->second;
   }
 
-  // forward: reads {full, x, batch, constants, [frozen]}, writes {out, saved, workspace}.
   void drop_saved(Op& op) {
-    forward_of_saved_[op.writes[1]] = op;
-    forward_of_out_[op.writes[0]] = op;
-    op.reads[1] = replaced(op.reads[1]);
-    op.writes[1] = twin(op.writes[1]);
+    forward_of_saved_[op.at(Slot::saved)] = op;
+    forward_of_out_[op.at(Slot::out)] = op;
+    op.find(Slot::x)->buffer = replaced(op.at(Slot::x));
+    op.find(Slot::saved)->buffer = twin(op.at(Slot::saved));
     if (policy_ != Recompute::block || is_last(op)) return;
-    const BufferId kept = op.writes[0];
-    op.writes[0] = twin(kept);
-    dropped_[kept] = op.writes[0];
+    const BufferId kept = op.at(Slot::out);
+    op.find(Slot::out)->buffer = dropped_[kept] = twin(kept);
   }
 
-  // backward: reads {full, d_out, x, saved, batch, constants, [frozen]}; segments come last to first.
+  // Segments come last to first.
   void add_recomputes(const Op& backward) {
     if (policy_ == Recompute::block && !is_last(backward)) return;
-    const Op& last = forward_of_saved_.at(backward.reads[3]);
+    const Op& last = forward_of_saved_.at(backward.at(Slot::saved));
     std::vector<Op> forwards = {last};
     for (int s = *backward.segment; policy_ == Recompute::block && s > 0; --s) forwards.push_back(producer(forwards.back()));
     std::reverse(forwards.begin(), forwards.end());
     for (Op& op : forwards) {
       const bool needs_out = *op.segment != *backward.segment;
       op.kind = OpKind::recompute;
-      op.reads[0] = backward.reads[0];
-      if (op.reads.size() > 4) op.reads[4] = backward.reads[6];  // frozen parameters
-      const BufferId workspace = workspace_like(op.writes[2]);
-      const BufferId out = op.writes[0], saved = op.writes[1];
-      op.writes = {saved, workspace};
-      if (needs_out) op.writes.push_back(out);
+      for (const Slot gathered : {Slot::parameters, Slot::frozen})
+        if (Operand* const parameters = op.find(gathered)) parameters->buffer = backward.at(gathered);
+      op.find(Slot::workspace)->buffer = workspace_like(op.at(Slot::workspace));
+      if (!needs_out) op.remove(Slot::out);
       writer_.add(std::move(op));
     }
   }
@@ -83,7 +78,7 @@ class RecomputePass {
   }
 
   // The forward op of the same block whose output `op` reads.
-  const Op& producer(const Op& op) const { return forward_of_out_.at(op.reads[1]); }
+  const Op& producer(const Op& op) const { return forward_of_out_.at(op.at(Slot::x)); }
 
   const ModelSpec& model_;
   Recompute policy_;

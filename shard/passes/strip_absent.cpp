@@ -13,28 +13,30 @@ void strip_collective(Schedule& schedule, Op& op) {
   const auto& to = schedule.to_lists;
   if (op.kind == OpKind::gather && !std::binary_search(to[static_cast<std::size_t>(*op.to)].begin(),
                                                         to[static_cast<std::size_t>(*op.to)].end(), schedule.rank))
-    op.writes.clear();
+    op.remove(Slot::full);
   if (op.kind == OpKind::reduce) {
     const auto& from = schedule.from_lists[static_cast<std::size_t>(*op.from)];
     const bool contributes = std::any_of(from.begin(), from.end(), [&](const Contribution& c) { return c.rank == schedule.rank; });
-    if (!contributes) op.reads.erase(op.reads.begin());
+    if (!contributes) op.remove(Slot::gradient);
   }
 }
 
-bool releases_nothing(const Op& op) { return op.kind == OpKind::release && op.reads.empty(); }
+bool releases_nothing(const Op& op) { return op.kind == OpKind::release && !op.has(Slot::exported); }
 
 // Removes reads of step buffers that nothing wrote, and releases that are left without a buffer.
 void strip_unwritten(Schedule& schedule) {
   std::vector<bool> written(schedule.buffers.size());
   for (std::size_t b = 0; b < written.size(); ++b) written[b] = schedule.buffers[b].lifetime != Lifetime::step;
   for (const Op& op : schedule.ops)
-    for (BufferId id : op.writes) written[static_cast<std::size_t>(id)] = true;
-  const auto unwritten = [&](BufferId id) { return !written[static_cast<std::size_t>(id)]; };
+    for (BufferId id : op.writes()) written[static_cast<std::size_t>(id)] = true;
+  const auto unwritten = [&](const Operand& operand) {
+    return operand.reads() && !written[static_cast<std::size_t>(operand.buffer)];
+  };
   for (Op& op : schedule.ops) {
-    std::erase_if(op.reads, unwritten);
+    std::erase_if(op.operands, unwritten);
     // Its tokens are read below it only.
     if (releases_nothing(op))
-      for (BufferId id : op.writes) written[static_cast<std::size_t>(id)] = false;
+      for (BufferId id : op.writes()) written[static_cast<std::size_t>(id)] = false;
   }
   std::erase_if(schedule.ops, releases_nothing);
 }
@@ -43,10 +45,8 @@ void strip_unwritten(Schedule& schedule) {
 void strip_unused(Schedule& schedule) {
   std::vector<bool> used(schedule.buffers.size());
   for (std::size_t b = 0; b < used.size(); ++b) used[b] = schedule.buffers[b].lifetime == Lifetime::persistent;
-  for (const Op& op : schedule.ops) {
-    for (BufferId id : op.reads) used[static_cast<std::size_t>(id)] = true;
-    for (BufferId id : op.writes) used[static_cast<std::size_t>(id)] = true;
-  }
+  for (const Op& op : schedule.ops)
+    for (const Operand& operand : op.operands) used[static_cast<std::size_t>(operand.buffer)] = true;
   std::vector<BufferId> renumbered(used.size());
   std::vector<Buffer> kept;
   for (std::size_t b = 0; b < used.size(); ++b) {
@@ -54,10 +54,8 @@ void strip_unused(Schedule& schedule) {
     if (used[b]) kept.push_back(std::move(schedule.buffers[b]));
   }
   schedule.buffers = std::move(kept);
-  for (Op& op : schedule.ops) {
-    for (BufferId& id : op.reads) id = renumbered[static_cast<std::size_t>(id)];
-    for (BufferId& id : op.writes) id = renumbered[static_cast<std::size_t>(id)];
-  }
+  for (Op& op : schedule.ops)
+    for (Operand& operand : op.operands) operand.buffer = renumbered[static_cast<std::size_t>(operand.buffer)];
 }
 
 }  // namespace

@@ -26,11 +26,10 @@ class ZeroStagePass {
   Schedule run() {
     for (Op& op : ops_) {
       if (op.kind == OpKind::gather) {
-        replaced_[op.writes[0]] = parameters_[static_cast<std::size_t>(*op.unit)];
+        replaced_[op.at(Slot::full)] = parameters_[static_cast<std::size_t>(*op.unit)];
         continue;
       }
-      replace(op.reads);
-      replace(op.writes);
+      replace(op.operands);
       if (spec_.zero == 0) hold_whole(op);
       const std::optional<std::size_t> published = spec_.zero > 0 ? exported_unit(run_, op) : std::nullopt;
       writer_.add(std::move(op));
@@ -69,21 +68,21 @@ class ZeroStagePass {
   void keep_gradients() {
     std::unordered_map<BufferId, BufferId> kept;  // by accumulator
     for (const Op& op : ops_) {
-      if (op.kind != OpKind::reduce || replaced_.count(op.reads[0])) continue;
-      const auto [found, is_new] = kept.try_emplace(op.writes[0], 0);
+      if (op.kind != OpKind::reduce || replaced_.count(op.at(Slot::gradient))) continue;
+      const auto [found, is_new] = kept.try_emplace(op.at(Slot::accumulator), 0);
       if (is_new) {
-        Buffer gradient = buffer(op.reads[0]);
-        gradient.name = "grad." + buffer(op.writes[0]).name;
+        Buffer gradient = buffer(op.at(Slot::gradient));
+        gradient.name = "grad." + buffer(op.at(Slot::accumulator)).name;
         gradient.lifetime = Lifetime::persistent;
         found->second = writer_.add(std::move(gradient));
       }
-      replaced_[op.reads[0]] = found->second;
+      replaced_[op.at(Slot::gradient)] = found->second;
     }
   }
 
-  void replace(std::vector<BufferId>& ids) const {
-    for (BufferId& id : ids)
-      if (const auto found = replaced_.find(id); found != replaced_.end()) id = found->second;
+  void replace(std::vector<Operand>& operands) const {
+    for (Operand& operand : operands)
+      if (const auto found = replaced_.find(operand.buffer); found != replaced_.end()) operand.buffer = found->second;
   }
 
   void hold_whole(Op& op) {
@@ -95,17 +94,17 @@ class ZeroStagePass {
   // The f32 sum of a unit's gradient, whole, before its update; no further ahead of the updates than gathers are of uses.
   void gather_sum(Op& update) {
     const auto u = static_cast<std::size_t>(*update.unit);
-    const BufferId slice = update.reads[0];
+    const BufferId slice = update.at(Slot::accumulator);
     buffer(slice).exported = true;
     const BufferId sum = writer_.add(fmt::format("sum{}", u), Role::gradients, DType::f32, run_.layouts[u].full_elems());
     Op gather = gather_of(u, slice, sum);
     const auto ahead = static_cast<std::size_t>(spec_.prefetch) + 1;
-    if (updated_.size() >= ahead) gather.reads.push_back(updated_[updated_.size() - ahead]);
+    if (updated_.size() >= ahead) gather.add(takes(updated_[updated_.size() - ahead]));
     writer_.add(std::move(gather));
     release(u, slice);
-    update.reads[0] = sum;
+    update.find(Slot::accumulator)->buffer = sum;
     updated_.push_back(writer_.add_token(fmt::format("updated.{}", u)));
-    update.writes.push_back(updated_.back());
+    update.add(gives(updated_.back()));
   }
 
   void publish(std::size_t u) {
@@ -116,13 +115,13 @@ class ZeroStagePass {
   Op gather_of(std::size_t u, BufferId slice, BufferId full) {
     const FlatRange whole = run_.layouts[u].whole();
     return {.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
-            .reads = {slice}, .writes = {full}, .range = whole, .bytes = whole.elems * size_bytes(buffer(slice).type),
-            .from = writer_.from_list(spec_.exporters()), .to = writer_.to_list(spec_.all_ranks())};
+            .operands = {reads(Slot::slice, slice), writes(Slot::full, full)}, .range = whole, .wire = buffer(slice).type,
+            .bytes = whole.elems * size_bytes(buffer(slice).type), .from = writer_.from_list(spec_.exporters()), .to = writer_.to_list(spec_.all_ranks())};
   }
 
   void release(std::size_t u, BufferId slice) {
     writer_.add(Op{.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
-                   .reads = {slice}});
+                   .operands = {reads(Slot::exported, slice)}});
   }
 
   const ModelSpec& model_;

@@ -127,17 +127,17 @@ void collectives(StatusPage& page, Communicator& c, Buffers& buffers, const Vict
   std::iota(all.begin(), all.end(), 0);
   const FlatRange range{0, slice_elems * c.size(), slice_elems};
 
-  page.begin(StreamId::comm, "step", 4 * unit, OpKind::gather, unit);
+  page.begin(StreamId::comm, ScheduleKind::step, 4 * unit, OpKind::gather, unit);
   c.gather({.slice = buffers.slice, .range = range, .full = view(buffers.full), .to = all});
   victim.communicate();
-  page.begin(StreamId::comm, "step", 4 * unit + 1, OpKind::reduce, unit);
+  page.begin(StreamId::comm, ScheduleKind::step, 4 * unit + 1, OpKind::reduce, unit);
   c.reduce({.gradient = buffers.gradient,
             .range = range,
             .from = all,
             .accumulator = view(buffers.sum),
             .staging = view(buffers.staging),
             .wire = DType::f32});
-  page.begin(StreamId::comm, "step", 4 * unit + 2, OpKind::release, unit);
+  page.begin(StreamId::comm, ScheduleKind::step, 4 * unit + 2, OpKind::release, unit);
   c.release(buffers.slice.data);
   c.release(buffers.gradient.data);
   page.end(StreamId::comm);
@@ -187,7 +187,7 @@ void train(MpiRun& run, char** arguments) {
         }
       });
       try {
-        run.page().begin(StreamId::compute, "step", 4 * unit + 3, OpKind::forward, unit);
+        run.page().begin(StreamId::compute, ScheduleKind::step, 4 * unit + 3, OpKind::forward, unit);
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
         victim.compute();
         run.page().end(StreamId::compute);

@@ -44,7 +44,7 @@ class Child {
 
 std::string error_of(const SharedFile& file) {
   try {
-    const SharedMapping mapping(file, Access::read);
+    const SharedMapping mapping(file, FileAccess::read);
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::comm);
     return error.what();
@@ -57,10 +57,10 @@ TEST_CASE("shared_file: another process reads what was written before and after 
   arena.data()[0] = std::byte{1};
   const SharedFile file = name_file(arena.file());
   Child child([&] {
-    const SharedMapping mapping(file, Access::read);
+    const SharedMapping mapping(file, FileAccess::read);
     if (mapping.bytes() < 10'000 || mapping.data() == arena.data()) return false;
     // The parent writes to its own mapping when it sees this one's first answer, through a second mapping.
-    const SharedMapping answer(file, Access::write);
+    const SharedMapping answer(file, FileAccess::write);
     if (mapping.data()[0] != std::byte{1}) return false;
     answer.data()[1] = std::byte{2};
     const volatile std::byte* late = mapping.data() + 9'999;

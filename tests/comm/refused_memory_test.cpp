@@ -45,7 +45,7 @@ TEST_CASE("SharedMapping: what the limit of address space does not hold has exit
   const SharedFile file = name_file(arena.file());
   const ProcessLimit little(RLIMIT_AS, address_space_bytes() + 32 * MiB);
   try {
-    const SharedMapping mapping(file, Access::read);
+    const SharedMapping mapping(file, FileAccess::read);
     FAIL("64 MiB were mapped into 32");
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::plan);

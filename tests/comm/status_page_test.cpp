@@ -84,16 +84,16 @@ TEST_CASE("status_page: a rank is described by what it does", "[comm]") {
   Node node(2);
   StatusPage& page = *node.pages[1];
   CHECK(describe(page, 5) == "its first op");
-  page.begin(StreamId::comm, "enter", 2, OpKind::gather, 0);
+  page.begin(StreamId::comm, ScheduleKind::enter, 2, OpKind::gather, 0);
   CHECK(describe(page, 5) == "enter op 2 gather unit 0");
   page.set_step(3);
-  page.begin(StreamId::compute, "step", 41, OpKind::backward, 4);
+  page.begin(StreamId::compute, ScheduleKind::step, 41, OpKind::backward, 4);
   CHECK(describe(*node.pages[0], 5) == "step 3, op 41 backward unit 4");
   page.end(StreamId::compute);
   CHECK(describe(page, 5) == "step 3, enter op 2 gather unit 0");  // still runs
   page.end(StreamId::comm);
   CHECK(describe(page, 5) == "step 3, op 41 backward unit 4");
-  page.begin(StreamId::compute, "step", 42, OpKind::verdict, std::nullopt);
+  page.begin(StreamId::compute, ScheduleKind::step, 42, OpKind::verdict, std::nullopt);
   CHECK(describe(page, 5) == "step 3, op 42 verdict");
   page.set_waiting_for(4);
   CHECK(describe(page, 5) == "step 3, enter op 2 gather unit 0");
@@ -119,7 +119,7 @@ TEST_CASE("status_page: a process that went away is dead, reaped or not, unless 
   const pid_t pid = fork();
   if (pid == 0) {
     StatusPage child(node.memory, 1, 2, 5, 8);
-    child.begin(StreamId::compute, "step", 7, OpKind::forward, 1);
+    child.begin(StreamId::compute, ScheduleKind::step, 7, OpKind::forward, 1);
     _exit(0);
   }
   siginfo_t info;

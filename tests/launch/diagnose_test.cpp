@@ -15,7 +15,7 @@ namespace {
 struct Fault {
   OpKind kind = OpKind::forward;
   int rank = 0, unit = 0, segment = 0;
-  Role role = Role::activations;
+  Slot slot = Slot::out;
 };
 
 std::function<void(OpTable&, int)> plant(const Fault& fault) {
@@ -26,13 +26,9 @@ std::function<void(OpTable&, int)> plant(const Fault& fault) {
       handler(context);
       const Op& op = context.op();
       if (op.unit != fault.unit || op.segment != fault.segment) return;
-      for (BufferId b : op.writes) {
-        if (context.buffer(b).role != fault.role) continue;
-        const View view = context.view(b);
-        if (view.type == DType::bf16) static_cast<std::uint16_t*>(view.data)[5] = 0x7f80;
-        if (view.type == DType::f32) view.as<float>()[5] = std::numeric_limits<float>::infinity();
-        break;
-      }
+      const View view = context.view(fault.slot);
+      if (view.type == DType::bf16) static_cast<std::uint16_t*>(view.data)[5] = 0x7f80;
+      if (view.type == DType::f32) view.as<float>()[5] = std::numeric_limits<float>::infinity();
     });
   };
 }
@@ -49,7 +45,7 @@ TEST_CASE("diagnose: it names the first op, unit and tensor that is not finite, 
   for (const int zero : {0, 1, 3}) {
     CAPTURE(zero, name(settings.recompute));
     settings.zero = zero;
-    LocalResult got = train(settings, {OpKind::forward, 1, 2, 1, Role::activations}, 3);
+    LocalResult got = train(settings, {OpKind::forward, 1, 2, 1, Slot::out}, 3);
     REQUIRE(got.diagnoses.size() == 3);
     CHECK(!got.steps.back().applied);
     // What forward leaves is not what recompute leaves.
@@ -59,7 +55,7 @@ TEST_CASE("diagnose: it names the first op, unit and tensor that is not finite, 
     // Other ranks see it in the sums alone.
     CHECK((got.diagnoses[0].op < 0 || got.diagnoses[0].op > got.diagnoses[1].op));
 
-    got = train(settings, {OpKind::backward, 0, 1, 0, Role::gradients}, 2);
+    got = train(settings, {OpKind::backward, 0, 1, 0, Slot::gradient}, 2);
     CHECK(got.diagnoses[0].text.find(
               "the gradient of blocks.0.attention.norm.weight, element 5 of block0 (backward unit 1") == 0);
   }
@@ -73,7 +69,7 @@ TEST_CASE("diagnose: a parameter that is not finite is named where it is gathere
     table.set(OpKind::init, [=](const OpContext& context) {
       init(context);
       if (context.op().unit == 2)
-        context.view(context.op().writes[0]).as<float>()[100] = std::numeric_limits<float>::quiet_NaN();
+        context.view(Slot::master).as<float>()[100] = std::numeric_limits<float>::quiet_NaN();
     });
   };
   const LocalResult got = train_locally(settings, {.ranks = 2, .edit_table = plant_parameter}, 1);
@@ -87,7 +83,7 @@ TEST_CASE("diagnose: a parameter that is not finite is named where it is gathere
 TEST_CASE("diagnose: a step that is not applied leaves masters and states as they were") {
   const TrainerSettings settings = tiny_settings(Family::gpt2, DType::bf16, DType::bf16);
   const LocalResult before = train_locally(settings, {.ranks = 2}, 0);
-  const LocalResult got = train(settings, {OpKind::backward, 1, 2, 0, Role::gradients}, 2);
+  const LocalResult got = train(settings, {OpKind::backward, 1, 2, 0, Slot::gradient}, 2);
   CHECK(got.weights == before.weights);
   CHECK(got.state == before.state);
 }

@@ -16,7 +16,7 @@ TEST_CASE("heap_bytes: a schedule takes what malloc counts for a copy of it") {
   TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
   settings.model.layers = 20;
   const RankPrograms programs = build_programs(settings, 1, 3);
-  const Schedule& step = *programs.run.find("step");
+  const Schedule& step = *programs.run.find(ScheduleKind::step);
   const auto used = [] {
     const struct mallinfo2 info = mallinfo2();
     return static_cast<Bytes>(info.uordblks + info.hblkhd);

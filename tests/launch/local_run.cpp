@@ -76,7 +76,9 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       };
       const auto valid = [&](std::int64_t, int microbatch, Batch batch) { fill_valid(settings, microbatch, batch); };
       auto& owner = trainers[static_cast<std::size_t>(rank)];
-      owner = std::make_unique<Trainer>(settings, plan_programs(settings, rank, layout.ranks), communicator, source, valid,
+      PlannedPrograms planned = plan_programs(settings, rank, layout.ranks);
+      if (layout.edit_programs) layout.edit_programs(planned, rank);
+      owner = std::make_unique<Trainer>(settings, std::move(planned), communicator, source, valid,
                                         make_device(settings, layout, rank), std::span<OpObserver* const>(), edit);
       Trainer& trainer = *owner;
       for (int step = 0; step < steps; ++step) {

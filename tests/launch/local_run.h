@@ -15,6 +15,7 @@ struct LocalLayout {
   int ranks = 1;
   int checked_seed = -1;  // >= 0: under the checked device, with delays of ops and of reads of peers' memory from this seed
   std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
+  std::function<void(PlannedPrograms&, int rank)> edit_programs;  // the same
   int audit_every = 0;
   std::function<void(Trainer&, Communicator&)> at_end;         // on every rank, when all ranks have closed
   BatchSource edit_batch;                                      // changes a training batch that is filled

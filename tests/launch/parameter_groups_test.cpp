@@ -28,7 +28,7 @@ std::vector<double> losses(const LocalResult& result) {
   return list;
 }
 
-const Schedule& step_of(const RankPrograms& programs) { return *programs.run.find("step"); }
+const Schedule& step_of(const RankPrograms& programs) { return *programs.run.find(ScheduleKind::step); }
 
 Bytes persistent_of(const RankPrograms& programs, Role role) {
   Bytes bytes = 0;

@@ -24,7 +24,7 @@ struct GradientHash {
     return [this](OpTable& table, int) {
       const Handler square_sum = table.find(OpKind::square_sum);
       table.set(OpKind::square_sum, [this, square_sum](const OpContext& context) {
-        const View sum = context.view(context.op().reads[0]);
+        const View sum = context.view(Slot::accumulator);
         value = XXH3_64bits_withSeed(sum.data, static_cast<std::size_t>(sum.bytes()), value);
         square_sum(context);
       });
@@ -49,8 +49,8 @@ TEST_CASE("two contributions swapped change the weights") {
     auto held = std::make_shared<std::map<std::int32_t, std::vector<float>>>();
     keep_reduces(table, [held](const OpContext& context, const Handler& reduce) {
       const Op& op = context.op();
-      const std::int32_t key = op.writes[0];
-      const View gradient = context.view(op.reads[0]);
+      const std::int32_t key = op.at(Slot::accumulator);
+      const View gradient = context.view(Slot::gradient);
       if (op.microbatch == 2) {
         (*held)[key].assign(gradient.as<float>(), gradient.as<float>() + gradient.elems());
         return;
@@ -58,7 +58,7 @@ TEST_CASE("two contributions swapped change the weights") {
       reduce(context);
       if (op.microbatch != 3) return;
       const ConstView late(held->at(key).data(), DType::f32, gradient.elems());
-      ordered_add({.accumulator = context.view(op.writes[0]), .pieces = {&late, 1}, .store_first = false});
+      ordered_add({.accumulator = context.view(Slot::accumulator), .pieces = {&late, 1}, .store_first = false});
     });
   };
   CHECK(train_locally(settings, {.edit_table = edit}, 1).weights != expected.weights);
@@ -79,9 +79,9 @@ TEST_CASE("a zero added to a contribution of -0 changes the gradients") {
     return [add_zero, &hash](OpTable& table, int rank) {
       hash.tap()(table, rank);
       keep_reduces(table, [add_zero](const OpContext& context, const Handler& reduce) {
-        const View gradient = context.view(context.op().reads[0]);
+        const View gradient = context.view(Slot::gradient);
         gradient.as<bf16>()[0] = {0x8000};
-        const View sum = context.view(context.op().writes[0]);
+        const View sum = context.view(Slot::accumulator);
         if (!add_zero) return reduce(context);
         std::memset(sum.data, 0, static_cast<std::size_t>(sum.bytes()));
         const ConstView piece = gradient;

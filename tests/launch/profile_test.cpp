@@ -20,8 +20,8 @@ namespace {
 ModelSpec one_block() {
   ModelSpec model;
   model.units = {{.name = "embedding"}, {.name = "block0"}};
-  model.units[1].segments = {{.name = "attention", .forward_flops = 1e6, .backward_flops = 2e6},
-                             {.name = "mlp", .forward_flops = 3e6, .backward_flops = 6e6}};
+  model.units[1].segments = {{.kind = SegmentKind::attention, .forward_flops = 1e6, .backward_flops = 2e6},
+                             {.kind = SegmentKind::mlp, .forward_flops = 3e6, .backward_flops = 6e6}};
   return model;
 }
 
@@ -33,7 +33,7 @@ Op op(OpKind kind, StreamId stream, std::optional<int> unit = {}, std::optional<
 
 Schedule made_up_step() {
   Schedule step;
-  step.name = "step";
+  step.kind = ScheduleKind::step;
   step.ops = {op(OpKind::gather, StreamId::comm, 1), op(OpKind::forward, StreamId::compute, 1, 0),
               op(OpKind::forward, StreamId::compute, 1, 1), op(OpKind::backward, StreamId::compute, 1, 1),
               op(OpKind::update, StreamId::compute, 1)};
@@ -105,7 +105,7 @@ TEST_CASE("StepClock: counts from step 2 on; what stands between steps is idle, 
   StepClock clock;
   const Schedule step = made_up_step();
   Schedule other = step;
-  other.name = "validate";
+  other.kind = ScheduleKind::validate;
   const auto run = [&](const Schedule& schedule) {
     for (OpId id = 0; id < static_cast<OpId>(schedule.ops.size()); ++id) {
       if (id == 3) std::this_thread::sleep_for(std::chrono::milliseconds(3));  // before backward, which waits

@@ -111,13 +111,13 @@ Evaluation Probe::evaluate(const Part& part, const Vector& shift) const {
     table.set(OpKind::init, [&, init](const OpContext& context) {
       init(context);
       if (!context.op().unit) return;
-      const View master = context.view(context.op().writes[0]);
+      const View master = context.view(Slot::master);
       sharpen(*context.op().unit, master);
       if (*context.op().unit != static_cast<std::int32_t>(part.unit)) return;
       for (std::size_t i = 0; i < shift.size(); ++i) master.as<float>()[static_cast<std::size_t>(part.begin) + i] += shift[i];
     });
     table.set(OpKind::square_sum, [&, square_sum](const OpContext& context) {
-      const View sum = context.view(context.op().reads[0]);
+      const View sum = context.view(Slot::accumulator);
       evaluation.gradients[*context.op().unit].assign(sum.as<float>(), sum.as<float>() + sum.elems());
       square_sum(context);
     });

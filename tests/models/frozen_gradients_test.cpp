@@ -21,7 +21,7 @@ std::map<std::string, std::vector<float>> gradients_of(const TrainerSettings& se
   const auto edit = [&](OpTable& table, int) {
     const Handler square_sum = table.find(OpKind::square_sum);
     table.set(OpKind::square_sum, [&, square_sum](const OpContext& context) {
-      const View sums = context.view(context.op().reads[0]);
+      const View sums = context.view(Slot::accumulator);
       const UnitSpec& unit = units[static_cast<std::size_t>(*context.op().unit)];
       for (const TensorPart& part : owned_parts(FlatLayout(unit, 1), 0)) {
         const float* first = sums.as<float>() + part.in_slice;

@@ -25,7 +25,7 @@ const UnitSpec matrix_and_bias{.name = "block", .tensors = {{.name = "weight", .
 class OneUnit {
  public:
   explicit OneUnit(const OptimizerSettings& chosen = settings, const UnitSpec& unit = matrix_and_bias) {
-    schedule_.name = "step";
+    schedule_.kind = ScheduleKind::step;
     for (const char* name : {"master", "m", "v", "accumulator"})
       add(name, DType::f32, slice_elems);
     add("exported", DType::bf16, slice_elems);
@@ -36,10 +36,16 @@ class OneUnit {
     add("verdict", DType::byte, sizeof(Verdict));
     arena_.resize(static_cast<std::size_t>(end_) / sizeof(double));
     const FlatRange whole = FlatLayout(unit, 1).whole();
-    schedule_.ops = {{.kind = OpKind::square_sum, .unit = 0, .reads = {accumulator, sums}, .writes = {sums}, .range = whole},
-                     {.kind = OpKind::verdict, .reads = {sums, values, counters}, .writes = {verdict, counters}},
-                     {.kind = OpKind::update, .unit = 0, .reads = {accumulator, verdict, master, m, v},
-                      .writes = {master, m, v, exported}, .range = whole}};
+    schedule_.ops = {{.kind = OpKind::square_sum, .unit = 0,
+                      .operands = {reads(Slot::accumulator, accumulator), updates(Slot::sums, sums)}, .range = whole},
+                     {.kind = OpKind::verdict,
+                      .operands = {reads(Slot::values, values), reads(Slot::sums, sums), updates(Slot::counters, counters),
+                                   writes(Slot::verdict, verdict)}},
+                     {.kind = OpKind::update, .unit = 0,
+                      .operands = {writes(Slot::exported, exported), reads(Slot::accumulator, accumulator),
+                                   reads(Slot::verdict, verdict), updates(Slot::master, master), updates(Slot::states, m),
+                                   updates(Slot::states, v)},
+                      .range = whole}};
     units_ = {unit};
     layouts_ = {FlatLayout(unit, 1)};
     register_optim_ops(table_, chosen, units_, layouts_);

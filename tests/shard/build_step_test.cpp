@@ -48,7 +48,7 @@ TEST_CASE("plan_run: planned programs pass check by bytes, and the transient pea
     RunPrograms run = build_run(model, spec, {.validate = true, .sample = true, .diagnose = true}, &model);
     const MemoryPlan plan = plan_run(run, INT64_MAX);
     REQUIRE_NOTHROW(check_run({run}));
-    const Bytes base = test::persistent_bytes(*run.find("step"));
+    const Bytes base = test::persistent_bytes(*run.find(ScheduleKind::step));
     const double transient = static_cast<double>(plan.device.peak_bytes - base);
     const double bound = static_cast<double>(plan.device.lower_bound_bytes - base);
     CHECK(transient <= bound * 1.10 + 65536);
@@ -108,13 +108,11 @@ TEST_CASE("build_run: a reduce stages what contributors of other nodes send, and
     const StepSpec spec{.mesh = {.data = 5}, .rank = rank, .microbatches = 5, .nodes = nodes};
     const RunPrograms run = build_run(model, spec, {});
     Elems elems = 0, slices = 0;
-    for (const Op& op : run.find("step")->ops) {
+    for (const Op& op : run.find(ScheduleKind::step)->ops) {
       if (op.kind != OpKind::reduce) continue;
       slices += op.range.owned_by(rank).elems;
-      for (const BufferId id : op.writes) {
-        const Buffer& buffer = run.find("step")->buffers[static_cast<std::size_t>(id)];
-        if (buffer.role == Role::communication) elems += buffer.elems;
-      }
+      if (const Operand* const staging = op.find(Slot::staging))
+        elems += run.find(ScheduleKind::step)->buffers[static_cast<std::size_t>(staging->buffer)].elems;
     }
     return std::pair(elems, slices);
   };

@@ -29,7 +29,7 @@ Elems tied_elems(const ModelSpec& model) {
 PlannedStates over_ranks(const ModelSpec& model, StepSpec spec) {
   PlannedStates all;
   for (spec.rank = 0; spec.rank < spec.ranks(); ++spec.rank) {
-    const PlannedStates own = planned_states(*build_run(model, spec, {}).find("step"));
+    const PlannedStates own = planned_states(*build_run(model, spec, {}).find(ScheduleKind::step));
     all.parameters += own.parameters;
     all.masters += own.masters;
     all.optimizer += own.optimizer;

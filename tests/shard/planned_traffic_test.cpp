@@ -21,7 +21,7 @@ Sums over_ranks(const ModelSpec& model, StepSpec spec) {
   Sums sums;
   for (spec.rank = 0; spec.rank < spec.ranks(); ++spec.rank) {
     const RunPrograms run = build_run(model, spec, {});
-    const PlannedTraffic traffic = planned_traffic(*run.find("step"), spec.nodes);
+    const PlannedTraffic traffic = planned_traffic(*run.find(ScheduleKind::step), spec.nodes);
     sums.gathers += traffic.gathers.total();
     sums.gathers_elsewhere += traffic.gathers.elsewhere;
     sums.reduces += traffic.reduces.total();
@@ -76,7 +76,7 @@ TEST_CASE("planned_traffic: classes of ranks stand for what all ranks take toget
     Bytes gathers = 0, reduces = 0;
     for (const RankClass& rank_class : rank_classes(model, spec)) {
       spec.rank = rank_class.rank;
-      const PlannedTraffic traffic = planned_traffic(*build_run(model, spec, {}).find("step"), spec.nodes);
+      const PlannedTraffic traffic = planned_traffic(*build_run(model, spec, {}).find(ScheduleKind::step), spec.nodes);
       gathers += rank_class.count * traffic.gathers.total();
       reduces += rank_class.count * traffic.reduces.total();
     }

@@ -22,7 +22,6 @@ namespace {
 const Buffer& buffer(const Schedule& schedule, BufferId id) { return schedule.buffers[static_cast<std::size_t>(id)]; }
 const Op& op_of(const Schedule& schedule, OpId id) { return schedule.ops[static_cast<std::size_t>(id)]; }
 OpId end_of(const Schedule& schedule) { return static_cast<OpId>(schedule.ops.size()); }
-bool has(const std::vector<BufferId>& list, BufferId id) { return std::find(list.begin(), list.end(), id) != list.end(); }
 
 /// A run of compute ops that reads one gathered unit, found in the finished program.
 struct Use {
@@ -36,14 +35,16 @@ std::vector<Use> find_uses(const Schedule& schedule) {
   std::vector<Use> uses;
   for (OpId id = 0; id < end_of(schedule); ++id) {
     const Op& op = op_of(schedule, id);
-    if (op.stream != StreamId::compute || op.reads.empty() || buffer(schedule, op.reads[0]).role != Role::gathered) continue;
-    if (uses.empty() || uses.back().full != op.reads[0]) uses.push_back({.full = op.reads[0], .first = id});
+    if (!op.has(Slot::parameters)) continue;
+    const BufferId full = op.at(Slot::parameters);
+    if (uses.empty() || uses.back().full != full) uses.push_back({.full = full, .first = id});
     uses.back().last = id;
   }
   for (Use& use : uses) {
     use.is_carried = buffer(schedule, use.full).lifetime == Lifetime::carried;
     for (OpId id = 0; id < end_of(schedule); ++id)
-      if (const Op& op = op_of(schedule, id); op.kind == OpKind::gather && !op.writes.empty() && has(op_of(schedule, use.first).reads, op.writes[0]))
+      if (const Op& op = op_of(schedule, id); op.kind == OpKind::gather && op.has(Slot::full) &&
+                                                  op_of(schedule, use.first).reads(op.at(Slot::full)))
         use.gathers.push_back(id);
   }
   return uses;
@@ -73,7 +74,7 @@ void for_all_specs(const Check& check) {
 void check_distance(const Schedule& schedule, const std::vector<Use>& uses, std::size_t k) {
   const HappensBefore order(schedule);
   for (std::size_t u = 0; u < uses.size(); ++u) {
-    CAPTURE(schedule.name, u, uses.size());
+    CAPTURE(name(schedule.kind), u, uses.size());
     if (uses[u].is_carried) continue;
     REQUIRE(!uses[u].gathers.empty());
     for (const OpId gather : uses[u].gathers) {
@@ -88,8 +89,8 @@ void check_distance(const Schedule& schedule, const std::vector<Use>& uses, std:
 
 TEST_CASE("build_run: a gather runs k uses ahead of its use, bounded by the use k + 1 before") {
   for_all_specs([](const RunPrograms& run, const StepSpec& spec) {
-    for (const char* name : {"step", "validate", "sample"}) {
-      const Schedule& schedule = *run.find(name);
+    for (const ScheduleKind kind : {ScheduleKind::step, ScheduleKind::validate, ScheduleKind::sample}) {
+      const Schedule& schedule = *run.find(kind);
       const std::vector<Use> uses = find_uses(schedule);
       check_distance(schedule, uses, std::min(static_cast<std::size_t>(spec.prefetch), uses.size() - 1));
     }
@@ -98,7 +99,7 @@ TEST_CASE("build_run: a gather runs k uses ahead of its use, bounded by the use 
 
 TEST_CASE("build_run: the first k uses of a step are gathered at the end of the step before, behind their updates, or in enter") {
   for_all_specs([](const RunPrograms& run, const StepSpec& spec) {
-    const Schedule& step = *run.find("step");
+    const Schedule& step = *run.find(ScheduleKind::step);
     const HappensBefore order(step);
     const std::vector<Use> uses = find_uses(step);
     const std::size_t k = std::min(static_cast<std::size_t>(spec.prefetch), uses.size() - 1);
@@ -109,19 +110,19 @@ TEST_CASE("build_run: the first k uses of a step are gathered at the end of the 
       if (u >= k) continue;
       REQUIRE(!uses[u].gathers.empty());
       for (const OpId gather : uses[u].gathers) {
-        carried.push_back(buffer(step, op_of(step, gather).writes[0]).name);
+        carried.push_back(buffer(step, op_of(step, gather).at(Slot::full)).name);
         for (OpId id = 0; id < end_of(step); ++id)
           if (op_of(step, id).kind == OpKind::update && op_of(step, id).unit == op_of(step, gather).unit)
             CHECK(order.before(id, gather));
       }
     }
-    const Schedule* enter = run.find("enter");
+    const Schedule* enter = run.find(ScheduleKind::enter);
     REQUIRE((enter != nullptr) == (k > 0));
     std::vector<std::string> entered;
     if (enter)
       for (const Op& op : enter->ops) {
         CHECK(op.kind == OpKind::gather);
-        entered.push_back(buffer(*enter, op.writes.at(0)).name);
+        entered.push_back(buffer(*enter, op.at(Slot::full)).name);
       }
     CHECK(entered == carried);
   });
@@ -131,20 +132,21 @@ TEST_CASE("build_run: what peers gather or reduce is released before it is writt
   for_all_specs([](const RunPrograms& run, const StepSpec&) {
     std::set<std::string> read_by_peers;  // values not yet released, by name: slices outlive a schedule
     int releases = 0;
-    for (const char* name : {"enter", "step", "step", "validate", "enter", "step"}) {
-      const Schedule* schedule = run.find(name);
+    using enum ScheduleKind;
+    for (const ScheduleKind kind : {enter, step, step, validate, enter, step}) {
+      const Schedule* schedule = run.find(kind);
       if (!schedule) continue;
       const HappensBefore order(*schedule);
       std::vector<std::optional<OpId>> released(schedule->buffers.size());
       for (OpId id = 0; id < end_of(*schedule); ++id) {
         const Op& op = op_of(*schedule, id);
-        CAPTURE(name, describe(*schedule, id));
-        for (const BufferId b : op.writes) {
+        CAPTURE(name(kind), describe(*schedule, id));
+        for (const BufferId b : op.writes()) {
           if (!buffer(*schedule, b).exported) continue;
           CHECK(read_by_peers.count(buffer(*schedule, b).name) == 0);
           if (const auto release = released[static_cast<std::size_t>(b)]) CHECK(order.before(*release, id));
         }
-        for (const BufferId b : op.reads) {
+        for (const BufferId b : op.reads()) {
           if (!buffer(*schedule, b).exported) continue;
           const std::string& value = buffer(*schedule, b).name;
           if (op.kind == OpKind::gather || op.kind == OpKind::reduce) read_by_peers.insert(value);
@@ -165,15 +167,15 @@ TEST_CASE("plan_run: bytes of a gradient that peers read are written again behin
   for_all_specs([](const RunPrograms& built, const StepSpec&) {
     RunPrograms run = built;
     plan_run(run, INT64_MAX);
-    const Schedule& step = *run.find("step");
+    const Schedule& step = *run.find(ScheduleKind::step);
     const HappensBefore order(step);
     std::vector<std::optional<OpId>> first(step.buffers.size()), release(step.buffers.size());
     for (OpId id = 0; id < end_of(step); ++id)
-      for (const auto* list : {&op_of(step, id).reads, &op_of(step, id).writes})
-        for (const BufferId b : *list) {
-          if (!first[static_cast<std::size_t>(b)]) first[static_cast<std::size_t>(b)] = id;
-          if (op_of(step, id).kind == OpKind::release) release[static_cast<std::size_t>(b)] = id;
-        }
+      for (const Operand& operand : op_of(step, id).operands) {
+        const auto b = static_cast<std::size_t>(operand.buffer);
+        if (!first[b]) first[b] = id;
+        if (op_of(step, id).kind == OpKind::release) release[b] = id;
+      }
     const auto shares_bytes = [](const Buffer& a, const Buffer& b) {
       return a.offset && b.offset && *a.offset < *b.offset + b.bytes() && *b.offset < *a.offset + a.bytes();
     };

@@ -25,7 +25,7 @@ struct Built {
       plan_run(ranks.back(), INT64_MAX);
     }
   }
-  Schedule step(int rank = 0) const { return *ranks[static_cast<std::size_t>(rank)].find("step"); }
+  Schedule step(int rank = 0) const { return *ranks[static_cast<std::size_t>(rank)].find(ScheduleKind::step); }
 };
 
 OpId find(const Schedule& schedule, OpKind kind, int skip = 0) {
@@ -71,7 +71,7 @@ TEST_CASE("check: every single wait of a step is needed, and missed when it is g
 TEST_CASE("check: a boundary wait that is gone is missed in the sequence") {
   const Built built;
   const Schedule step = built.step();
-  const Schedule* enter = built.ranks[0].find("enter");
+  const Schedule* enter = built.ranks[0].find(ScheduleKind::enter);
   int removed = 0, missed = 0;
   // Op 0 waits for the end of comm in any case: what a step does last there is ordered by its own updates, too.
   for (std::size_t op = 1; op < step.ops.size(); ++op)
@@ -99,9 +99,9 @@ TEST_CASE("check: a release that is dropped or moved behind the writer is refuse
   }
   Schedule moved = step;
   const OpId update = find(step, OpKind::update);
-  const BufferId exported = moved.ops[static_cast<std::size_t>(update)].writes.back();
+  const BufferId exported = moved.ops[static_cast<std::size_t>(update)].at(Slot::exported);
   const auto release = std::find_if(moved.ops.begin(), moved.ops.end(), [&](const Op& op) {
-    return op.kind == OpKind::release && op.reads[0] == exported;
+    return op.kind == OpKind::release && op.at(Slot::exported) == exported;
   });
   REQUIRE(release != moved.ops.end());
   Op late = *release;
@@ -112,12 +112,23 @@ TEST_CASE("check: a release that is dropped or moved behind the writer is refuse
   CHECK_FALSE(problem_of(moved).empty());
 }
 
+TEST_CASE("check: an update above the verdict that it obeys is refused") {
+  Schedule step = Built().step();
+  unplan(step);
+  const OpId verdict = find(step, OpKind::verdict), update = find(step, OpKind::update);
+  REQUIRE(verdict < update);
+  Op early = step.ops[static_cast<std::size_t>(update)];
+  step.ops.erase(step.ops.begin() + update);
+  step.ops.insert(step.ops.begin() + verdict, early);
+  CHECK_THAT(problem_of(step), Catch::Contains("makes verdict anew, which update unit 0"));
+}
+
 TEST_CASE("check: a gather that is dropped is refused") {
   const Schedule step = Built().step();
   for (int skip = 0; skip < 4; ++skip) {
     Schedule dropped = step;
     const OpId gather = find(step, OpKind::gather, skip);
-    const std::string full = step.buffers[static_cast<std::size_t>(step.ops[static_cast<std::size_t>(gather)].writes[0])].name;
+    const std::string full = step.buffers[static_cast<std::size_t>(step.ops[static_cast<std::size_t>(gather)].at(Slot::full))].name;
     dropped.ops.erase(dropped.ops.begin() + gather);
     CAPTURE(full);
     CHECK_FALSE(problem_of(dropped).empty());
@@ -128,17 +139,18 @@ TEST_CASE("check: buffers that overlap while both are alive are refused") {
   const Schedule step = Built().step();
   const Op& backward = step.ops[static_cast<std::size_t>(find(step, OpKind::backward))];
   Schedule faulty = step;
-  faulty.buffers[static_cast<std::size_t>(backward.writes[1])].offset = step.buffers[static_cast<std::size_t>(backward.reads[0])].offset;
+  faulty.buffers[static_cast<std::size_t>(backward.at(Slot::gradient))].offset =
+      step.buffers[static_cast<std::size_t>(backward.at(Slot::parameters))].offset;
   CHECK_FALSE(problem_of(faulty).empty());
 }
 
 TEST_CASE("check: an add out of microbatch order is refused") {
   Schedule step = Built().step();
   const OpId first = find(step, OpKind::reduce), last = [&] {
-    const BufferId accumulator = step.ops[static_cast<std::size_t>(first)].writes[0];
+    const BufferId accumulator = step.ops[static_cast<std::size_t>(first)].at(Slot::accumulator);
     for (OpId id = first + 1;; ++id) {
       const Op& op = step.ops[static_cast<std::size_t>(id)];
-      if (op.kind == OpKind::reduce && op.writes[0] == accumulator) return id;
+      if (op.kind == OpKind::reduce && op.at(Slot::accumulator) == accumulator) return id;
     }
   }();
   std::swap(step.ops[static_cast<std::size_t>(first)].from, step.ops[static_cast<std::size_t>(last)].from);
@@ -164,7 +176,7 @@ TEST_CASE("check_ranks: a collective order that differs between two ranks is ref
 
 TEST_CASE("check_ranks: a cyclic wait over rank classes is refused") {
   // Both ranks receive from the other before they send: neither ever sends.
-  Schedule one{.name = "step", .rank = 0, .world = 2}, two{.name = "step", .rank = 1, .world = 2};
+  Schedule one{.kind = ScheduleKind::step, .rank = 0, .world = 2}, two{.kind = ScheduleKind::step, .rank = 1, .world = 2};
   for (const OpKind kind : {OpKind::receive, OpKind::send}) {
     one.ops.push_back({.kind = kind, .stream = StreamId::comm, .group = Group::data, .bytes = 8, .peer = 1});
     two.ops.push_back({.kind = kind, .stream = StreamId::comm, .group = Group::data, .bytes = 8, .peer = 0});

@@ -46,7 +46,7 @@ TEST_CASE("1,000 layers x 64 microbatches are built in seconds, checked and plan
   const ModelSpec model = deep_model(1000);
   const StepSpec spec{.mesh = {.data = 4}, .microbatches = 4 * 64, .prefetch = 2};
   RunPrograms run = build_run(model, spec, {});
-  const Schedule& step = *run.find("step");
+  const Schedule& step = *run.find(ScheduleKind::step);
   double start = processor_seconds();
   REQUIRE_FALSE(check(step).has_value());
   const double check_s = processor_seconds() - start;

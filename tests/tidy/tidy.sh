@@ -39,6 +39,20 @@ while read -r file; do case $file in comm/mpi/* | runtime/kernels/cpu/*) ;; *) f
 while read -r file; do fail "$file asks strerror for errno, not SystemCall"; done \
   < <(sources runtime comm shard models optim launch perf | xargs grep -lE 'strerror\(errno\)')
 
+# Operands are found by their slot, buffers by their content, schedules by their kind: never by a place or a name.
+product() { sources runtime comm shard models optim launch perf | xargs grep -nE "$1"; }
+while read -r line; do fail "$line: an operand by its place"; done \
+  < <(product '\b(operands|reads\(\)|writes\(\))(\[[0-9]|\.(front|back|at)\()')
+schedule_names='init|load|enter|step_with_audit|diagnose|validate'
+buffer_names='master|shard|sums|verdict|counters|choice|finding|hashes|constants'
+while read -r line; do
+  case $line in
+    runtime/schedule/op.cpp:* | runtime/schedule/schedule.cpp:* | shard/run_buffers.cpp:*) ;;  # where they are declared
+    launch/plan_report.cpp:*) ;;  # where plans are printed
+    *) fail "$line: a schedule or buffer by its name" ;;
+  esac
+done < <(product "[=(!{, ]\"($schedule_names|($buffer_names)[0-9{.]*)\"|starts_with\\(\"($buffer_names)" | grep -vE 'Remainder|"(hashes|load)",')
+
 # Every source file is named by the CMakeLists.txt of its folder or one above; every header is included somewhere.
 while read -r file; do
   name=${file##*/} folder=${file%/*} found=no

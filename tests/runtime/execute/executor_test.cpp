@@ -39,7 +39,7 @@ struct Machine {
 
 /// Five ops of unit 0 to 4 on compute.
 Schedule five_ops() {
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   for (int i = 0; i < 5; ++i) builder.add(i == 2 ? OpKind::backward : OpKind::forward, compute, {}, {});
   Schedule schedule = std::move(builder).finish();
   for (std::int32_t i = 0; i < 5; ++i) schedule.ops[static_cast<std::size_t>(i)].unit = i;
@@ -72,7 +72,7 @@ TEST_CASE("Executor: an op without a handler is refused by name before anything 
 
 TEST_CASE("Executor: a buffer that was never placed is refused by name before anything runs") {
   Machine machine;
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId lost = builder.add("lost", 8), token = builder.add("token", 0, Role::token);
   builder.add(OpKind::forward, compute, {}, {lost, token});
   Schedule schedule = std::move(builder).finish();
@@ -139,7 +139,7 @@ TEST_CASE("Executor: observers see every op before and after its handler, in the
 TEST_CASE("Executor: an op starts when the ops that it waits for have ended, and the timeline says so") {
   Machine machine;
   machine.table.set(OpKind::gather, [](const OpContext&) { std::this_thread::sleep_for(3ms); });
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId a = builder.add("a", 8), b = builder.add("b", 8);
   builder.add(OpKind::gather, comm, {}, {a});
   builder.add(OpKind::forward, compute, {a}, {});
@@ -177,7 +177,7 @@ TEST_CASE("Executor: a boundary event carries an op's end into the next schedule
     done = true;
   });
   machine.table.set(OpKind::update, [&](const OpContext&) { seen = done.load(); });
-  ScheduleBuilder first_builder("step"), next_builder("validate");
+  ScheduleBuilder first_builder(ScheduleKind::step), next_builder(ScheduleKind::validate);
   first_builder.add(OpKind::gather, comm, {}, {});
   next_builder.add(OpKind::release, comm, {}, {});
   next_builder.add(OpKind::update, compute, {}, {});
@@ -207,7 +207,7 @@ TEST_CASE("Executor: wait_compute returns when compute is done, and gathers may 
     while (!may_end) std::this_thread::sleep_for(100us);
     ++machine.ran;
   });
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   builder.add(OpKind::gather, comm, {}, {});
   builder.add(OpKind::forward, compute, {}, {});
   const Schedule schedule = std::move(builder).finish();

@@ -15,7 +15,7 @@ constexpr StreamId compute = StreamId::compute, comm = StreamId::comm;
 }  // namespace
 
 TEST_CASE("find_lifetimes: a buffer is born at its first use and dies at its last") {
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId a = builder.add("a", 8), b = builder.add("b", 8);
   builder.add(OpKind::forward, compute, {}, {a});
   builder.add(OpKind::forward, compute, {a}, {b});
@@ -27,7 +27,7 @@ TEST_CASE("find_lifetimes: a buffer is born at its first use and dies at its las
 }
 
 TEST_CASE("find_lifetimes: a buffer of two streams dies at the use that all others precede") {
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId full = builder.add("full", 8);
   builder.add(OpKind::gather, comm, {}, {full});
   builder.add(OpKind::forward, compute, {full}, {});
@@ -38,7 +38,7 @@ TEST_CASE("find_lifetimes: a buffer of two streams dies at the use that all othe
 }
 
 TEST_CASE("find_lifetimes: a buffer whose last uses are not ordered has no death") {
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId gradient = builder.add("gradient", 8);
   builder.add(OpKind::backward, compute, {}, {gradient});
   builder.add(OpKind::release, comm, {gradient}, {});
@@ -49,7 +49,7 @@ TEST_CASE("find_lifetimes: a buffer whose last uses are not ordered has no death
 }
 
 TEST_CASE("find_lifetimes: persistent and carried buffers and tokens are neither born nor die") {
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId master = builder.add("master", 8, Role::parameters, Lifetime::persistent);
   const BufferId carried = builder.add("carry.full", 8, Role::gathered, Lifetime::carried);
   const BufferId token = builder.add("token", 0, Role::token);

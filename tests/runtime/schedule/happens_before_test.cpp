@@ -24,7 +24,7 @@ TEST_CASE("HappensBefore: equals brute-force reachability on random schedules", 
 namespace {
 
 Schedule one_op(StreamId stream, std::vector<EventId> waits, std::optional<EventId> records) {
-  Schedule s{.name = "one", .event_count = 1, .boundary_events = {{0, "end.comm"}}};
+  Schedule s{.event_count = 1, .boundary_events = {{0, "end.comm"}}};
   s.ops.push_back({.kind = OpKind::forward, .stream = stream, .waits = std::move(waits), .records = records});
   return s;
 }
@@ -47,7 +47,7 @@ TEST_CASE("HappensBefore: a boundary event that nothing recorded lets the wait p
 }
 
 TEST_CASE("HappensBefore: the most recent record above a wait is the one it means", "[schedule]") {
-  Schedule s{.name = "s", .event_count = 1};
+  Schedule s{.event_count = 1};
   for (int i = 0; i < 3; ++i)
     s.ops.push_back({.kind = OpKind::gather, .stream = StreamId::comm, .records = i < 2 ? std::optional(0) : std::nullopt});
   s.ops.push_back({.kind = OpKind::forward, .waits = {0}});

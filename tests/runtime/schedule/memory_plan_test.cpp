@@ -41,13 +41,12 @@ struct Uses {
 std::vector<Uses> find_uses(const Schedule& schedule) {
   std::vector<Uses> uses(schedule.buffers.size());
   for (OpId op = 0; op < static_cast<OpId>(schedule.ops.size()); ++op) {
-    const auto& [reads, writes] =
-        std::pair(schedule.ops[static_cast<std::size_t>(op)].reads, schedule.ops[static_cast<std::size_t>(op)].writes);
-    for (BufferId b : reads) {
+    const Op& of = schedule.ops[static_cast<std::size_t>(op)];
+    for (BufferId b : of.reads()) {
       Uses& found = uses[static_cast<std::size_t>(b)];
       (found.fresh.empty() ? found.old : found.fresh).push_back(op);
     }
-    for (BufferId b : writes) {
+    for (BufferId b : of.writes()) {
       Uses& found = uses[static_cast<std::size_t>(b)];
       const bool carried = schedule.buffers[static_cast<std::size_t>(b)].lifetime == Lifetime::carried;
       (carried ? found.fresh : found.old).push_back(op);
@@ -97,7 +96,7 @@ std::optional<std::string> find_overlap(const Schedule& schedule, const std::vec
 Schedule random_program(std::uint32_t seed) {
   std::mt19937 random(seed);
   const auto below = [&](std::size_t bound) { return static_cast<std::size_t>(random() % bound); };
-  ScheduleBuilder builder("random");
+  ScheduleBuilder builder(ScheduleKind::step);
   std::vector<BufferId> buffers;
   const std::size_t ops = 2 + below(40);
   for (std::size_t i = 0; i < ops + 2; ++i) {
@@ -121,7 +120,7 @@ double ratio(Bytes part, Bytes whole) { return static_cast<double>(part) / stati
 
 // compute: a -> b -> c -> d, each op reads the buffer of the op before it.
 Schedule chain() {
-  ScheduleBuilder builder("chain");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId a = builder.add("a", 1000), b = builder.add("b", 500), c = builder.add("c", 1024),
                  d = builder.add("d", 1);
   builder.add(OpKind::forward, StreamId::compute, {}, {a});
@@ -198,7 +197,7 @@ TEST_CASE("plan_memory: a chain needs its two largest neighbours, and its roles 
   const MemoryPlan placed = plan({chain()});
   CHECK(placed.device.peak_bytes == 1024 + 512);
   CHECK(placed.device.lower_bound_bytes == 1024 + 512);
-  CHECK(placed.device.peak_schedule == "chain");
+  CHECK(placed.device.peak_schedule == ScheduleKind::step);
   CHECK(placed.device.peak_op == 1);
   CHECK(placed.device.role_bytes[static_cast<std::size_t>(Role::workspace)] == 1536);
   CHECK(placed.device.fragmentation_bytes == 0);
@@ -221,7 +220,7 @@ TEST_CASE("plan_memory: roles and fragmentation sum to the peak; states are exac
 }
 
 TEST_CASE("plan_memory: persistent buffers lie at the bottom without gaps, once for all schedules", "[schedule]") {
-  ScheduleBuilder first("init"), second("step");
+  ScheduleBuilder first(ScheduleKind::init), second(ScheduleKind::step);
   first.add("p", 300, Role::parameters, Lifetime::persistent);
   second.add("q", 10, Role::data, Lifetime::persistent);
   const BufferId p = second.add("p", 300, Role::parameters, Lifetime::persistent), w = second.add("w", 10);
@@ -234,7 +233,7 @@ TEST_CASE("plan_memory: persistent buffers lie at the bottom without gaps, once 
 
 TEST_CASE("plan_memory: a carried buffer has one place, and its bytes serve others between its two lives",
           "[schedule]") {
-  ScheduleBuilder enter("enter"), step("step"), validate("validate");
+  ScheduleBuilder enter(ScheduleKind::enter), step(ScheduleKind::step), validate(ScheduleKind::validate);
   const BufferId carried_out = enter.add("full", 1024, Role::gathered, Lifetime::carried);
   enter.add(OpKind::gather, StreamId::comm, {}, {carried_out});
   const BufferId x = step.add("x", 256), w = step.add("w", 1024), y = step.add("y", 256),
@@ -248,12 +247,12 @@ TEST_CASE("plan_memory: a carried buffer has one place, and its bytes serve othe
   const MemoryPlan placed = plan({std::move(enter).finish(), std::move(step).finish(), std::move(validate).finish()});
   CHECK(placed.device.peak_bytes == 1280);  // w with x or with y; full with x or with y
   CHECK(placed.offset_bytes[0][0] == placed.offset_bytes[1][3]);
-  CHECK(placed.device.peak_schedule == "step");
+  CHECK(placed.device.peak_schedule == ScheduleKind::step);
   CHECK(placed.offset_bytes[2][0] + 1280 <= placed.device.peak_bytes);
 }
 
 TEST_CASE("plan_memory: two carried buffers that meet in one schedule only are apart in all", "[schedule]") {
-  const auto carries = [](const char* schedule, std::vector<std::string> names) {
+  const auto carries = [](ScheduleKind schedule, std::vector<std::string> names) {
     ScheduleBuilder builder(schedule);
     for (const std::string& name : names) {
       const BufferId b = builder.add(name, 512, Role::gathered, Lifetime::carried);
@@ -261,7 +260,7 @@ TEST_CASE("plan_memory: two carried buffers that meet in one schedule only are a
     }
     return std::move(builder).finish();
   };
-  const MemoryPlan placed = plan({carries("a", {"p"}), carries("b", {"q"}), carries("c", {"q", "p"})});
+  const MemoryPlan placed = plan({carries(ScheduleKind::enter, {"p"}), carries(ScheduleKind::step, {"q"}), carries(ScheduleKind::step_with_audit, {"q", "p"})});
   CHECK(placed.offset_bytes[0][0] == placed.offset_bytes[2][1]);
   CHECK(placed.offset_bytes[1][0] == placed.offset_bytes[2][0]);
   CHECK(placed.offset_bytes[0][0] != placed.offset_bytes[1][0]);
@@ -269,16 +268,16 @@ TEST_CASE("plan_memory: two carried buffers that meet in one schedule only are a
 }
 
 TEST_CASE("plan_memory: schedules share the arena, the largest of them names the peak", "[schedule]") {
-  ScheduleBuilder small("small");
+  ScheduleBuilder small(ScheduleKind::init);
   small.add(OpKind::forward, StreamId::compute, {}, {small.add("s", 700)});
   const MemoryPlan placed = plan({std::move(small).finish(), chain()});
   CHECK(placed.device.peak_bytes == 1536);
-  CHECK(placed.device.peak_schedule == "chain");
+  CHECK(placed.device.peak_schedule == ScheduleKind::step);
   CHECK(placed.offset_bytes[0][0] == 0);
 }
 
 TEST_CASE("plan_memory: an op that no event orders against compute keeps its bytes for itself", "[schedule]") {
-  ScheduleBuilder builder("free");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId alone = builder.add("alone", 256), a = builder.add("a", 256), b = builder.add("b", 256);
   builder.add(OpKind::gather, StreamId::comm, {}, {alone});
   builder.add(OpKind::forward, StreamId::compute, {}, {a});
@@ -287,7 +286,7 @@ TEST_CASE("plan_memory: an op that no event orders against compute keeps its byt
 }
 
 TEST_CASE("plan_memory: tokens take nothing; device and host are two arenas", "[schedule]") {
-  ScheduleBuilder builder("spaces");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId token = builder.add("t", 0, Role::token), device = builder.add("d", 256),
                  host = builder.add("h", 600, Role::data, Lifetime::step, Space::host);
   builder.add(OpKind::forward, StreamId::compute, {}, {token, device, host});
@@ -303,11 +302,11 @@ TEST_CASE("plan_memory: tokens take nothing; device and host are two arenas", "[
 
 TEST_CASE("plan_memory: no schedules and schedules without ops need nothing", "[schedule]") {
   CHECK(plan({}).device.peak_bytes == 0);
-  CHECK(plan({ScheduleBuilder("empty").finish()}).device.peak_bytes == 0);
+  CHECK(plan({ScheduleBuilder(ScheduleKind::step).finish()}).device.peak_bytes == 0);
 }
 
 TEST_CASE("plan_memory: what does not fit is refused with the peak op, the excess and the five largest", "[schedule]") {
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   std::vector<BufferId> all;
   for (int i = 1; i <= 7; ++i) all.push_back(builder.add(fmt::format("buffer{}", i), i * 1024 * 1024));
   builder.add(OpKind::forward, StreamId::compute, {}, all);

@@ -36,10 +36,6 @@ inline Reach reachable(const Schedule& s) {
   return reach;
 }
 
-inline bool touches(const std::vector<BufferId>& ids, BufferId id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
-}
-
 /// Whether two buffers are one or lie on common bytes.
 inline bool overlap(const Buffer& a, const Buffer& b) {
   return &a == &b || (a.offset && b.offset && a.elems > 0 && b.elems > 0 && a.space == b.space &&
@@ -50,7 +46,7 @@ inline bool overlap(const Buffer& a, const Buffer& b) {
 inline bool is_valid(const Schedule& s) {
   const Reach reach = reachable(s);
   const auto buffer = [&](BufferId id) -> const Buffer& { return s.buffers[static_cast<std::size_t>(id)]; };
-  const auto conflict = [&](const std::vector<BufferId>& a, const std::vector<BufferId>& b) {
+  const auto conflict = [&](auto a, auto b) {
     for (BufferId x : a)
       for (BufferId y : b)
         if (overlap(buffer(x), buffer(y))) return true;
@@ -58,26 +54,26 @@ inline bool is_valid(const Schedule& s) {
   };
   for (std::size_t j = 0; j < s.ops.size(); ++j) {
     const Op& op = s.ops[j];
-    for (BufferId x : op.writes) {
+    for (BufferId x : op.writes()) {
       for (std::size_t y = 0; y < s.buffers.size(); ++y) {
         const Buffer& other = s.buffers[y];
         if (&other == &buffer(x) || !overlap(buffer(x), other)) continue;
-        const bool used_here = touches(op.reads, static_cast<BufferId>(y)) || touches(op.writes, static_cast<BufferId>(y));
+        const bool used_here = op.reads(static_cast<BufferId>(y)) || op.writes(static_cast<BufferId>(y));
         if (other.lifetime == Lifetime::persistent || used_here) return false;
       }
     }
     for (std::size_t i = 0; i < j; ++i)
-      if (!reach[j][i] && (conflict(op.writes, s.ops[i].writes) || conflict(op.writes, s.ops[i].reads) ||
-                           conflict(op.reads, s.ops[i].writes)))
+      if (!reach[j][i] && (conflict(op.writes(), s.ops[i].writes()) || conflict(op.writes(), s.ops[i].reads()) ||
+                           conflict(op.reads(), s.ops[i].writes())))
         return false;
-    for (BufferId r : op.reads) {
+    for (BufferId r : op.reads()) {
       bool found = buffer(r).lifetime == Lifetime::persistent;
       for (std::size_t i = j; i-- > 0 && !(found && buffer(r).lifetime != Lifetime::persistent);) {
-        if (touches(s.ops[i].writes, r)) {
+        if (s.ops[i].writes(r)) {
           found = true;
           break;
         }
-        for (BufferId w : s.ops[i].writes)
+        for (BufferId w : s.ops[i].writes())
           if (overlap(buffer(w), buffer(r))) return false;
       }
       if (!found) return false;
@@ -92,7 +88,7 @@ class RandomSchedule {
   explicit RandomSchedule(std::uint64_t seed) : random_(seed, "random schedule") {}
 
   Schedule build(int ops) {
-    s_ = Schedule{.name = "random", .rank = 0, .world = 2};
+    s_ = Schedule{.rank = 0, .world = 2};
     s_.from_lists = {{{0, {}}, {1, {}}}};
     s_.to_lists = {{0, 1}};
     for (int u = 0; u < 3; ++u) shards_.push_back(add(fmt::format("shard{}", u), Role::parameters, true, Lifetime::persistent));
@@ -117,7 +113,8 @@ class RandomSchedule {
     return add(fmt::format("{}{}", tag, s_.buffers.size()), role, exported);
   }
   void release(BufferId exported) {
-    s_.ops.push_back({.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .reads = {exported}});
+    s_.ops.push_back({.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data,
+                      .operands = {reads(Slot::exported, exported)}});
   }
 
   void add_op() {
@@ -126,7 +123,8 @@ class RandomSchedule {
       case 0: {
         const BufferId full = fresh("full", Role::gathered);
         s_.ops.push_back({.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data,
-                          .unit = static_cast<int>(u), .reads = {shards_[u]}, .writes = {full}, .bytes = 512,
+                          .unit = static_cast<int>(u),
+                          .operands = {reads(Slot::slice, shards_[u]), writes(Slot::full, full)}, .bytes = 512,
                           .from = 0, .to = 0});
         exposed_[u] = true;
         values_.push_back(full);
@@ -135,15 +133,15 @@ class RandomSchedule {
       case 1:
         if (exposed_[u]) release(shards_[u]);
         exposed_[u] = false;
-        s_.ops.push_back({.kind = OpKind::update, .unit = static_cast<int>(u), .reads = some_values(), .writes = {shards_[u]}});
+        add_reader({.kind = OpKind::update, .unit = static_cast<int>(u), .operands = {writes(Slot::master, shards_[u])}});
         break;
       case 2: {
         const BufferId gradient = fresh("grad", Role::gradients, true), sum = fresh("acc", Role::gradients);
-        s_.ops.push_back({.kind = OpKind::backward, .reads = some_values(), .writes = {gradient}});
+        add_reader({.kind = OpKind::backward, .operands = {writes(Slot::gradient, gradient)}});
         const int first = static_cast<int>(below(8));
         s_.from_lists.push_back({{0, first}, {1, first + 1}});
-        s_.ops.push_back({.kind = OpKind::reduce, .stream = StreamId::comm, .group = Group::data, .reads = {gradient},
-                          .writes = {sum}, .bytes = 512, .from = static_cast<int>(s_.from_lists.size()) - 1, .to = 0});
+        s_.ops.push_back({.kind = OpKind::reduce, .stream = StreamId::comm, .group = Group::data,
+                          .operands = {reads(Slot::gradient, gradient), writes(Slot::accumulator, sum)}, .bytes = 512, .from = static_cast<int>(s_.from_lists.size()) - 1, .to = 0});
         s_.from_lists.back()[1].microbatch = static_cast<int>(s_.from_lists.size()) + 8;  // each list once
         unreleased_.push_back(gradient);
         values_.push_back(sum);
@@ -155,23 +153,25 @@ class RandomSchedule {
         unreleased_.erase(unreleased_.begin());
         break;
       default: {
-        Op op{.kind = OpKind::forward, .unit = static_cast<int>(u), .segment = 0, .reads = some_values()};
+        Op op{.kind = OpKind::forward, .unit = static_cast<int>(u), .segment = 0};
         const BufferId out = fresh("x", below(6) ? Role::activations : Role::token);
-        op.writes = {out, fresh("ws", Role::workspace)};
-        s_.ops.push_back(std::move(op));
+        op.add(s_.buffers.back().role == Role::token ? gives(out) : writes(Slot::out, out));
+        op.add(writes(Slot::workspace, fresh("ws", Role::workspace)));
+        add_reader(std::move(op));
         values_.push_back(out);
       }
     }
   }
 
-  std::vector<BufferId> some_values() {
-    std::vector<BufferId> ids;
+  // An op that reads up to two values beside what it has. Values made by it come later.
+  void add_reader(Op op) {
     for (int i = 0; i < 2 && !values_.empty(); ++i) {
       const std::size_t back = below(std::min<std::size_t>(values_.size(), 4));
       const BufferId id = values_[values_.size() - 1 - back];
-      if (!touches(ids, id)) ids.push_back(id);
+      const bool is_token = s_.buffers[static_cast<std::size_t>(id)].role == Role::token;
+      if (!op.reads(id)) op.add(is_token ? takes(id) : reads(Slot::x, id));
     }
-    return ids;
+    s_.ops.push_back(std::move(op));
   }
 
   void wait_for(std::size_t op, std::size_t earlier) {
@@ -185,8 +185,8 @@ class RandomSchedule {
       for (std::size_t i = j; i-- > 0;) {
         const Op &a = s_.ops[i], &b = s_.ops[j];
         bool conflict = false;
-        for (BufferId w : a.writes) conflict |= touches(b.reads, w) || touches(b.writes, w);
-        for (BufferId r : a.reads) conflict |= touches(b.writes, r);
+        for (BufferId w : a.writes()) conflict |= b.reads(w) || b.writes(w);
+        for (BufferId r : a.reads()) conflict |= b.writes(r);
         if (conflict && a.stream != b.stream && (!reachable(s_)[j][i] || below(8) == 0)) wait_for(j, i);
       }
   }
@@ -196,8 +196,7 @@ class RandomSchedule {
     const Reach reach = reachable(s_);
     std::vector<std::vector<std::size_t>> uses(s_.buffers.size());
     for (std::size_t i = 0; i < s_.ops.size(); ++i)
-      for (const auto* ids : {&s_.ops[i].reads, &s_.ops[i].writes})
-        for (BufferId b : *ids) uses[static_cast<std::size_t>(b)].push_back(i);
+      for (const Operand& operand : s_.ops[i].operands) uses[static_cast<std::size_t>(operand.buffer)].push_back(i);
     const auto all_before = [&](std::size_t a, std::size_t b) {
       for (std::size_t i : uses[a])
         for (std::size_t j : uses[b])

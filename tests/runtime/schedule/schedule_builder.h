@@ -13,7 +13,7 @@ namespace trireme::test {
 
 class ScheduleBuilder {
  public:
-  explicit ScheduleBuilder(std::string name) { schedule_.name = std::move(name); }
+  explicit ScheduleBuilder(ScheduleKind kind) { schedule_.kind = kind; }
 
   BufferId add(std::string name, Bytes bytes, Role role = Role::workspace, Lifetime lifetime = Lifetime::step,
                Space space = Space::device) {
@@ -43,7 +43,11 @@ class ScheduleBuilder {
     op.waits.erase(std::unique(op.waits.begin(), op.waits.end()), op.waits.end());
     for (BufferId b : reads) users(b).read[static_cast<std::size_t>(stream)] = id;
     for (BufferId b : writes) users(b) = {.written = id};
-    op.reads = std::move(reads), op.writes = std::move(writes), op.records = id;
+    for (BufferId b : reads) op.operands.push_back(operand(Slot::x, b, contains(writes, b) ? Access::update : Access::read));
+    for (BufferId b : writes)
+      if (!contains(reads, b)) op.operands.push_back(operand(Slot::out, b, Access::write));
+    std::stable_sort(op.operands.begin(), op.operands.end(), stands_before);
+    op.records = id;
     schedule_.ops.push_back(std::move(op));
     schedule_.event_count = id + 1;
     return id;
@@ -56,6 +60,14 @@ class ScheduleBuilder {
     OpId written = -1;
     std::array<OpId, stream_count> read{-1, -1};
   };
+  static bool contains(const std::vector<BufferId>& ids, BufferId id) {
+    return std::find(ids.begin(), ids.end(), id) != ids.end();
+  }
+  // Whatever the kind: x and out.
+  Operand operand(Slot slot, BufferId id, Access access) const {
+    const bool is_token = schedule_.buffers[static_cast<std::size_t>(id)].role == Role::token;
+    return {id, is_token ? Slot::token : slot, access};
+  }
   Users& users(BufferId id) { return users_[static_cast<std::size_t>(id)]; }
 
   Schedule schedule_;

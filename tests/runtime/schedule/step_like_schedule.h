@@ -44,7 +44,7 @@ inline StepShape random_shape(std::uint32_t seed, int most_layers, int most_roun
 /// on comm; two gradients alive at most; accumulators from the first reduce to the updates at the end.
 class StepLike {
  public:
-  explicit StepLike(const StepShape& shape) : shape_(shape), builder_("step") {
+  explicit StepLike(const StepShape& shape) : shape_(shape), builder_(ScheduleKind::step) {
     for (int l = 0; l < shape.layers; ++l) {
       const Bytes bytes = shape.parameter_bytes[at(l)];
       shards_.push_back(builder_.add(numbered("shard", l), bytes / 4 + 1, Role::parameters, Lifetime::persistent));
@@ -158,7 +158,7 @@ inline Schedule step_like(const StepShape& shape) { return StepLike(shape).make(
 
 /// What runs before it: the gathers that it expects to be carried in.
 inline Schedule enter_like(const StepShape& shape) {
-  ScheduleBuilder builder("enter");
+  ScheduleBuilder builder(ScheduleKind::enter);
   const int carried = shape.carry ? std::min(shape.prefetch + 1, shape.layers) : 0;
   for (int l = 0; l < carried; ++l) {
     const Bytes bytes = shape.parameter_bytes[static_cast<std::size_t>(l)];

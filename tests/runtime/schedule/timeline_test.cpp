@@ -15,7 +15,7 @@ using test::ScheduleBuilder;
 
 // gather 0 -> forward 0; gather 1 runs beside forward 0; forward 1 waits for both.
 Schedule two_layers() {
-  ScheduleBuilder builder("step");
+  ScheduleBuilder builder(ScheduleKind::step);
   const BufferId full0 = builder.add("full0", 1), full1 = builder.add("full1", 1), x = builder.add("x", 1);
   builder.add(OpKind::gather, StreamId::comm, {}, {full0});
   builder.add(OpKind::gather, StreamId::comm, {}, {full1});

@@ -11,7 +11,7 @@ namespace trireme {
 namespace {
 
 Schedule two_ops() {
-  test::ScheduleBuilder builder("step");
+  test::ScheduleBuilder builder(ScheduleKind::step);
   const BufferId shard = builder.add("shard\"0", 4), full = builder.add("full0", 8);
   builder.add(OpKind::gather, StreamId::comm, {shard}, {full});
   builder.add(OpKind::forward, StreamId::compute, {full}, {});
@@ -46,8 +46,8 @@ TEST_CASE("print_trace: is JSON in the Trace Event Format, with a process per ro
   CHECK(gather["ts"] == 0);
   CHECK(gather["dur"] == 2.5);
   CHECK(gather["args"]["bytes"] == 8);
-  CHECK(gather["args"]["reads"] == nlohmann::json{"shard\"0"});
-  CHECK(gather["args"]["writes"] == nlohmann::json{"full0"});
+  CHECK(gather["args"]["reads"] == nlohmann::json{{"x", "shard\"0"}});
+  CHECK(gather["args"]["writes"] == nlohmann::json{{"out", "full0"}});
   CHECK(forward["tid"] == 0);
   CHECK(forward["ts"] == 2.5);
   CHECK(forward["args"]["segment"] == 1);
