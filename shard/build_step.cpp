@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "runtime/base/error.h"
@@ -66,32 +67,57 @@ int own_turns(const StepSpec& spec) {
   return turns;
 }
 
-// Of each kind of reduce, from how many ranks of other nodes it receives and whether this rank adds to it: those of a full
-// round and of the last one, and where groups of microbatches span ranks those of all rounds.
-std::vector<int> reduces(const StepSpec& spec) {
-  std::vector<int> kinds;
-  const bool alike = spec.sum_group == 1 || spec.takes_whole_groups();
-  for (int round = 0; round < spec.rounds(); ++round) {
-    if (alike && round != 0 && round + 1 != spec.rounds()) continue;
-    for (const std::vector<Contribution>& from : spec.contributions(round)) {
-      const bool adds = from.front().rank <= spec.rank && spec.rank <= from.back().rank;
-      kinds.insert(kinds.end(), {spec.remote(from), adds});
+/// Of each kind of reduce, from how many ranks of other nodes a rank receives and whether it adds to it: those of a full
+/// round and of the last one, and where groups of microbatches span ranks those of all rounds. Looks at each list once.
+class ReduceKinds {
+ public:
+  explicit ReduceKinds(const StepSpec& spec) : spec_(spec) {
+    const bool alike = spec.sum_group == 1 || spec.takes_whole_groups();
+    for (int round = 0; round < spec.rounds(); ++round) {
+      if (alike && round != 0 && round + 1 != spec.rounds()) continue;
+      for (const std::vector<Contribution>& from : spec.contributions(round)) {
+        List& list = lists_.emplace_back(
+            List{.first = from.front().rank, .last = from.back().rank, .ranks = static_cast<int>(from.size()), .on_node = {}});
+        for (const Contribution& c : from) ++list.on_node[spec.nodes.node(c.rank)];
+      }
     }
   }
-  return kinds;
+
+  std::vector<int> of(int rank) const {
+    std::vector<int> kinds;
+    for (const List& list : lists_) {
+      const auto here = list.on_node.find(spec_.nodes.node(rank));
+      const int remote = list.ranks - (here == list.on_node.end() ? 0 : here->second);
+      kinds.insert(kinds.end(), {remote, list.first <= rank && rank <= list.last});
+    }
+    return kinds;
+  }
+
+ private:
+  struct List {
+    int first = 0, last = 0, ranks = 0;
+    std::unordered_map<int, int> on_node;  // contributors, by node
+  };
+
+  const StepSpec& spec_;
+  std::vector<List> lists_;
+};
+
+// How many ranks have a microbatch in each turn of the last round.
+std::vector<int> present_in_last_round(const StepSpec& spec) {
+  std::vector<int> present;
+  for (int turn = spec.turns() - spec.turns_a_round(); turn < spec.turns(); ++turn)
+    present.push_back(static_cast<int>(spec.ranks_in(turn).size()));
+  return present;
 }
 
 // With node-local gathering: the place in the node, whether the node's slice there has this rank's own in it, and how many
 // ranks of the node have a microbatch in the turns of the last round.
-std::vector<int> node_of(const StepSpec& spec) {
+std::vector<int> node_of(const StepSpec& spec, std::span<const int> present_in_turns) {
   if (spec.node_ranks == 0) return {};
   const int place = spec.rank % spec.node_ranks;
   std::vector<int> node = {place, spec.rank / (spec.ranks() / spec.node_ranks) == place};
-  const int first = spec.rank - place;
-  for (int turn = spec.turns() - spec.turns_a_round(); turn < spec.turns(); ++turn) {
-    const int present = static_cast<int>(spec.ranks_in(turn).size());
-    node.push_back(std::clamp(present - first, 0, spec.node_ranks));
-  }
+  for (const int present : present_in_turns) node.push_back(std::clamp(present - (spec.rank - place), 0, spec.node_ranks));
   return node;
 }
 
@@ -142,10 +168,12 @@ std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec
   if (const auto t = model.units[model.head()].tied)
     tied = FlatLayout(model.units[model.owner(*t)], spec.ranks()).tensor(t->tensor);
   std::map<std::tuple<int, Elems, std::vector<int>, std::vector<int>, int>, RankClass> classes;
+  const ReduceKinds reduces(spec);
+  const std::vector<int> present = present_in_last_round(spec);
+  StepSpec own = spec;
   for (int rank = 0; rank < spec.ranks(); ++rank) {
-    StepSpec own = spec;
     own.rank = rank;
-    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces(own), node_of(own),
+    const std::tuple key(own_turns(own), tied ? tied->owned_by(rank).elems : 0, reduces.of(rank), node_of(own, present),
                          spec.audit ? rank % 2 : 0);
     RankClass& found = classes.try_emplace(key, RankClass{rank, 0}).first->second;
     ++found.count;

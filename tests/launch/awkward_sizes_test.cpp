@@ -28,7 +28,7 @@ void check_ranks(const TrainerSettings& settings, std::initializer_list<int> all
   REQUIRE(std::isfinite(expected.steps.back().loss));
   REQUIRE(expected.steps.back().applied);
   for (const int ranks : all_ranks) {
-    if (is_sanitized && ranks == 2) continue;
+    if (is_sanitized && ranks != *(all_ranks.end() - 1)) continue;
     CAPTURE(ranks);
     const LocalResult got = train_locally(settings, {.ranks = ranks, .checked_seed = ranks, .edit_batch = edit_batch}, steps);
     CHECK(got.weights == expected.weights);
