@@ -39,7 +39,8 @@ bool has_too_many_pages(Bytes taken) {
   count.unseen += taken;
   if (count.unseen < look_every_bytes) return false;
   count.unseen = 0;
-  return own_pages_bytes() > count.pages_limit;
+  // A large block has no pages yet, and will have all of them without being looked at again.
+  return own_pages_bytes() + (taken >= look_every_bytes ? taken : 0) > count.pages_limit;
 }
 
 constexpr Bytes header_bytes = 8;
