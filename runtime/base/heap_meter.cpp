@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
@@ -34,13 +36,28 @@ Bytes own_pages_bytes() {
   return Bytes{resident - shared} * ::sysconf(_SC_PAGESIZE);
 }
 
-bool has_too_many_pages(Bytes taken) {
+// Of a large block: what of it has no pages yet, and will have all of them without being looked at again.
+Bytes untouched_bytes(const void* block, Bytes bytes) {
+  if (bytes < look_every_bytes) return 0;
+  const Bytes page = ::sysconf(_SC_PAGESIZE);
+  const auto first = reinterpret_cast<std::uintptr_t>(block) / static_cast<std::uintptr_t>(page) * static_cast<std::uintptr_t>(page);
+  Bytes untouched = 0;
+  unsigned char resident[1024];
+  for (Bytes done = 0; done < bytes; done += page * 1024) {
+    const Bytes part = std::min<Bytes>(align_up(bytes - done, page), page * 1024);
+    if (::mincore(reinterpret_cast<void*>(first + static_cast<std::uintptr_t>(done)), static_cast<std::size_t>(part), resident) != 0)
+      return bytes;
+    untouched += page * std::count_if(resident, resident + part / page, [](unsigned char r) { return (r & 1) == 0; });
+  }
+  return untouched;
+}
+
+bool has_too_many_pages(const void* block, Bytes taken) {
   if (count.pages_limit == no_limit) return false;
   count.unseen += taken;
   if (count.unseen < look_every_bytes) return false;
   count.unseen = 0;
-  // A large block has no pages yet, and will have all of them without being looked at again.
-  return own_pages_bytes() + (taken >= look_every_bytes ? taken : 0) > count.pages_limit;
+  return own_pages_bytes() + untouched_bytes(block, taken) > count.pages_limit;
 }
 
 constexpr Bytes header_bytes = 8;
@@ -53,7 +70,7 @@ void* take(std::size_t bytes) {
     throw HeapLimitReached();
   void* block = std::malloc(std::max<std::size_t>(bytes, 1));
   if (!block) throw std::bad_alloc();
-  if (has_too_many_pages(static_cast<Bytes>(bytes))) {
+  if (has_too_many_pages(block, static_cast<Bytes>(bytes))) {
     std::free(block);
     throw HeapLimitReached();
   }

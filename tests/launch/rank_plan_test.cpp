@@ -78,7 +78,9 @@ TEST_CASE("build_within: over the limit it is an error of the plan that says so,
     CHECK(meter.held_bytes() < 4 * KiB);
     CHECK(meter.peak_bytes() <= limit + 4 * KiB);
   }
-  CHECK_NOTHROW(build_within(needed + 2 * MiB, [&] { prove_programs(settings, 2); }));
+  // Pages, too, are within the limit, and refused builds have left holes: of the 8 MiB that a rank is promised beyond its plan
+  // 4 are for them, 4 stay free.
+  CHECK_NOTHROW(build_within(needed + 4 * MiB, [&] { prove_programs(settings, 2); }));
 }
 
 TEST_CASE("fitting_change: tries changes within the memory that there is, and names one that fits") {
