@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "runtime/base/error.h"
+#include "runtime/schedule/enum_names.h"
 
 namespace trireme {
 
@@ -92,14 +93,12 @@ const char* name(Group group) {
 }
 
 OpKind parse_op_kind(std::string_view text) {
-  for (int i = 0; i < op_kind_count; ++i)
-    if (text == name(static_cast<OpKind>(i))) return static_cast<OpKind>(i);
+  if (const auto found = find_by_name<OpKind>(text, op_kind_count)) return *found;
   throw Error(ErrorKind::config, fmt::format("'{}' is not a kind of op; expected for example gather or forward", text));
 }
 
 Slot parse_slot(std::string_view text) {
-  for (int i = 0; i < slot_count; ++i)
-    if (text == name(static_cast<Slot>(i))) return static_cast<Slot>(i);
+  if (const auto found = find_by_name<Slot>(text, slot_count)) return *found;
   throw Error(ErrorKind::config, fmt::format("'{}' is not a slot; expected for example x or workspace", text));
 }
 

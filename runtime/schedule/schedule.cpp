@@ -1,6 +1,7 @@
 #include "runtime/schedule/schedule.h"
 
 #include "runtime/base/error.h"
+#include "runtime/schedule/enum_names.h"
 
 namespace trireme {
 
@@ -77,20 +78,17 @@ const char* name(Lifetime lifetime) {
 }
 
 Role parse_role(std::string_view text) {
-  for (int i = 0; i < role_count; ++i)
-    if (text == name(static_cast<Role>(i))) return static_cast<Role>(i);
+  if (const auto found = find_by_name<Role>(text, role_count)) return *found;
   throw Error(ErrorKind::config, fmt::format("'{}' is not a role; expected for example gathered or activations", text));
 }
 
 Content parse_content(std::string_view text) {
-  for (int i = 0; i < content_count; ++i)
-    if (text == name(static_cast<Content>(i))) return static_cast<Content>(i);
+  if (const auto found = find_by_name<Content>(text, content_count)) return *found;
   throw Error(ErrorKind::config, fmt::format("'{}' is no content of a buffer; expected for example master or sums", text));
 }
 
 ScheduleKind parse_schedule_kind(std::string_view text) {
-  for (int i = 0; i < schedule_kind_count; ++i)
-    if (text == name(static_cast<ScheduleKind>(i))) return static_cast<ScheduleKind>(i);
+  if (const auto found = find_by_name<ScheduleKind>(text, schedule_kind_count)) return *found;
   throw Error(ErrorKind::config, fmt::format("'{}' is not a schedule; expected init, load, enter, step, step_with_audit, "
                                              "diagnose, validate or sample", text));
 }

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
+
+#include "runtime/schedule/text_lists.h"
 
 namespace trireme {
 namespace {
@@ -15,25 +18,16 @@ class Lines {
   std::optional<std::string> next() {
     while (!rest_.empty()) {
       const std::size_t end = std::min(rest_.find('\n'), rest_.size());
-      const std::string line = single_blanks(rest_.substr(0, end));
+      const std::vector<std::string_view> fields = text::split_blanks(rest_.substr(0, end));
       rest_.remove_prefix(std::min(end + 1, rest_.size()));
       ++number_;
-      if (!line.empty() && line.front() != '#') return line;
+      if (!fields.empty() && !fields[0].starts_with('#')) return fmt::format("{}", fmt::join(fields, " "));
     }
     return std::nullopt;
   }
   int number() const { return number_; }
 
  private:
-  static std::string single_blanks(std::string_view line) {
-    std::string single;
-    for (const char c : line)
-      if (c != ' ' && c != '\t' && c != '\r') single += c;
-      else if (!single.empty() && single.back() != ' ') single += ' ';
-    if (!single.empty() && single.back() == ' ') single.pop_back();
-    return single;
-  }
-
   std::string_view rest_;
   int number_ = 0;
 };

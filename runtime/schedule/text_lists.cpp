@@ -107,4 +107,15 @@ std::vector<std::string_view> split(std::string_view text, char mark) {
   }
 }
 
+std::vector<std::string_view> split_blanks(std::string_view line) {
+  constexpr std::string_view blanks = " \t\r";
+  std::vector<std::string_view> fields;
+  for (std::size_t begin = line.find_first_not_of(blanks); begin != std::string_view::npos;) {
+    const std::size_t end = std::min(line.find_first_of(blanks, begin), line.size());
+    fields.push_back(line.substr(begin, end - begin));
+    begin = line.find_first_not_of(blanks, end);
+  }
+  return fields;
+}
+
 }  // namespace trireme::text

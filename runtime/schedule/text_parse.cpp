@@ -50,17 +50,6 @@ struct Row {
   }
 };
 
-std::vector<std::string_view> split_blanks(std::string_view line) {
-  constexpr std::string_view blanks = " \t\r";
-  std::vector<std::string_view> fields;
-  for (std::size_t begin = line.find_first_not_of(blanks); begin != std::string_view::npos;) {
-    const std::size_t end = std::min(line.find_first_of(blanks, begin), line.size());
-    fields.push_back(line.substr(begin, end - begin));
-    begin = line.find_first_not_of(blanks, end);
-  }
-  return fields;
-}
-
 /// Where each list of ranks stands. A schedule has many ops and few lists: each text is parsed once.
 class ListIndex {
  public:
@@ -91,7 +80,7 @@ class Parser {
       const std::string_view line = text.substr(begin, end - begin);
       begin = end + 1;
       Row row{.line = ++number, .columns = columns_, .fields = {}};
-      if (!line.starts_with('#')) row.fields = split_blanks(line);
+      if (!line.starts_with('#')) row.fields = text::split_blanks(line);
       if (!row.fields.empty()) parse_line(row);
     }
     require(has_header_, ErrorKind::config, "line {}: the text ends, expected 'schedule NAME rank R world W events E'",

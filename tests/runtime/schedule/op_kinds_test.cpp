@@ -15,16 +15,15 @@ namespace {
 class Program {
  public:
   Program() {
-    const auto elems = [](Elems count) { return count; };
     shard = add({.name = "shard", .role = Role::parameters, .lifetime = Lifetime::persistent, .type = DType::bf16,
-                 .elems = elems(64), .exported = true});
-    full = add({.name = "full", .role = Role::gathered, .type = DType::bf16, .elems = elems(64)});
-    x = add({.name = "x", .role = Role::activations, .lifetime = Lifetime::persistent, .type = DType::bf16, .elems = elems(8)});
-    out = add({.name = "out", .role = Role::activations, .type = DType::bf16, .elems = elems(8)});
-    saved = add({.name = "saved", .role = Role::activations, .elems = elems(8)});
-    batch = add({.name = "batch", .role = Role::data, .lifetime = Lifetime::persistent, .type = DType::i32, .elems = elems(8)});
-    constants = add({.name = "constants", .role = Role::data, .lifetime = Lifetime::persistent, .elems = elems(8)});
-    workspace = add({.name = "workspace", .elems = elems(8)});
+                 .elems = 64, .exported = true});
+    full = add({.name = "full", .role = Role::gathered, .type = DType::bf16, .elems = 64});
+    x = add({.name = "x", .role = Role::activations, .lifetime = Lifetime::persistent, .type = DType::bf16, .elems = 8});
+    out = add({.name = "out", .role = Role::activations, .type = DType::bf16, .elems = 8});
+    saved = add({.name = "saved", .role = Role::activations, .elems = 8});
+    batch = add({.name = "batch", .role = Role::data, .lifetime = Lifetime::persistent, .type = DType::i32, .elems = 8});
+    constants = add({.name = "constants", .role = Role::data, .lifetime = Lifetime::persistent, .elems = 8});
+    workspace = add({.name = "workspace", .elems = 8});
     token = add({.name = "token", .role = Role::token});
     schedule.world = 1;
     schedule.event_count = 1;
