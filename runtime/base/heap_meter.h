@@ -22,7 +22,7 @@ class HeapMeter {
  public:
   /// `limit_bytes`: the most that may be held above what is held now. Past it operator new throws HeapLimitReached;
   /// also where the process's own pages have grown by more, which hold the holes between blocks, too (looked at for
-  /// every half MiB taken).
+  /// every half MiB taken; a block of that size counts with the pages that it has not yet).
   explicit HeapMeter(Bytes limit_bytes = std::numeric_limits<Bytes>::max());
   ~HeapMeter();
   HeapMeter(const HeapMeter&) = delete;
