@@ -39,6 +39,7 @@
 #include "runtime/base/unfetched_file.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/schedule/text.h"
+#include "shard/passes/pass_list.h"
 
 namespace trireme {
 namespace {
@@ -47,7 +48,7 @@ namespace {
 struct Command {
   TrainOptions train;
   int ranks = 1, rank = 0, ranks_per_node = 0;
-  std::string device_memory, schedule = name(ScheduleKind::step), output, tokenizer = "byte";
+  std::string device_memory, schedule = name(ScheduleKind::step), after, output, tokenizer = "byte";
   std::vector<std::string> texts;
   std::string export_format, export_type, model_folder;
   bool json = false;
@@ -97,19 +98,33 @@ void plan(const Command& command) {
   print_out(command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
 }
 
+const Schedule& find_schedule(const RunPrograms& run, const Command& command) {
+  const Schedule* found = run.find(parse_schedule_kind(command.schedule));
+  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
+          "prefetch), step, step_with_audit (with train.audit), diagnose, sample, "
+          "and validate (with data.valid)", command.schedule);
+  return *found;
+}
+
+// What passes up to --after have made of a schedule: without places, and nothing to prove yet.
+void unfinished_schedule(const Command& command, const TrainerSettings& settings) {
+  passes_up_to(command.after);
+  RankPrograms programs;
+  build_within(building_limit_bytes(1),
+               [&] { programs = build_programs(settings, command.rank, command.ranks, command.after); });
+  print_out(print(find_schedule(programs.run, command)));
+}
+
 void schedule(const Command& command) {
   require_ranks(command);
-  const ScheduleKind kind = parse_schedule_kind(command.schedule);
+  parse_schedule_kind(command.schedule);
   const TrainerSettings settings = settings_of(command);
+  if (!command.after.empty()) return unfinished_schedule(command, settings);
   const Bytes limit = building_limit_bytes(1);
   build_within(limit, [&] { prove_programs(settings, command.ranks); });
   PlannedPrograms planned;
   build_within(limit, [&] { planned = plan_programs(settings, command.rank, command.ranks); });
-  const Schedule* found = planned.programs.run.find(kind);
-  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
-          "prefetch), step, step_with_audit (with train.audit), diagnose, sample, "
-          "and validate (with data.valid)", command.schedule);
-  print_out(print(*found));
+  print_out(print(find_schedule(planned.programs.run, command)));
 }
 
 void tokenize(const Command& command) {
@@ -214,6 +229,7 @@ int run_command(int argc, char** argv) {
   plan_app.add_flag("--json", command.json, "for scripts");
   schedule_app.add_option("--rank", command.rank, "whose program");
   schedule_app.add_option("--schedule", command.schedule, "init or load, enter, step, validate or sample");
+  schedule_app.add_option("--after", command.after, "as it is after this pass, for example prefetch");
   CLI::App& tokenize_app = *app.add_subcommand("tokenize", "text files to one token file");
   tokenize_app.add_option("files", command.texts, "text files")->required();
   tokenize_app.add_option("--tokenizer", command.tokenizer, "byte");

@@ -42,7 +42,8 @@ RankPrograms common_part(const TrainerSettings& settings, int ranks) {
   return programs;
 }
 
-RunPrograms build_run_of(const RankPrograms& common, const TrainerSettings& settings, int rank) {
+RunPrograms build_run_of(const RankPrograms& common, const TrainerSettings& settings, int rank,
+                         std::string_view after = {}) {
   StepSpec spec = common.spec;
   spec.rank = rank;
   const ModelSpec sample_model = model_of(settings, 1);
@@ -50,16 +51,17 @@ RunPrograms build_run_of(const RankPrograms& common, const TrainerSettings& sett
                    {.validate = settings.validate,
                     .sample = settings.sample,
                     .diagnose = true,
-                    .load_staging_bytes = settings.load ? hf::load_staging_bytes : 0},
+                    .load_staging_bytes = settings.load ? hf::load_staging_bytes : 0,
+                    .after = after},
                    &sample_model);
 }
 
 }  // namespace
 
-RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks) {
+RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks, std::string_view after) {
   RankPrograms programs = common_part(settings, ranks);
   programs.spec.rank = rank;
-  programs.run = build_run_of(programs, settings, rank);
+  programs.run = build_run_of(programs, settings, rank, after);
   return programs;
 }
 

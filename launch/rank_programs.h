@@ -42,7 +42,8 @@ struct RankPrograms {
   StepSpec spec;
   RunPrograms run;
 };
-RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks);
+/// `after`: the last pass that runs (shard/passes/pass_list.h); all of them, unless given.
+RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks, std::string_view after = {});
 
 /// Builds and proves one rank of every class, alone and together; keeps none of them.
 /// Errors: Error(bug) from check_run().

@@ -9,50 +9,46 @@
 #include "runtime/base/error.h"
 #include "runtime/schedule/check.h"
 #include "shard/flat_layout.h"
-#include "shard/passes/add_checks.h"
-#include "shard/passes/boundary.h"
-#include "shard/passes/compute_order.h"
-#include "shard/passes/derive_events.h"
-#include "shard/passes/gradient_bounds.h"
-#include "shard/passes/node_shard.h"
+#include "shard/order/compute_order.h"
+#include "shard/passes/pass_list.h"
 #include "shard/passes/prefetch.h"
-#include "shard/passes/recompute.h"
-#include "shard/passes/strip_absent.h"
-#include "shard/passes/zero_stage.h"
 
 namespace trireme {
 namespace {
 
-Schedule finish(Schedule schedule, const StepSpec& spec, bool fenced) {
-  schedule = derive_events(add_boundary(strip_absent(std::move(schedule), spec), fenced));
-  schedule.buffers.shrink_to_fit();
-  schedule.ops.shrink_to_fit();
-  return schedule;
-}
+/// Builds one schedule of the run after the other, through the passes asked for.
+class RunBuilder {
+ public:
+  RunBuilder(const ModelSpec& model, const StepSpec& spec, std::size_t passes)
+      : input_{model, spec, spec.prefetch}, passes_(passes) {}
 
-// What each rank holds, and what it gathers.
-Schedule lay_out(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
-  if (spec.zero < 3) return zero_stage(std::move(schedule), model, spec);
-  return spec.node_ranks > 0 ? node_shard(std::move(schedule), model, spec) : schedule;
-}
+  void add(Schedule ordered) { add(std::move(ordered), input_); }
+  void add(Schedule ordered, const PassInput& input) { keep(run_passes(std::move(ordered), input, 0, passes_)); }
 
-// A step, whose collectives run beside compute.
-Schedule overlap(Schedule step, const ModelSpec& model, const StepSpec& spec, int distance) {
-  step = prefetch(recompute(lay_out(std::move(step), model, spec), model, spec.recompute), distance, true);
-  return bound_gradients(std::move(step), spec.zero >= 2);
-}
+  /// The step, and enter where it carries something.
+  void add_step(Schedule ordered) {
+    // An audit has more uses, but what the two carry into each other must be the same.
+    if (input_.spec.audit) input_.carried_uses = possible_distance(ordered, input_.spec.prefetch);
+    const std::size_t common = std::min(passes_, passes_before_enter());
+    Schedule step = run_passes(std::move(ordered), input_, 0, common);
+    if (Schedule enter = enter_of(step); !enter.ops.empty())
+      keep(run_passes(std::move(enter), input_, common, passes_));
+    keep(run_passes(std::move(step), input_, common, passes_));
+  }
 
-// The step again in blocking order, with a check behind everything.
-Schedule diagnose_of(const ModelSpec& model, const StepSpec& spec) {
-  Schedule step = recompute(lay_out(order_diagnose(model, spec), model, spec), model, spec.recompute);
-  return bound_gradients(prefetch(add_checks(std::move(step), model, spec), 0, false), spec.zero >= 2);
-}
+  RunPrograms take() { return std::move(run_); }
 
-Schedule finish_forward(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
-  schedule = prefetch(lay_out(std::move(schedule), model, spec), spec.prefetch, false);
-  // Only stage 3 carries gathers, whose bytes are free here.
-  return finish(std::move(schedule), spec, spec.zero == 3);
-}
+ private:
+  void keep(Schedule schedule) {
+    schedule.buffers.shrink_to_fit();
+    schedule.ops.shrink_to_fit();
+    run_.schedules.push_back(std::move(schedule));
+  }
+
+  PassInput input_;
+  std::size_t passes_;
+  RunPrograms run_;
+};
 
 void fail_on(const std::optional<Problem>& problem, int rank) {
   if (problem)
@@ -137,28 +133,19 @@ const Schedule* RunPrograms::find(ScheduleKind kind) const {
 
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model) {
-  RunPrograms run;
-  Schedule first = programs.load_staging_bytes > 0 ? order_load(model, spec, programs.load_staging_bytes) : order_init(model, spec);
-  run.schedules.push_back(finish(lay_out(std::move(first), model, spec), spec, false));
-  Schedule step = order_step(model, spec);
-  // An audit has more uses, but what the two carry into each other must be the same.
-  const int distance = spec.audit ? possible_distance(step, spec.prefetch) : spec.prefetch;
-  step = overlap(std::move(step), model, spec, distance);
-  Schedule enter = enter_of(step);
-  if (!enter.ops.empty()) run.schedules.push_back(finish(std::move(enter), spec, false));
-  run.schedules.push_back(finish(std::move(step), spec, false));
-  if (spec.audit)
-    run.schedules.push_back(finish(overlap(order_step_with_audit(model, spec), model, spec, distance), spec, false));
-  if (programs.diagnose) run.schedules.push_back(finish(diagnose_of(model, spec), spec, spec.zero == 3));
+  RunBuilder run(model, spec, programs.after.empty() ? passes().size() : passes_up_to(programs.after));
+  run.add(programs.load_staging_bytes > 0 ? order_load(model, spec, programs.load_staging_bytes) : order_init(model, spec));
+  run.add_step(order_step(model, spec));
+  if (spec.audit) run.add(order_step_with_audit(model, spec));
+  if (programs.diagnose) run.add(order_diagnose(model, spec));
   StepSpec one_round = spec;
   one_round.microbatches = spec.ranks();
-  if (programs.validate)
-    run.schedules.push_back(finish_forward(order_validate(model, one_round), model, one_round));
+  if (programs.validate) run.add(order_validate(model, one_round), {model, one_round});
   if (programs.sample) {
     ensure(sample_model != nullptr, "a sample needs the model at one sequence");
-    run.schedules.push_back(finish_forward(order_sample(*sample_model, one_round), *sample_model, one_round));
+    run.add(order_sample(*sample_model, one_round), {*sample_model, one_round});
   }
-  return run;
+  return run.take();
 }
 
 std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec) {

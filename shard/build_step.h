@@ -2,6 +2,7 @@
 // The compiler's front door: a model and a rank's place in the run in, that rank's checked programs out.
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "runtime/schedule/memory_plan.h"
@@ -15,6 +16,7 @@ namespace trireme {
 struct Programs {
   bool validate = false, sample = false, diagnose = false;
   Bytes load_staging_bytes = 0;  // above 0: load, from a model folder through so many bytes, instead of init
+  std::string_view after;        // the last pass that runs (passes/pass_list.h): to look at; all of them, unless given
 };
 
 /// All schedules of one rank, in the order of their kinds. `enter` is there when something is carried.
@@ -24,7 +26,7 @@ struct RunPrograms {
   const Schedule* find(ScheduleKind kind) const;
 };
 
-/// Builds a rank's programs: compute order, recompute, prefetch, gradient bounds, strip, boundary, events.
+/// Builds a rank's programs: each in compute order (shard/order), then through all passes (passes/pass_list.h).
 ///
 /// In      sample_model: the model at one sequence per microbatch; needed for sample alone.
 /// Cost    linear in layers x microbatches, in memory, too: beside what it returns at most twice the largest schedule.

@@ -123,6 +123,7 @@ rm other_build
 expect 4 'gone.txt' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml '--data.train=["gone.txt"]'
 expect 2 'at least 1' "$trireme" plan run.toml --ranks 0
 expect 2 'ranks are 0 to 1' "$trireme" schedule run.toml --ranks 2 --rank 2
+expect 2 "there is no pass 'later'; in order they are compute_order, zero_stage" "$trireme" schedule run.toml --ranks 2 --after later
 expect 3 'largest|live' "$trireme" plan run.toml --ranks 2 --device-memory 10KiB
 expect 4 'gone.txt' "$trireme" tokenize --tokenizer byte gone.txt -o out.bin
 expect 2 'this version has byte' "$trireme" tokenize --tokenizer x.model text.txt -o out.bin

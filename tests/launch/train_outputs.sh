@@ -64,6 +64,13 @@ for schedule in init enter step validate sample; do
   "$trireme" schedule run.toml --ranks 2 --rank 1 --schedule $schedule > schedule.txt
   check "schedule $schedule" [ "$(grep -Ec '^[0-9]+ +(compute|comm) +[a-z_]+ ' schedule.txt)" -ge 1 ]
 done
+# Compute order has no events; after the last pass all is there but the places.
+"$trireme" schedule run.toml --ranks 2 --rank 1 --after compute_order > schedule.txt
+check "schedule --after compute_order" count 1 '^schedule step .* events 0$' schedule.txt
+"$trireme" schedule run.toml --ranks 2 --rank 1 > schedule.txt
+"$trireme" schedule run.toml --ranks 2 --rank 1 --after derive_events > unplaced.txt
+check "schedule --after derive_events" [ "$(grep -Ec '^[0-9]+ +(compute|comm) ' schedule.txt)" = "$(grep -Ec '^[0-9]+ +(compute|comm) ' unplaced.txt)" ]
+check "schedule --after derive_events, without places" count 0 '0x' unplaced.txt
 for ranks in 1 2; do
   mpirun --oversubscribe --bind-to none -n $ranks "$trireme" doctor > doctor.txt 2>&1 || { failures=$((failures + 1)); echo "FAILED: doctor on $ranks ranks"; }
   check "doctor on $ranks ranks looks at shared mapping, once" count 1 '^(ok|look) +shared mapping: ' doctor.txt

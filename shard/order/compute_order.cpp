@@ -1,6 +1,6 @@
-#include "shard/passes/compute_order.h"
+#include "shard/order/compute_order.h"
 
-#include "shard/passes/order_writer.h"
+#include "shard/order/order_writer.h"
 
 namespace trireme {
 namespace {

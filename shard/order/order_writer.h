@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "shard/passes/gradient_sums.h"
+#include "shard/order/gradient_sums.h"
 #include "shard/run_buffers.h"
 #include "shard/schedule_writer.h"
 #include "shard/step_records.h"

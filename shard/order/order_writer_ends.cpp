@@ -1,6 +1,6 @@
 // Where a run and a step begin and end, and the audit that a step may hold.
 
-#include "shard/passes/order_writer.h"
+#include "shard/order/order_writer.h"
 
 namespace trireme {
 

@@ -1,4 +1,4 @@
-#include "shard/passes/gradient_sums.h"
+#include "shard/order/gradient_sums.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "shard/passes/order_writer.h"
+#include "shard/order/order_writer.h"
 
 #include <algorithm>
 

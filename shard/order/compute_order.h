@@ -1,5 +1,5 @@
 #pragma once
-// First pass: the program as one rank alone would write it down. Each use gathers just before it computes, each
+// What passes start from: the program as one rank alone would write it down. Each use gathers just before it computes, each
 // gradient is reduced as soon as it is whole; nothing overlaps, nothing is dropped, no token and no event exists yet.
 
 #include "runtime/schedule/schedule.h"
