@@ -168,18 +168,22 @@ std::optional<int> StatusPage::blamed() const {
   return rank == nobody ? std::nullopt : std::optional(rank);
 }
 
+// A rank that waits in a collective is at its collective; else at what it computes, or runs elsewhere; else at what it did
+// last.
+StreamId StatusPage::stream_to_name(const Entry& entry) {
+  if (entry.waiting_for != nobody) return StreamId::comm;
+  for (const StreamId stream : all_streams)
+    if (entry.streams[static_cast<int>(stream)].running != 0) return stream;
+  return entry.streams[static_cast<int>(StreamId::compute)].op != nobody ? StreamId::compute : StreamId::comm;
+}
+
 void StatusPage::describe(StatusLine& line, int rank) const {
   const Entry* entry = find(rank);
   if (!entry) {
     line << "an op on another node";
     return;
   }
-  // A rank that waits in a collective is at its collective; else at what it computes; else at what it did last.
-  const auto runs = [&](StreamId stream) { return entry->streams[static_cast<int>(stream)].running != 0; };
-  const bool computed = entry->streams[static_cast<int>(StreamId::compute)].op != nobody;
-  const bool on_comm =
-      entry->waiting_for != nobody || (!runs(StreamId::compute) && (runs(StreamId::comm) || !computed));
-  const StreamStatus& status = entry->streams[static_cast<int>(on_comm ? StreamId::comm : StreamId::compute)];
+  const StreamStatus& status = entry->streams[static_cast<int>(stream_to_name(*entry))];
   const std::int32_t op = status.op, unit = status.unit;
   if (entry->step >= 0) line << "step " << entry->step << ", ";
   if (op == nobody) {

@@ -80,6 +80,7 @@ class StatusPage {
   struct Entry;
   const Entry* find(int rank) const;
   Entry& own() const;
+  static StreamId stream_to_name(const Entry& entry);  // (signal)
 
   Memory* memory_;
   int node_rank_, node_size_, rank_, size_;

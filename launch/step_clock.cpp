@@ -14,7 +14,7 @@ const Op& op_of(const Schedule& schedule, OpId op) { return schedule.ops[static_
 }  // namespace
 
 StepClock::Track& StepClock::track_of(const Schedule& schedule, OpId op) {
-  return tracks_[static_cast<std::size_t>(op_of(schedule, op).stream)];
+  return tracks_[op_of(schedule, op).stream];
 }
 
 void StepClock::before(const Schedule& schedule, OpId op) {
@@ -48,11 +48,12 @@ void StepClock::after(const Schedule& schedule, OpId op) {
 }
 
 StepTimes StepClock::times() const {
-  const Track& compute = tracks_[static_cast<std::size_t>(StreamId::compute)];
-  const Track& comm = tracks_[static_cast<std::size_t>(StreamId::comm)];
+  const Track& compute = tracks_[StreamId::compute];
   StepTimes times{.steps = std::max(0, compute.runs - warm_up_steps), .wall_us = compute.wall_us, .ops = compute.ops};
   // Each op has one stream. Only compute's stalls are lost time.
-  for (std::size_t i = 0; i < comm.ops.size(); ++i) times.ops[i].busy_us += comm.ops[i].busy_us;
+  for (const StreamId stream : all_streams)
+    for (std::size_t i = 0; stream != StreamId::compute && i < tracks_[stream].ops.size(); ++i)
+      times.ops[i].busy_us += tracks_[stream].ops[i].busy_us;
   return times;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 // Times every op of the running steps, for the profile.
 
-#include <array>
 #include <chrono>
 #include <vector>
 
 #include "launch/profile.h"
 #include "runtime/execute/op_observer.h"
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme {
 
@@ -40,7 +40,7 @@ class StepClock final : public OpObserver {
 
   Track& track_of(const Schedule& schedule, OpId op);
 
-  std::array<Track, stream_count> tracks_;
+  PerStream<Track> tracks_;
 };
 
 }  // namespace trireme

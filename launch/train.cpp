@@ -234,14 +234,14 @@ int Training::sharing_peers() const {
 
 // Where a rank of the node reads this one's memory, it must be able to map it.
 std::unique_ptr<Device> Training::make_device() const {
-  return make_cpu_device(stream_count, settings_.threads, sharing_peers() > 0 ? Pages::shared : Pages::own);
+  return make_cpu_device(static_cast<int>(run_streams.size()), settings_.threads, sharing_peers() > 0 ? Pages::shared : Pages::own);
 }
 
 // What ulimit leaves of address space and data, before anything is taken of it. Peers' arenas are mapped whole, and are
 // about as large as this rank's.
 void Training::check_process_limits() {
   const int peers = sharing_peers();
-  ProcessRoom room = threads_room(stream_count + settings_.threads - 1);
+  ProcessRoom room = threads_room(static_cast<int>(run_streams.size()) + settings_.threads - 1);
   room.address_bytes += arena_bytes_ * (1 + peers) + 4 * MiB;
   room.data_bytes += peers > 0 ? 0 : arena_bytes_ + 4 * MiB;
   on_all_ranks(communicator_, [&] {

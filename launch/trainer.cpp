@@ -51,7 +51,7 @@ Trainer::Trainer(const TrainerSettings& settings, PlannedPrograms planned, Commu
     const PlannedTraffic traffic = planned_traffic(schedule, programs_.spec.nodes);
     planned_.push_back({.in_place = traffic.node(), .messages = traffic.elsewhere()});
   }
-  executor_ = std::make_unique<Executor>(*device_, arena_, schedules, table_, observers,
+  executor_ = std::make_unique<Executor>(*device_, Arenas{.device = {arena_, static_cast<std::size_t>(arena_bytes)}}, schedules, table_, observers,
                                          [&communicator] { communicator.abort(); });
   waits_.resize(WaitLog::capacity);
   late_.reserve(WaitLog::capacity);

@@ -3,6 +3,7 @@
 // result, but for `microbatches` and the types.
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ const char* name(Recompute policy);
 bool drops(Recompute policy, SegmentKind segment);
 /// Errors: Error(config) for a name that is none.
 Recompute parse_recompute(std::string_view text);
+
+/// The streams on which the programs of a run have ops.
+inline constexpr std::array run_streams = {StreamId::compute, StreamId::comm};
 
 /// A tensor-shaped state that the optimizer keeps for every parameter, sharded like it.
 struct OptimizerState {

@@ -77,9 +77,9 @@ void Executor::BoundOp::fail(const Error& error) const {
                 error.where());
 }
 
-Executor::Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
+Executor::Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
                    std::span<OpObserver* const> observers, std::function<void()> on_failure)
-    : device_(device), arena_(arena), observers_(observers.begin(), observers.end()),
+    : device_(device), arenas_(arenas), observers_(observers.begin(), observers.end()),
       on_failure_(std::move(on_failure)), compute_end_(device.create_event()), made_(Clock::now()) {
   for (const Schedule* schedule : schedules) bind(*schedule, table);
 }
@@ -94,8 +94,13 @@ void Executor::bind(const Schedule& schedule, const OpTable& table) {
   program.made = made_;
   program.observers = observers_;
   program.timeline.ops.resize(schedule.ops.size());
-  for (const Buffer& buffer : schedule.buffers)
-    ensure(buffer.offset || buffer.elems == 0, "buffer {} of schedule {} was never placed", buffer.name, name(schedule.kind));
+  for (const Buffer& buffer : schedule.buffers) {
+    if (buffer.elems == 0) continue;
+    ensure(buffer.offset.has_value(), "buffer {} of schedule {} was never placed", buffer.name, name(schedule.kind));
+    ensure(arenas_.hold(buffer), "buffer {} of schedule {}: bytes {} to {} lie outside of the {} arena of {} bytes",
+           buffer.name, name(schedule.kind), *buffer.offset, *buffer.offset + buffer.bytes(), name(buffer.space),
+           arenas_.of(buffer.space).size());
+  }
 
   std::vector<std::optional<Device::Event>> events(static_cast<std::size_t>(schedule.event_count));
   for (const BoundaryEvent& boundary : schedule.boundary_events) {
@@ -116,7 +121,7 @@ void Executor::bind(const Schedule& schedule, const OpTable& table) {
     const Op& op = schedule.ops[i];
     const Handler& handler = table.find(op.kind);
     ensure(handler != nullptr, "no handler for {} of schedule {}", describe(schedule, id), name(schedule.kind));
-    BoundOp bound{.context = {schedule, id, arena_}, .handler = &handler, .program = &program};
+    BoundOp bound{.context = {schedule, id, arenas_}, .handler = &handler, .program = &program};
     const std::size_t first_wait = program.waits.size();
     for (EventId event : op.waits) program.waits.push_back(*events[static_cast<std::size_t>(event)]);
     bound.waits = std::span(program.waits).subspan(first_wait);

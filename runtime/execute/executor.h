@@ -18,18 +18,19 @@
 
 namespace trireme {
 
-/// Runs the schedules of one rank over one arena.
+/// Runs the schedules of one rank over one arena per space.
 ///
 /// Threads  one host thread calls it; handlers and observers run on the device's streams.
 /// Failure  an op that throws stops the device; wait() throws its error, as an OpError, with rank, op and the
 ///          ops around it in front.
 class Executor {
  public:
-  /// Binds every op to its handler and its events. Schedules and arena must outlive the executor, and the executor whatever
+  /// Binds every op to its handler and its events. Schedules and arenas must outlive the executor, and the executor whatever
   /// it submitted: wait() first, or let the device go first.
-  /// Errors: Error(bug) for an op without handler or a buffer without offset, before anything runs.
+  /// Errors: Error(bug) for an op without handler, a buffer without offset or one that its arena does not hold, before
+  /// anything runs.
   /// `on_failure` runs at once on the stream whose op threw: it must wake what waits for other ranks.
-  Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
+  Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
            std::span<OpObserver* const> observers, std::function<void()> on_failure);
   ~Executor();
 
@@ -56,7 +57,7 @@ class Executor {
   void bind(const Schedule& schedule, const OpTable& table);
 
   Device& device_;
-  std::byte* arena_;
+  Arenas arenas_;
   std::vector<OpObserver*> observers_;
   std::function<void()> on_failure_;
   std::vector<std::unique_ptr<Program>> programs_;

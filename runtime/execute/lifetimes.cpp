@@ -1,15 +1,15 @@
 #include "runtime/execute/lifetimes.h"
 
-#include <array>
 #include <optional>
 
 #include "runtime/schedule/happens_before.h"
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme {
 namespace {
 
 // The last use of one buffer on each stream.
-using LastUses = std::array<std::optional<OpId>, stream_count>;
+using LastUses = PerStream<std::optional<OpId>>;
 
 bool follows_all(const HappensBefore& order, OpId op, const LastUses& uses) {
   for (const std::optional<OpId>& use : uses)
@@ -32,7 +32,7 @@ Lifetimes find_lifetimes(const Schedule& schedule) {
       if (buffer.lifetime != Lifetime::step || buffer.elems == 0) continue;
       if (!born[b]) lifetimes.births[static_cast<std::size_t>(id)].push_back(operand.buffer);
       born[b] = true;
-      last[b][static_cast<std::size_t>(op.stream)] = id;
+      last[b][op.stream] = id;
     }
   }
   const HappensBefore order(schedule);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/base/tensor_view.h"
+#include "runtime/execute/arenas.h"
 #include "runtime/schedule/schedule.h"
 
 namespace trireme {
@@ -16,12 +17,14 @@ namespace trireme {
 struct OpContext {
   const Schedule& schedule;
   OpId id;
-  std::byte* arena;
+  const Arenas& arenas;
 
   const Op& op() const { return schedule.ops[static_cast<std::size_t>(id)]; }
   const Buffer& buffer(BufferId b) const { return schedule.buffers[static_cast<std::size_t>(b)]; }
   /// Null for a buffer without bytes.
-  std::byte* address(BufferId b) const { return buffer(b).offset ? arena + *buffer(b).offset : nullptr; }
+  std::byte* address(BufferId b) const {
+    return buffer(b).offset ? arenas.of(buffer(b).space).data() + *buffer(b).offset : nullptr;
+  }
   /// The whole buffer as one row.
   View view(BufferId b) const { return {address(b), buffer(b).type, buffer(b).elems}; }
   View view(Slot slot) const { return view(op().at(slot)); }

@@ -73,7 +73,7 @@ Found ByteOwners::read(OpId op, Identity id) {
                                      sequence_.describe(op), placed(buffer),
                                      segment.write < 0 ? "an earlier schedule" : sequence_.describe(segment.write),
                                      placed(sequence_.buffer(segment.owner)))};
-    segment.reads[static_cast<std::size_t>(sequence_.op(op).stream)] = op;
+    segment.reads[sequence_.op(op).stream] = op;
   }
   return std::nullopt;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme::checking {
 
@@ -28,7 +29,7 @@ class ByteOwners {
     Bytes end = 0;
     Identity owner = 0;
     OpId write = -1;  // -1: before the first schedule
-    std::array<OpId, stream_count> reads{-1, -1};
+    OpPerStream reads = no_ops;
   };
   using Segments = std::map<Bytes, Segment>;  // by first byte
 
@@ -41,7 +42,7 @@ class ByteOwners {
   static void replace(Segments& segments, Bytes begin, const Segment& fresh);
 
   const Sequence& sequence_;
-  std::array<Segments, 2> segments_;  // by space
+  std::array<Segments, space_count> segments_;  // by space
   std::vector<OpId> carried_out_;     // by identity: who last wrote a carried buffer
 };
 

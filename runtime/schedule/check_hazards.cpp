@@ -11,7 +11,7 @@ Found Hazards::visit(OpId op, std::size_t run) {
   for (BufferId b : x.reads()) {
     const Identity id = sequence_.identity(run, b);
     if (Found found = check_read(op, run, id)) return found;
-    last_[static_cast<std::size_t>(id)].reads[static_cast<std::size_t>(x.stream)] = op;
+    last_[static_cast<std::size_t>(id)].reads[x.stream] = op;
   }
   for (BufferId b : x.writes()) {
     const Identity id = sequence_.identity(run, b);

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <array>
 #include <optional>
 #include <vector>
 
 #include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme::checking {
 
@@ -24,7 +24,7 @@ class Hazards {
   struct Last {
     OpId write = -1;
     std::size_t write_run = 0;
-    std::array<OpId, stream_count> reads{-1, -1};
+    OpPerStream reads = no_ops;
     std::optional<OpId> read_older;  // the first read of an older value, in run `older_run`
     std::size_t older_run = 0;
   };

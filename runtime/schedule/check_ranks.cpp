@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "runtime/schedule/check.h"
-#include "runtime/schedule/check_replay.h"
 #include "runtime/schedule/check_sequence.h"
 #include "runtime/schedule/op_kinds.h"
+#include "runtime/schedule/replay.h"
 #include "runtime/schedule/text_lists.h"
 
 namespace trireme {
@@ -141,7 +141,7 @@ std::optional<Problem> check_ranks(std::span<const Schedule* const> ranks) {
   for (std::size_t i = 1; i < ranks.size(); ++i)
     if (auto problem = check_collectives(*ranks[0], *ranks[i])) return problem;
   if (auto problem = check_messages(ranks)) return problem;
-  return checking::JointReplay(ranks).check();
+  return replay(ranks).problem;
 }
 
 }  // namespace trireme

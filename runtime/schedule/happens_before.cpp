@@ -1,6 +1,7 @@
 #include "runtime/schedule/happens_before.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <unordered_map>
 
@@ -63,27 +64,26 @@ HappensBefore::HappensBefore(std::span<const Schedule* const> sequence) {
   position_.reserve(op_count);
   stream_.reserve(op_count);
 
-  std::array<VectorClock, stream_count> next{};  // clock of the next op of each stream, before its waits
+  PerStream<VectorClock> next;  // clock of the next op of each stream, before its waits
   Records::Carried carried;
   for (const Schedule* schedule : sequence) {
     Records records(*schedule, carried);
     for (const Op& op : schedule->ops) {
-      const auto stream = static_cast<std::size_t>(op.stream);
-      VectorClock clock = next[stream];
+      VectorClock clock = next[op.stream];
       for (EventId event : op.waits) {
         const OpId recorded = records.find(event, static_cast<OpId>(&op - schedule->ops.data()));
         if (recorded == none) continue;
         const auto r = static_cast<std::size_t>(recorded);
-        for (std::size_t s = 0; s < clock.size(); ++s) clock[s] = std::max(clock[s], clock_[r][s]);
-        std::int32_t& complete = clock[static_cast<std::size_t>(stream_[r])];
+        clock.join(clock_[r]);
+        std::int32_t& complete = clock[stream_[r]];
         complete = std::max(complete, position_[r] + 1);
       }
       if (op.records) records.set(*op.records, static_cast<OpId>(clock_.size()));
       clock_.push_back(clock);
-      position_.push_back(clock[stream]);
+      position_.push_back(clock[op.stream]);
       stream_.push_back(op.stream);
-      next[stream] = clock;
-      ++next[stream][stream];
+      next[op.stream] = clock;
+      ++next[op.stream][op.stream];
     }
     records.carry_over();
   }
@@ -91,8 +91,7 @@ HappensBefore::HappensBefore(std::span<const Schedule* const> sequence) {
 
 bool HappensBefore::before(OpId first, OpId second) const {
   const auto f = static_cast<std::size_t>(first);
-  return first != second &&
-         clock_[static_cast<std::size_t>(second)][static_cast<std::size_t>(stream_[f])] > position_[f];
+  return first != second && clock_[static_cast<std::size_t>(second)][stream_[f]] > position_[f];
 }
 
 }  // namespace trireme

@@ -1,16 +1,13 @@
 #pragma once
 // Which op is ordered before which: vector clocks over streams and events.
 
-#include <array>
 #include <span>
 #include <vector>
 
+#include "runtime/schedule/per_stream.h"
 #include "runtime/schedule/schedule.h"
 
 namespace trireme {
-
-/// clock[s]: how many ops of stream s are certainly complete when the op starts (its own stream: its predecessors).
-using VectorClock = std::array<std::int32_t, stream_count>;
 
 /// The order of the ops of one schedule, or of several run one after the other (then ops are numbered through).
 class HappensBefore {
@@ -24,6 +21,7 @@ class HappensBefore {
   bool before(OpId first, OpId second) const;
   /// Position of an op on its own stream, counted from 0.
   std::int32_t position(OpId op) const { return position_[op]; }
+  /// What is complete when the op starts; of its own stream: its predecessors.
   const VectorClock& clock(OpId op) const { return clock_[op]; }
 
  private:

@@ -43,9 +43,10 @@ MemoryPlan plan_memory(std::span<const Schedule* const> schedules, Bytes limit_b
     liveness.push_back(planning::find_liveness(*schedule));
     plan.offset_bytes.emplace_back(schedule->buffers.size());
   }
-  ArenaPlanner device(schedules, liveness, Space::device), host(schedules, liveness, Space::host);
+  ArenaPlanner device(schedules, liveness, Space::device);
   plan.device = device.place(plan.offset_bytes);
-  plan.host = host.place(plan.offset_bytes);
+  plan.host = ArenaPlanner(schedules, liveness, Space::host).place(plan.offset_bytes);
+  plan.disk = ArenaPlanner(schedules, liveness, Space::disk).place(plan.offset_bytes);
   require_fit(plan.device, device, limit_bytes);
   return plan;
 }

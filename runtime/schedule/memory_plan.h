@@ -26,7 +26,7 @@ struct ArenaPlan {
 };
 
 struct MemoryPlan {
-  ArenaPlan device, host;
+  ArenaPlan device, host, disk;
   std::vector<std::vector<Bytes>> offset_bytes;  // [schedule][buffer]; 0 for tokens
 };
 

@@ -5,35 +5,41 @@
 #include <utility>
 
 #include "runtime/schedule/happens_before.h"
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme::planning {
 namespace {
 
-constexpr auto compute = static_cast<std::size_t>(StreamId::compute);
-
-// By compute op: how many ops of `stream` are certainly complete when it starts. Ascending.
-std::vector<std::int32_t> complete_before(const Schedule& schedule, const HappensBefore& order, StreamId stream) {
-  std::vector<std::int32_t> complete;
-  complete.reserve(schedule.ops.size());
-  for (OpId op = 0; op < static_cast<OpId>(schedule.ops.size()); ++op)
-    if (schedule.ops[static_cast<std::size_t>(op)].stream == StreamId::compute)
-      complete.push_back(order.clock(op)[static_cast<std::size_t>(stream)]);
+// Of the other streams, by compute op: how many of their ops are certainly complete when it starts. Ascending.
+PerStream<std::vector<std::int32_t>> complete_before(const Schedule& schedule, const HappensBefore& order) {
+  PerStream<std::size_t> ops_on;
+  for (const Op& op : schedule.ops) ++ops_on[op.stream];
+  PerStream<std::vector<std::int32_t>> complete;
+  for (const StreamId stream : all_streams)
+    if (stream != StreamId::compute && ops_on[stream] > 0) complete[stream].reserve(ops_on[StreamId::compute]);
+  for (OpId op = 0; op < static_cast<OpId>(schedule.ops.size()); ++op) {
+    if (schedule.ops[static_cast<std::size_t>(op)].stream != StreamId::compute) continue;
+    for (const StreamId stream : all_streams)
+      if (stream != StreamId::compute && ops_on[stream] > 0) complete[stream].push_back(order.clock(op)[stream]);
+  }
   return complete;
 }
 
 std::vector<Interval> find_op_intervals(const Schedule& schedule, const HappensBefore& order) {
-  const std::vector<std::int32_t> complete = complete_before(schedule, order, StreamId::comm);
+  const PerStream<std::vector<std::int32_t>> all_complete = complete_before(schedule, order);
   std::vector<Interval> intervals;
   intervals.reserve(schedule.ops.size());
   for (OpId op = 0; op < static_cast<OpId>(schedule.ops.size()); ++op) {
     const std::int32_t position = order.position(op);
-    if (schedule.ops[static_cast<std::size_t>(op)].stream == StreamId::compute) {
+    const StreamId stream = schedule.ops[static_cast<std::size_t>(op)].stream;
+    if (stream == StreamId::compute) {
       intervals.push_back({2 * position + 1, 2 * position + 1});
       continue;
     }
     // Between the last compute op that is ordered before it and the first that is ordered after it.
+    const std::vector<std::int32_t>& complete = all_complete[stream];
     const auto after = std::upper_bound(complete.begin(), complete.end(), position) - complete.begin();
-    intervals.push_back({2 * order.clock(op)[compute], 2 * static_cast<Moment>(after)});
+    intervals.push_back({2 * order.clock(op)[StreamId::compute], 2 * static_cast<Moment>(after)});
   }
   return intervals;
 }

@@ -79,6 +79,8 @@ const char* name(StreamId stream) {
   switch (stream) {
     case StreamId::compute: return "compute";
     case StreamId::comm: return "comm";
+    case StreamId::copy: return "copy";
+    case StreamId::io: return "io";
   }
   return "unknown";
 }
@@ -103,9 +105,8 @@ Slot parse_slot(std::string_view text) {
 }
 
 StreamId parse_stream(std::string_view text) {
-  for (StreamId stream : {StreamId::compute, StreamId::comm})
-    if (text == name(stream)) return stream;
-  throw Error(ErrorKind::config, fmt::format("'{}' is not a stream; expected compute or comm", text));
+  if (const auto found = find_by_name<StreamId>(text, stream_count)) return *found;
+  throw Error(ErrorKind::config, fmt::format("'{}' is not a stream; expected compute, comm, copy or io", text));
 }
 
 Group parse_group(std::string_view text) {

@@ -1,6 +1,7 @@
 #pragma once
 // One line of the program: what an operation is, what it touches, and what it waits for. Plain data.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <ranges>
@@ -42,11 +43,14 @@ enum class OpKind : std::uint8_t {
 };
 inline constexpr int op_kind_count = static_cast<int>(OpKind::receive) + 1;
 
-enum class StreamId : std::uint8_t { compute, comm };
-inline constexpr int stream_count = 2;
+/// Ops of one stream run in list order. `copy` moves bytes between spaces, `io` between host space and files.
+enum class StreamId : std::uint8_t { compute, comm, copy, io };
+inline constexpr std::array all_streams = {StreamId::compute, StreamId::comm, StreamId::copy, StreamId::io};
+inline constexpr int stream_count = static_cast<int>(all_streams.size());
 
 /// The ranks an op speaks with: itself, the data axis of the mesh, or those of it that are on this node.
 enum class Group : std::uint8_t { self, data, node };
+inline constexpr int group_count = 3;
 
 /// What an operand is to its op. An op's operands stand in this order; which kind has which is in op_kinds.cpp.
 enum class Slot : std::uint8_t {

@@ -64,6 +64,7 @@ const char* name(Space space) {
   switch (space) {
     case Space::device: return "device";
     case Space::host: return "host";
+    case Space::disk: return "disk";
   }
   return "unknown";
 }
@@ -94,9 +95,8 @@ ScheduleKind parse_schedule_kind(std::string_view text) {
 }
 
 Space parse_space(std::string_view text) {
-  for (Space space : {Space::device, Space::host})
-    if (text == name(space)) return space;
-  throw Error(ErrorKind::config, fmt::format("'{}' is not a memory space; expected device or host", text));
+  if (const auto found = find_by_name<Space>(text, space_count)) return *found;
+  throw Error(ErrorKind::config, fmt::format("'{}' is not a memory space; expected device, host or disk", text));
 }
 
 Lifetime parse_lifetime(std::string_view text) {

@@ -50,7 +50,9 @@ enum class Content : std::uint8_t {
 };
 inline constexpr int content_count = static_cast<int>(Content::received_hashes) + 1;
 
-enum class Space : std::uint8_t { device, host };
+/// Where bytes lie; of each a run has one arena.
+enum class Space : std::uint8_t { device, host, disk };
+inline constexpr int space_count = 3;
 
 /// `step`: bytes are taken from first to last use. `persistent`: taken in every schedule of the run. `carried`: written
 /// at the end of one schedule (enter, step), read at the start of the next; free in all others.

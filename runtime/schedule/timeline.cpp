@@ -1,8 +1,9 @@
 #include "runtime/schedule/timeline.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
+
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme {
 
@@ -15,12 +16,12 @@ double Timeline::end_us() const {
 Timeline plan_timeline(const Schedule& schedule, const std::function<double(OpId)>& duration_us) {
   Timeline timeline;
   timeline.ops.reserve(schedule.ops.size());
-  std::array<double, stream_count> free_us{};
+  PerStream<double> free_us;
   // A record stands above its waits, so one pass is enough. A boundary event counts as recorded before the start.
   std::vector<double> recorded_us(static_cast<std::size_t>(schedule.event_count));
   for (std::size_t i = 0; i < schedule.ops.size(); ++i) {
     const Op& op = schedule.ops[i];
-    double& stream_us = free_us[static_cast<std::size_t>(op.stream)];
+    double& stream_us = free_us[op.stream];
     double start_us = stream_us;
     for (const EventId event : op.waits) start_us = std::max(start_us, recorded_us.at(static_cast<std::size_t>(event)));
     stream_us = start_us + duration_us(static_cast<OpId>(i));

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "runtime/base/error.h"
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme {
 namespace {
@@ -78,8 +79,10 @@ void print_trace(std::ostream& out, std::span<const TraceRow> rows) {
     ensure(row.timeline->ops.size() == row.schedule->ops.size(), "trace row {}: {} spans for {} ops", row.name,
            row.timeline->ops.size(), row.schedule->ops.size());
     add(name_of("process_name", process, 0, row.name));
-    for (int stream = 0; stream < stream_count; ++stream)
-      add(name_of("thread_name", process, stream, name(static_cast<StreamId>(stream))));
+    PerStream<bool> used;
+    for (const Op& op : row.schedule->ops) used[op.stream] = true;
+    for (const StreamId stream : all_streams)
+      if (used[stream]) add(name_of("thread_name", process, static_cast<int>(stream), name(stream)));
     for (OpId id = 0; id < static_cast<OpId>(row.schedule->ops.size()); ++id) add(complete_event(row, process, id));
   }
   out << "\n]}\n";

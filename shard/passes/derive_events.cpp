@@ -1,20 +1,19 @@
 #include "shard/passes/derive_events.h"
 
 #include <algorithm>
-#include <array>
+#include <functional>
 #include <unordered_map>
 #include <vector>
+
+#include "runtime/schedule/per_stream.h"
 
 namespace trireme {
 namespace {
 
-using Clock = std::array<std::int32_t, stream_count>;  // per stream: ops known to be complete
-using Latest = std::array<OpId, stream_count>;         // per stream: the last op that must be complete
-
 /// What happened to a buffer so far: its last write, and per stream the last read since.
 struct Accesses {
   OpId write = -1;
-  std::array<OpId, stream_count> reads{-1, -1};
+  OpPerStream reads = no_ops;
 };
 
 class DeriveEvents {
@@ -54,9 +53,7 @@ class DeriveEvents {
 
   void derive(OpId id) {
     Op& current = op(id);
-    const auto stream = static_cast<std::size_t>(current.stream);
-    Latest latest;
-    latest.fill(-1);
+    OpPerStream latest = no_ops;  // that must be complete
     for (BufferId b : current.reads()) {
       if (accesses(b).write < 0 && outlives(b)) current.waits.push_back(event_of_.at(b));
       note(accesses(b).write, latest);
@@ -65,39 +62,39 @@ class DeriveEvents {
       note(accesses(b).write, latest);
       for (OpId reader : accesses(b).reads) note(reader, latest);
     }
-    Clock& clock = clocks_[static_cast<std::size_t>(id)];
-    clock = stream_clock_[stream];
+    VectorClock& clock = clocks_[static_cast<std::size_t>(id)];
+    clock = stream_clock_[current.stream];
+    // What comes last knows most: behind it others may need no wait of their own.
+    std::sort(latest.begin(), latest.end(), std::greater());
     for (OpId earlier : latest)
       if (earlier >= 0 && op(earlier).stream != current.stream) order_behind(earlier, id);
-    positions_[static_cast<std::size_t>(id)] = clock[stream]++;
-    stream_clock_[stream] = clock;
-    for (BufferId b : current.reads()) accesses(b).reads[stream] = id;
+    positions_[static_cast<std::size_t>(id)] = clock[current.stream]++;
+    stream_clock_[current.stream] = clock;
+    for (BufferId b : current.reads()) accesses(b).reads[current.stream] = id;
     for (BufferId b : current.writes()) accesses(b) = Accesses{.write = id};
   }
 
   // Of one stream only the last op counts: those before it are ordered before it.
-  void note(OpId earlier, Latest& latest) {
+  void note(OpId earlier, OpPerStream& latest) {
     if (earlier < 0) return;
-    OpId& last = latest[static_cast<std::size_t>(op(earlier).stream)];
+    OpId& last = latest[op(earlier).stream];
     last = std::max(last, earlier);
   }
 
   // Adds a wait of `id` for `earlier`, unless it is already ordered behind it.
   void order_behind(OpId earlier, OpId id) {
-    Clock& clock = clocks_[static_cast<std::size_t>(id)];
-    const auto stream = static_cast<std::size_t>(op(earlier).stream);
-    if (clock[stream] > positions_[static_cast<std::size_t>(earlier)]) return;
+    VectorClock& clock = clocks_[static_cast<std::size_t>(id)];
+    if (clock[op(earlier).stream] > positions_[static_cast<std::size_t>(earlier)]) return;
     if (!op(earlier).records) op(earlier).records = s_.event_count++;
     op(id).waits.push_back(*op(earlier).records);
-    const Clock& before = clocks_[static_cast<std::size_t>(earlier)];
-    for (std::size_t s = 0; s < clock.size(); ++s) clock[s] = std::max(clock[s], before[s]);
+    clock.join(clocks_[static_cast<std::size_t>(earlier)]);
   }
 
   Schedule& s_;
-  std::vector<Clock> clocks_;
+  std::vector<VectorClock> clocks_;  // by op: what is complete when it starts; of its own stream behind it
   std::vector<std::int32_t> positions_;
   std::vector<Accesses> accesses_;
-  std::array<Clock, stream_count> stream_clock_{};
+  PerStream<VectorClock> stream_clock_;
   std::unordered_map<BufferId, EventId> event_of_;
 };
 

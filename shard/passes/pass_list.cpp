@@ -63,7 +63,7 @@ Schedule run_strip_absent(Schedule schedule, const PassInput& input) {
 Schedule run_add_boundary(Schedule schedule, const PassInput& input) {
   // Only stage 3 carries gathers, whose bytes are free in what is no step.
   const bool fenced = input.spec.zero == 3 && (is_forward(schedule.kind) || schedule.kind == ScheduleKind::diagnose);
-  return add_boundary(std::move(schedule), fenced);
+  return add_boundary(std::move(schedule), run_streams, fenced);
 }
 
 Schedule run_derive_events(Schedule schedule, const PassInput&) { return derive_events(std::move(schedule)); }

@@ -34,7 +34,7 @@ TEST_CASE("Executor: binding a schedule takes what bound_bytes says") {
   const PlannedPrograms planned = plan_programs(settings, 1, 3);
   OpTable table;
   for (int kind = 0; kind < op_kind_count; ++kind) table.set(static_cast<OpKind>(kind), [](const OpContext&) {});
-  const std::unique_ptr<Device> device = make_cpu_device(stream_count, 1);
+  const std::unique_ptr<Device> device = make_cpu_device(static_cast<int>(run_streams.size()), 1);
   std::byte* arena = device->allocate(1);
   Bytes expected = 0;
   std::vector<const Schedule*> schedules;

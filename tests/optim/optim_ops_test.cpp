@@ -66,7 +66,8 @@ class OneUnit {
     for (OpId op = 0; op < 3; ++op) run(op);
   }
   void run(OpId op) {
-    const OpContext context{schedule_, op, bytes()};
+    const Arenas arenas{.device = std::as_writable_bytes(std::span(arena_))};
+    const OpContext context{schedule_, op, arenas};
     table_.find(context.op().kind)(context);
   }
 

@@ -23,8 +23,8 @@ constexpr StreamId compute = StreamId::compute, comm = StreamId::comm;
 
 /// What an executor needs beside its schedules.
 struct Machine {
-  std::unique_ptr<Device> device = make_cpu_device(stream_count, 1);
-  std::byte* arena = device->allocate(4096);
+  std::unique_ptr<Device> device = make_cpu_device(2, 1);
+  Arenas arenas{.device = {device->allocate(4096), 4096}};
   OpTable table;
   std::atomic<int> ran{0}, failures{0};
 
@@ -33,7 +33,7 @@ struct Machine {
       table.set(kind, [this](const OpContext&) { ++ran; });
   }
   std::unique_ptr<Executor> make(std::vector<const Schedule*> schedules, std::vector<OpObserver*> observers = {}) {
-    return std::make_unique<Executor>(*device, arena, schedules, table, observers, [this] { ++failures; });
+    return std::make_unique<Executor>(*device, arenas, schedules, table, observers, [this] { ++failures; });
   }
 };
 
@@ -80,6 +80,21 @@ TEST_CASE("Executor: a buffer that was never placed is refused by name before an
   CHECK(machine.ran == 0);
   schedule.buffers[0].offset = 0;  // a token needs no place
   CHECK_NOTHROW(machine.make({&schedule}));
+}
+
+TEST_CASE("Executor: a buffer outside of its arena is refused by name before anything runs") {
+  Machine machine;
+  ScheduleBuilder builder(ScheduleKind::step);
+  builder.add(OpKind::forward, compute, {}, {builder.add("long", 512)});
+  Schedule schedule = std::move(builder).finish();
+  schedule.buffers[0].offset = 3584;
+  CHECK_NOTHROW(machine.make({&schedule}));
+  schedule.buffers[0].offset = 3840;
+  CHECK_THROWS_WITH(machine.make({&schedule}), Catch::Contains("long") && Catch::Contains("device arena of 4096 bytes"));
+  schedule.buffers[0].offset = 0;
+  schedule.buffers[0].space = Space::host;
+  CHECK_THROWS_WITH(machine.make({&schedule}), Catch::Contains("long") && Catch::Contains("host arena of 0 bytes"));
+  CHECK(machine.ran == 0);
 }
 
 TEST_CASE("Executor: an op that throws names rank, schedule, op and the ops around it, and stops the rest") {

@@ -288,8 +288,8 @@ TEST_CASE("check_ranks: an event recorded behind a collective that waits for it 
 }
 
 TEST_CASE("check: agrees with the oracle on random schedules, with any wait removed or any buffer moved", "[schedule]") {
-  int rejected = 0, accepted = 0;
-  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+  int rejected = 0, accepted = 0, needed_waits = 0;
+  for (std::uint64_t seed = 0; seed < 80; ++seed) {
     const Schedule s = RandomSchedule(seed).build(24);
     const auto problem = rules(s);
     INFO("seed " << seed << (problem ? problem->message : ""));
@@ -299,12 +299,13 @@ TEST_CASE("check: agrees with the oracle on random schedules, with any wait remo
       const bool valid = is_valid(changed);
       REQUIRE(valid == !rules(changed));
       ++(valid ? accepted : rejected);
+      return valid;
     };
     for (std::size_t op = 0; op < s.ops.size(); ++op)
       for (std::size_t wait = 0; wait < s.ops[op].waits.size(); ++wait) {
         Schedule changed = s;
         changed.ops[op].waits.erase(changed.ops[op].waits.begin() + static_cast<std::ptrdiff_t>(wait));
-        compare(changed);
+        needed_waits += !compare(changed);
       }
     for (std::size_t b = 3; b < s.buffers.size(); ++b)
       for (Bytes offset : {0, 256, 512, 1024, 2048, 4096}) {
@@ -313,7 +314,8 @@ TEST_CASE("check: agrees with the oracle on random schedules, with any wait remo
         compare(changed);
       }
   }
-  CHECK(rejected > 1000);
+  CHECK(needed_waits >= 1000);
+  CHECK(rejected > 2000);
   CHECK(accepted > 100);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Random small schedules that are valid by construction, and a slow, obvious oracle for what check() must say of them.
+// Random small schedules on all streams and in all spaces that are valid by construction, and a slow, obvious oracle for what check() must say of them.
 
 #include <fmt/format.h>
 
@@ -88,6 +88,20 @@ class RandomSchedule {
   explicit RandomSchedule(std::uint64_t seed) : random_(seed, "random schedule") {}
 
   Schedule build(int ops) {
+    order(ops);
+    add_events();
+    place();
+    return std::move(s_);
+  }
+
+  /// Without events and places.
+  Schedule build_order(int ops) {
+    order(ops);
+    return std::move(s_);
+  }
+
+ private:
+  void order(int ops) {
     s_ = Schedule{.rank = 0, .world = 2};
     s_.from_lists = {{{0, {}}, {1, {}}}};
     s_.to_lists = {{0, 1}};
@@ -95,12 +109,8 @@ class RandomSchedule {
     exposed_.resize(shards_.size());
     while (static_cast<int>(s_.ops.size()) < ops) add_op();
     for (BufferId gradient : unreleased_) release(gradient);
-    add_events();
-    place();
-    return std::move(s_);
   }
 
- private:
   std::uint64_t below(std::uint64_t bound) { return random_.below(next_++, bound); }
 
   BufferId add(std::string name, Role role, bool exported = false, Lifetime lifetime = Lifetime::step) {
@@ -153,10 +163,12 @@ class RandomSchedule {
         unreleased_.erase(unreleased_.begin());
         break;
       default: {
-        Op op{.kind = OpKind::forward, .unit = static_cast<int>(u), .segment = 0};
+        Op op{.kind = OpKind::forward, .stream = all_streams[below(stream_count)], .unit = static_cast<int>(u), .segment = 0};
         const BufferId out = fresh("x", below(6) ? Role::activations : Role::token);
+        s_.buffers.back().space = static_cast<Space>(below(space_count));
         op.add(s_.buffers.back().role == Role::token ? gives(out) : writes(Slot::out, out));
         op.add(writes(Slot::workspace, fresh("ws", Role::workspace)));
+        s_.buffers.back().space = static_cast<Space>(below(space_count));
         add_reader(std::move(op));
         values_.push_back(out);
       }

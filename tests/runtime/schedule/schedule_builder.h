@@ -2,11 +2,11 @@
 // Schedules for tests: ops are given with what they read and write, events follow from it.
 
 #include <algorithm>
-#include <array>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "runtime/schedule/per_stream.h"
 #include "runtime/schedule/schedule.h"
 
 namespace trireme::test {
@@ -25,7 +25,7 @@ class ScheduleBuilder {
     return static_cast<BufferId>(schedule_.buffers.size()) - 1;
   }
 
-  /// Waits for all earlier ops of the other stream that it must follow, and for `after`.
+  /// Waits for all earlier ops of other streams that it must follow, and for `after`.
   OpId add(OpKind kind, StreamId stream, std::vector<BufferId> reads, std::vector<BufferId> writes,
            std::vector<OpId> after = {}) {
     Op op;
@@ -41,7 +41,7 @@ class ScheduleBuilder {
         op.waits.push_back(earlier);
     std::sort(op.waits.begin(), op.waits.end());
     op.waits.erase(std::unique(op.waits.begin(), op.waits.end()), op.waits.end());
-    for (BufferId b : reads) users(b).read[static_cast<std::size_t>(stream)] = id;
+    for (BufferId b : reads) users(b).read[stream] = id;
     for (BufferId b : writes) users(b) = {.written = id};
     for (BufferId b : reads) op.operands.push_back(operand(Slot::x, b, contains(writes, b) ? Access::update : Access::read));
     for (BufferId b : writes)
@@ -58,7 +58,7 @@ class ScheduleBuilder {
  private:
   struct Users {
     OpId written = -1;
-    std::array<OpId, stream_count> read{-1, -1};
+    OpPerStream read = no_ops;
   };
   static bool contains(const std::vector<BufferId>& ids, BufferId id) {
     return std::find(ids.begin(), ids.end(), id) != ids.end();
