@@ -1,13 +1,13 @@
 #include "runtime/kernels/bias.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/bias.cpp"
 #include <hwy/foreach_target.h>
 
 #include "runtime/kernels/cpu/check_view.h"
-#include "runtime/kernels/cpu/column_runs.h"
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/column_runs.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -1,6 +1,6 @@
 #include "runtime/kernels/copy.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/copy.cpp"
 #include <hwy/cache_control.h>
@@ -10,8 +10,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/streaming.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/streaming.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {

@@ -1,6 +1,6 @@
 #include "runtime/kernels/cross_entropy.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/cross_entropy.cpp"
 #include <hwy/foreach_target.h>
@@ -10,7 +10,7 @@
 
 #include "runtime/base/natural_log.h"
 #include "runtime/kernels/cpu/check_view.h"
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 

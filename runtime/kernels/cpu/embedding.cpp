@@ -1,6 +1,6 @@
 #include "runtime/kernels/embedding.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/embedding.cpp"
 #include <hwy/foreach_target.h>
@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "runtime/kernels/cpu/check_view.h"
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 

@@ -7,7 +7,7 @@
 #include <atomic>
 
 #include "runtime/base/error.h"
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #include <hwy/highway.h>
 #include <hwy/targets.h>
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "runtime/kernels/cpu/amx_tiles.h"
+#include "runtime/kernels/cpu/simd/amx_tiles.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/threads.h"
 

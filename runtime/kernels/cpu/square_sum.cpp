@@ -1,6 +1,6 @@
 #include "runtime/kernels/square_sum.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/square_sum.cpp"
 #include <hwy/foreach_target.h>

@@ -3,8 +3,8 @@
 #include <bit>
 #include <cstring>
 
-#include "runtime/kernels/cpu/attention_rows.h"
-#include "runtime/kernels/cpu/attention_workspace.h"
+#include "runtime/kernels/cpu/attention/attention_rows.h"
+#include "runtime/kernels/cpu/attention/attention_workspace.h"
 #include "tests/reference/attention.h"
 #include "tests/runtime/kernels/aligned_bytes.h"
 #include "tests/runtime/kernels/every_way.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "runtime/kernels/cpu/isa.h"
-#include "runtime/kernels/cpu/streaming.h"
+#include "runtime/kernels/cpu/simd/streaming.h"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,5 @@
 // The lanes that all element-wise kernels stand on, target by target.
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tests/runtime/kernels/hwy_lanes_test.cpp"
 #include <hwy/foreach_target.h>
@@ -8,7 +8,7 @@
 #include <cmath>
 #include <vector>
 
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/threads.h"
 

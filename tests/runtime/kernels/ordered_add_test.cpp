@@ -1,6 +1,6 @@
 #include "runtime/kernels/ordered_add.h"
 
-#include "runtime/kernels/cpu/streaming.h"
+#include "runtime/kernels/cpu/simd/streaming.h"
 #include "tests/reference/ordered_add.h"
 #include "tests/runtime/kernels/every_way.h"
 

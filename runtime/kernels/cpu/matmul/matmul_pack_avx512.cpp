@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "runtime/kernels/cpu/avx512_transpose.h"
-#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/simd/avx512_transpose.h"
+#include "runtime/kernels/cpu/matmul/matmul_tile.h"
 
 namespace trireme::cpu {
 namespace {

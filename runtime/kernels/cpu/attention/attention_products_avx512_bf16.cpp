@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "runtime/kernels/cpu/attention_products.h"
+#include "runtime/kernels/cpu/attention/attention_products.h"
 
 #define TRIREME_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma"), always_inline)) inline
 #define TRIREME_AVX512_ENTRY __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))

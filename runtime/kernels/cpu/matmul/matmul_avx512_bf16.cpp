@@ -2,16 +2,16 @@
 // the registers. Compiled for Highway's AVX-512 target only, in functions that may use the BF16 instructions besides:
 // GELU and the roundings keep one source.
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul_avx512_bf16.cpp"
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul/matmul_avx512_bf16.cpp"
 #include <hwy/foreach_target.h>
 
-#include "runtime/kernels/cpu/gelu-inl.h"
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/gelu-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
-#include "runtime/kernels/cpu/matmul_epilogue.h"
-#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/matmul/matmul_epilogue.h"
+#include "runtime/kernels/cpu/matmul/matmul_tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {

@@ -1,15 +1,15 @@
 // One tile of a product in the tiles order, without tile registers: what tdpbf16ps does, by fused multiply-adds.
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul_tiles_order.cpp"
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul/matmul_tiles_order.cpp"
 #include <hwy/foreach_target.h>
 
 #include <algorithm>
 #include <bit>
 
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/matmul/matmul_tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {

@@ -5,8 +5,8 @@
 
 #include "runtime/kernels/cpu/check_view.h"
 #include "runtime/kernels/cpu/isa.h"
-#include "runtime/kernels/cpu/matmul_amx.h"
-#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/matmul/matmul_amx.h"
+#include "runtime/kernels/cpu/matmul/matmul_tile.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 

@@ -1,15 +1,15 @@
-#include "runtime/kernels/cpu/attention_rows.h"
+#include "runtime/kernels/cpu/attention/attention_rows.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/attention_rows.cpp"
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/attention/attention_rows.cpp"
 #include <hwy/foreach_target.h>
 
 #include <algorithm>
 
 #include "runtime/base/natural_log.h"
-#include "runtime/kernels/cpu/attention_products.h"
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/attention/attention_products.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/with_type.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 // Matrix products in the tiles order on AMX's tile registers.
 
-#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/matmul/matmul_tile.h"
 
 namespace trireme::cpu {
 

@@ -2,8 +2,8 @@
 
 #include <immintrin.h>
 
-#include "runtime/kernels/cpu/avx512_transpose.h"
-#include "runtime/kernels/cpu/matmul_amx.h"
+#include "runtime/kernels/cpu/simd/avx512_transpose.h"
+#include "runtime/kernels/cpu/matmul/matmul_amx.h"
 
 namespace trireme::cpu {
 namespace {

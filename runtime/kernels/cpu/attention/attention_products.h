@@ -9,8 +9,8 @@
 #include <type_traits>
 
 #include "runtime/base/tensor_view.h"
-#include "runtime/kernels/cpu/amx_tiles.h"
-#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/simd/amx_tiles.h"
+#include "runtime/kernels/cpu/matmul/matmul_tile.h"
 
 namespace trireme::cpu {
 

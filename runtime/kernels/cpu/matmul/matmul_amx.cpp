@@ -1,9 +1,9 @@
-#include "runtime/kernels/cpu/matmul_amx.h"
+#include "runtime/kernels/cpu/matmul/matmul_amx.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "runtime/kernels/cpu/amx_tiles.h"
+#include "runtime/kernels/cpu/simd/amx_tiles.h"
 #include "runtime/kernels/cpu/threads.h"
 
 namespace trireme::cpu {

@@ -1,11 +1,11 @@
-#include "runtime/kernels/cpu/attention_products.h"
+#include "runtime/kernels/cpu/attention/attention_products.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/attention_products.cpp"
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/attention/attention_products.cpp"
 #include <hwy/foreach_target.h>
 
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -141,6 +141,6 @@ HWY_INLINE F16 sigmoid(F16 x) { return set(1.0f) / (set(1.0f) + exp2(x * set(-1.
 }  // namespace trireme::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
-#include "runtime/kernels/cpu/hwy_storage-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_storage-inl.h"
 
 #endif  // per-target include guard

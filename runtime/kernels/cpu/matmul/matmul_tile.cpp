@@ -1,17 +1,17 @@
-#include "runtime/kernels/cpu/matmul_tile.h"
+#include "runtime/kernels/cpu/matmul/matmul_tile.h"
 
-#include "runtime/kernels/cpu/hwy_targets.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul_tile.cpp"
+#define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul/matmul_tile.cpp"
 #include <hwy/foreach_target.h>
 
 #include <algorithm>
 #include <bit>
 
-#include "runtime/kernels/cpu/gelu-inl.h"
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/gelu-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
-#include "runtime/kernels/cpu/matmul_epilogue.h"
+#include "runtime/kernels/cpu/matmul/matmul_epilogue.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "runtime/kernels/cpu/attention_products.h"
-#include "runtime/kernels/cpu/matmul_amx.h"
+#include "runtime/kernels/cpu/attention/attention_products.h"
+#include "runtime/kernels/cpu/matmul/matmul_amx.h"
 
 namespace trireme::cpu {
 namespace {

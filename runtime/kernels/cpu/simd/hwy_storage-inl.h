@@ -12,8 +12,8 @@
 #include <type_traits>
 
 #include "runtime/base/tensor_view.h"
-#include "runtime/kernels/cpu/hardware_bf16.h"
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/hardware_bf16.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/with_type.h"
 

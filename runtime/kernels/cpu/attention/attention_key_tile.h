@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "runtime/kernels/cpu/attention_query_heads.h"
+#include "runtime/kernels/cpu/attention/attention_query_heads.h"
 
 namespace trireme::cpu {
 

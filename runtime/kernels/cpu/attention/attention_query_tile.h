@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "runtime/kernels/cpu/attention_products.h"
-#include "runtime/kernels/cpu/attention_rows.h"
-#include "runtime/kernels/cpu/attention_workspace.h"
+#include "runtime/kernels/cpu/attention/attention_products.h"
+#include "runtime/kernels/cpu/attention/attention_rows.h"
+#include "runtime/kernels/cpu/attention/attention_workspace.h"
 
 namespace trireme::cpu {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "runtime/kernels/cpu/attention_query_tile.h"
+#include "runtime/kernels/cpu/attention/attention_query_tile.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 

@@ -2,7 +2,7 @@
 #include <atomic>
 
 #include "runtime/kernels/attention.h"
-#include "runtime/kernels/cpu/attention_key_tile.h"
+#include "runtime/kernels/cpu/attention/attention_key_tile.h"
 #include "runtime/kernels/cpu/threads.h"
 #include "runtime/kernels/cpu/with_type.h"
 

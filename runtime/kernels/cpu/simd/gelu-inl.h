@@ -7,7 +7,7 @@
 #define TRIREME_GELU_INL_H
 #endif
 
-#include "runtime/kernels/cpu/hwy_lanes-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
