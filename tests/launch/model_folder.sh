@@ -1,13 +1,8 @@
 #!/usr/bin/env bash
 # The real program from and to model folders: the same hashes on any ranks, and what it refuses before it trains.
 # usage: model_folder.sh TRIREME
-set -u
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-for ((i = 0; i < 60; ++i)); do echo "line $i: the quick brown fox jumps over the lazy dog"; done > text.txt
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+write_lines
 cat > seed.toml <<'TOML'
 [model]
 family = "llama"
@@ -32,7 +27,7 @@ sed -e '/^\[model\]/,/^\[data\]/{/=/d}' -e 's/^\[model\]/[model]\nhf = "begin"/'
 
 failures=0
 fail() { failures=$((failures + 1)); echo "FAILED: $*"; }
-ranks() { mpirun --oversubscribe --bind-to none -n "$1" "$trireme" "${@:2}" 2>&1; }
+ranks() { $mpi -n "$1" "$trireme" "${@:2}" 2>&1; }
 # expect CODE TEXT COMMAND...: the command ends with that exit code and says that text.
 expect() {
   local code=$1 text=$2 said status
@@ -114,7 +109,7 @@ expect 2 'a link to ../../blobs/0, where nothing is' "$trireme" checkpoint expor
 
 # Ranks in folders of their own are as machines without a common file system.
 mkdir a b && cp -r begin text.txt seed.toml folder.toml a && cp -r begin text.txt seed.toml folder.toml b
-apart() { mpirun --oversubscribe --bind-to none -n 1 --wdir "$folder/a" "$trireme" "$@" : -n 1 --wdir "$folder/b" "$trireme" "$@" 2>&1; }
+apart() { $mpi -n 1 --wdir "$folder/a" "$trireme" "$@" : -n 1 --wdir "$folder/b" "$trireme" "$@" 2>&1; }
 expect 2 'a file system that all ranks have in common' apart train seed.toml --export out
 expect 0 'weights=' apart train folder.toml
 sed -i 's/1e-05/1e-06/' b/begin/config.json

@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
 # One trajectory over MPI: the real program in many layouts prints the same weights= and state=.
 # usage: mpi_bits.sh TRIREME [all]
-set -u
-trireme=$(readlink -f "$1") selection=${2:-ci}
+selection=${2:-ci}
 # Every pair of values of two columns stands in a row; step_bits_test proves it. CI runs a ninth of the rows for each model.
 mapfile -t rows < <(grep -v '^#' "$(dirname "$(readlink -f "$0")")/covering_layouts.txt")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
 awk 'BEGIN { srand(7); for (i = 0; i < 6000; ++i) printf "%s%s", substr("theandforwithfromthatthis", int(rand() * 20) + 1, 3 + int(rand() * 4)), i % 9 ? " " : "\n" }' > text.txt
 
 model_gpt2='family = "gpt2"
@@ -49,7 +45,7 @@ failures=0 runs=0
 run() {
   local config=$1 ranks=$2 isa=$3
   shift 3
-  TRIREME_ISA=$isa mpirun --oversubscribe --bind-to none -n "$ranks" -x TRIREME_ISA "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
+  TRIREME_ISA=$isa $mpi -n "$ranks" -x TRIREME_ISA "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
   grep "^warning: ranks took other bytes" out
   sed -n 's/^weights=//p; s/^state=//p; s/.*valid_loss=/valid=/p' out | tr '\n' ' '
 }
