@@ -50,8 +50,9 @@ for n in 1 2 3; do
   grep -q 'config.json xxh3' log || fail "the folder's hash is not told"
   cmp -s out1/model.safetensors "out$n/model.safetensors" || fail "$n ranks export another model"
 done
-TRIREME_RANKS_PER_NODE=1 ranks 2 train folder.toml --export out_messages > log
+ranks 2 train folder.toml --parallel.ranks_per_node=1 --export out_messages > log
 cmp -s out1/model.safetensors out_messages/model.safetensors || fail "by messages another model: $(cat log)"
+grep -qE 'measured 0 and [1-9][0-9]*$' log || fail "not by messages: $(cat log)"
 "$trireme" plan folder.toml --ranks 3 | grep -q 'of the arena while the model folder is read' || fail "plan does not tell of the load"
 "$trireme" schedule folder.toml --ranks 3 --schedule load | grep -q ' read ' || fail "schedule prints no load"
 

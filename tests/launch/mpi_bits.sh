@@ -60,11 +60,13 @@ compare() {  # EXPECTED GOT NAME
 best=$("$trireme" doctor 2>/dev/null | sed -n 's/.*instruction set: \([a-z0-9_]*\),.*/\1/p')
 # layout MODEL RANKS THREADS PREFETCH RECOMPUTE ISA TRANSPORT OVERRIDES...: prints what the run printed. What this CPU lacks runs on its best.
 layout() {
-  local isa=$6 share=true node=0
+  local isa=$6 share=true node=0 wire=''
+  case $7/$2 in messages/1 | pairs/1) ;; messages/*) wire='measured 0 and [1-9]' ;; pairs/2) ;; pairs/*) wire='measured [1-9][0-9]* and [1-9]' ;; esac
   case $7 in messages) share=false ;; pairs) node=2 ;; esac
   case $best/$isa in avx2/avx512* | avx512f/avx512_bf16 | scalar/*) isa=$best ;; esac
   run "$1" "$2" "$isa" --device.threads="$3" --parallel.prefetch="$4" --memory.recompute="$5" --memory.share="$share" \
     --parallel.ranks_per_node="$node" "${@:8}"
+  [ -z "$wire" ] || grep -qE "^wire of the run: .*$wire" out || echo "not by $7"
 }
 
 number=0
