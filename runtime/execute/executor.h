@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -29,6 +31,7 @@ class Executor {
   /// it submitted: wait() first, or let the device go first.
   /// Errors: Error(bug) for an op without handler or a buffer without offset, before anything runs.
   /// `on_failure` runs at once on the stream whose op threw: it must wake what waits for other ranks.
+  /// What fails because of that is told as the op that failed first.
   Executor(Device& device, std::byte* arena, std::span<const Schedule* const> schedules, const OpTable& table,
            std::span<OpObserver* const> observers, std::function<void()> on_failure);
   ~Executor();
@@ -54,11 +57,14 @@ class Executor {
   struct BoundOp;
   struct Program;
   void bind(const Schedule& schedule, const OpTable& table);
+  [[noreturn]] void fail(const Error& error);
 
   Device& device_;
   std::byte* arena_;
   std::vector<OpObserver*> observers_;
   std::function<void()> on_failure_;
+  std::mutex failure_mutex_;
+  std::exception_ptr first_failure_;
   std::vector<std::unique_ptr<Program>> programs_;
   std::vector<std::pair<std::string, Device::Event>> boundary_events_;  // shared by all schedules, by name
   Device::Event compute_end_;
