@@ -58,8 +58,8 @@ def end(process):
             process.wait()
 
 
-def run(commands, env=None, timeout_s=7200):
-    """Runs one or several launchers together to their end; the first one's output is what counts.
+def outputs(commands, env=None, timeout_s=7200, begun=lambda process: None):
+    """Runs one or several launchers together to their end: [what each said]. `begun` is called with each process.
 
     Errors: ends this program, with the last lines of the one that failed.
     """
@@ -67,21 +67,31 @@ def run(commands, env=None, timeout_s=7200):
     commands = [commands] if isinstance(commands[0], str) else commands
     processes = [subprocess.Popen(command, env=env or environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                   text=True, start_new_session=True) for command in commands]
-    samplers = [PeakSampler(process.pid).start() for process in processes]
     try:
-        outputs = [process.communicate(timeout=timeout_s)[0] for process in processes]
+        for process in processes:
+            begun(process)
+        said = [process.communicate(timeout=timeout_s)[0] for process in processes]
     except subprocess.TimeoutExpired:
         give_up(f"ran longer than {timeout_s} s: {' '.join(commands[0])}")
     finally:
         for process in processes:
             end(process)
-    peaks = {}
-    for sampler in samplers:
-        peaks |= sampler.stop()
-    for process, output, command in zip(processes, outputs, commands):
+    for process, output, command in zip(processes, said, commands):
         if process.returncode != 0:
             give_up(f"exit code {process.returncode} of {' '.join(command)}\n" + "\n".join(output.splitlines()[-25:]))
-    return Finished(outputs[0], peaks, samplers[0].node_peak())
+    return said
+
+
+def run(commands, env=None, timeout_s=7200):
+    """The same with the memory of their ranks; the first one's output is what counts."""
+    samplers = []
+    try:
+        said = outputs(commands, env, timeout_s, lambda process: samplers.append(PeakSampler(process.pid).start()))
+    finally:
+        peaks = {}
+        for sampler in samplers:
+            peaks |= sampler.stop()
+    return Finished(said[0], peaks, samplers[0].node_peak())
 
 
 def timed_lines(command):

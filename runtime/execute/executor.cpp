@@ -48,7 +48,7 @@ struct Executor::BoundOp {
 struct Executor::Program {
   const Schedule* schedule;
   std::span<OpObserver* const> observers;
-  const std::function<void()>* on_failure;
+  Executor* executor;
   std::vector<BoundOp> ops;
   std::vector<Device::Event> waits;  // of all ops, in order
   Lifetimes lifetimes;               // empty where the device does not watch
@@ -70,11 +70,22 @@ void Executor::BoundOp::execute() const {
 }
 
 void Executor::BoundOp::fail(const Error& error) const {
-  if (*program->on_failure) (*program->on_failure)();
-  throw OpError(error.kind(),
-                fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, name(context.schedule.kind),
-                            describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
-                error.where());
+  program->executor->fail({error.kind(),
+                           fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, name(context.schedule.kind),
+                                       describe(context.schedule, context.id), error.what(),
+                                       around(context.schedule, context.id)),
+                           error.where()});
+}
+
+void Executor::fail(const Error& error) {
+  std::exception_ptr first;
+  {
+    const std::lock_guard lock(failure_mutex_);
+    if (!first_failure_) first_failure_ = std::make_exception_ptr(OpError(error));
+    first = first_failure_;
+  }
+  if (on_failure_) on_failure_();
+  std::rethrow_exception(first);
 }
 
 Executor::Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
@@ -90,7 +101,7 @@ void Executor::bind(const Schedule& schedule, const OpTable& table) {
   programs_.push_back(std::make_unique<Program>());
   Program& program = *programs_.back();
   program.schedule = &schedule;
-  program.on_failure = &on_failure_;
+  program.executor = this;
   program.made = made_;
   program.observers = observers_;
   program.timeline.ops.resize(schedule.ops.size());

@@ -3,8 +3,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -30,6 +32,7 @@ class Executor {
   /// Errors: Error(bug) for an op without handler, a buffer without offset or one that its arena does not hold, before
   /// anything runs.
   /// `on_failure` runs at once on the stream whose op threw: it must wake what waits for other ranks.
+  /// What fails because of that is told as the op that failed first.
   Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
            std::span<OpObserver* const> observers, std::function<void()> on_failure);
   ~Executor();
@@ -55,11 +58,14 @@ class Executor {
   struct BoundOp;
   struct Program;
   void bind(const Schedule& schedule, const OpTable& table);
+  [[noreturn]] void fail(const Error& error);
 
   Device& device_;
   Arenas arenas_;
   std::vector<OpObserver*> observers_;
   std::function<void()> on_failure_;
+  std::mutex failure_mutex_;
+  std::exception_ptr first_failure_;
   std::vector<std::unique_ptr<Program>> programs_;
   std::vector<std::pair<std::string, Device::Event>> boundary_events_;  // shared by all schedules, by name
   Device::Event compute_end_;

@@ -3,12 +3,9 @@
 # for a stall), with the right exit code and one message that names it. Where others use the machine, and a run takes
 # longer than 2 s to start, the bound is as many times longer; deadlines grow from 1 s on.
 # usage: kill_test.sh PROGRAM [ROUNDS] [SEED] [place|messages|mixed]
-set -u
-program=$1 rounds=${2:-14} RANDOM=${3:-1} transport=${4:-place}
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+rounds=${2:-14} RANDOM=${3:-1} transport=${4:-place}
 slow=1 slowest_start_ms=0
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
 now_ms() { date +%s%3N; }
 at='step [0-9]+, op [0-9]+ [a-z_]+ unit [0-9]+'
 failures=0 slowest_ms=0
@@ -24,12 +21,12 @@ check() {
   local fault=$1 codes=$2 message=$3
   local ranks=${4:-$((RANDOM % 4 + 2))}
   local victim=${5:-$((RANDOM % ranks))} delay_us=$((RANDOM % 400 * 1000 + RANDOM % 1000))
-  local out=$folder/out mark=$folder/mark deadline_s=600
+  local out=out mark=$folder/mark deadline_s=600
   # Others must not end by the deadline at all.
   case $fault in stall|stop|start|make|end|leave) deadline_s=$((2 * slow));; esac
   rm -f "$mark"
   local begun=$(now_ms)
-  timeout --foreground -k 15 600 mpirun --oversubscribe --bind-to none -n "$ranks" "$program" "$fault" "$victim" "$delay_us" $deadline_s "$mark" "$transport" >"$out" 2>&1 &
+  timeout --foreground -k 15 600 $mpi -n "$ranks" "$trireme" "$fault" "$victim" "$delay_us" $deadline_s "$mark" "$transport" >"$out" 2>&1 &
   local launcher=$!
   if [ "$fault" = term ]; then
     until [ -e "$mark" ] || ! kill -0 "$launcher" 2>/dev/null; do sleep 0.05; done

@@ -1,12 +1,10 @@
 // The main program of tests under mpirun: every rank runs every test, rank 0 prints, one failure fails the run.
-#define CATCH_CONFIG_RUNNER
-#include <catch2/catch.hpp>
+#include "tests/comm/mpi_main.h"
 
-#include <exception>
+#include <iostream>
 #include <sstream>
 
-#include "comm/bootstrap.h"
-#include "tests/comm/mpi_main.h"
+#include "tests/support/run_tests.h"
 
 namespace trireme::test {
 
@@ -24,7 +22,7 @@ int main(int argc, char** argv) {
   std::ostringstream silent;
   std::streambuf* const console = std::cout.rdbuf();
   if (run.rank() != 0) std::cout.rdbuf(silent.rdbuf());
-  const int failures = Catch::Session().run(argc, argv);
+  const int failures = trireme::test::run_tests(argc, argv);
   std::cout.rdbuf(console);
   if (run.rank() != 0 && failures != 0) std::cerr << "rank " << run.rank() << ":\n" << silent.str();
   run.finish();

@@ -1,33 +1,11 @@
 #!/usr/bin/env bash
 # Bad input on two ranks: one message that says what is wrong, the design's exit code, no hang.
 # usage: bad_input.sh TRIREME
-set -u
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-head -c 5000 /dev/zero | tr '\0' 'a' > text.txt
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
 : > empty.txt
 printf 'short' > short.txt
 printf 'not a token file' > damaged.bin
-cat > run.toml <<'TOML'
-[model]
-family = "llama"
-layers = 1
-width = 32
-heads = 2
-vocab = 256
-context = 32
-[data]
-train = ["text.txt"]
-[train]
-steps = 2
-global_batch = 4
-micro_batch = 2
-sequence = 32
-warmup = 0
-TOML
+write_small_run 2
 sed 's/steps = 2/steps = 3/' run.toml > other.toml
 cp text.txt other.txt && printf 'b' | dd of=other.txt conv=notrunc status=none
 
@@ -54,8 +32,8 @@ expect_full() {
   shift 2
   expect "$code" "$pattern" bash -c '"$0" "$@" > /dev/full' "$@"
 }
-mpi() { mpirun --oversubscribe --bind-to none -n 2 "$@"; }
-two="mpirun --oversubscribe --bind-to none -n 2"
+mpi() { $mpi -n 2 "$@"; }
+two="$mpi -n 2"
 
 expect 2 'no such file' $two "$trireme" train nowhere.toml
 expect 2 'did you mean train.steps' $two "$trireme" train run.toml --train.stepz=3
@@ -100,7 +78,7 @@ expect 4 'llama3.bin: .*cut short by 1 bytes' $two "$trireme" train run.toml '--
 # Masks beside token files.
 "$trireme" tokenize text.txt -o masked.bin > /dev/null && head -c 5000 /dev/zero > masked.mask
 for ranks in 1 3; do
-  expect 4 'data: step 0: no token of its global batch counts' mpirun --oversubscribe --bind-to none -n $ranks "$trireme" train run.toml '--data.train=["masked.bin"]'
+  expect 4 'data: step 0: no token of its global batch counts' $mpi -n $ranks "$trireme" train run.toml '--data.train=["masked.bin"]'
 done
 expect 4 'data: no token of data.valid counts' $two "$trireme" train run.toml '--data.valid=["masked.bin"]'
 printf 'x' > masked.mask
@@ -108,15 +86,15 @@ expect 4 'masked.mask: 1 bytes for the 5000 tokens' $two "$trireme" train run.to
 tr '\0' '2' < /dev/zero | head -c 5000 > masked.mask
 expect 4 'masked.mask: byte 0 is 50' $two "$trireme" train run.toml '--data.train=["masked.bin"]'
 for ranks in 1 2 3; do
-  expect 6 'step [0-9]+: loss .*is not finite' mpirun --oversubscribe --bind-to none -n $ranks "$trireme" train run.toml --train.lr=1e30 --train.steps=8
+  expect 6 'step [0-9]+: loss .*is not finite' $mpi -n $ranks "$trireme" train run.toml --train.lr=1e30 --train.steps=8
 done
 expect 2 'model.rope_theta = 0.5' $two "$trireme" train run.toml --model.rope_theta=0.5
 expect 3 'does not fit|over|more than' $two "$trireme" train run.toml --memory.device=10KiB
-one="mpirun --oversubscribe --bind-to none -n 1"
+one="$mpi -n 1"
 expect 2 'the configuration' $one "$trireme" train run.toml : -n 1 "$trireme" train other.toml
 mkdir -p a b && cp text.txt a/data.txt && cp other.txt b/data.txt
 sed 's/text.txt/data.txt/' run.toml > a/run.toml && cp a/run.toml b/run.toml
-expect 2 'the data' mpirun --oversubscribe --bind-to none -wdir "$folder/a" -n 1 "$trireme" train run.toml : -wdir "$folder/b" -n 1 "$trireme" train run.toml
+expect 2 'the data' $mpi -wdir "$folder/a" -n 1 "$trireme" train run.toml : -wdir "$folder/b" -n 1 "$trireme" train run.toml
 cp "$trireme" other_build && echo >> other_build
 expect 2 'the program: rank 0 has .* build' $one "$trireme" train run.toml : -n 1 ./other_build train run.toml
 rm other_build
@@ -153,7 +131,7 @@ expect 2 'is no file' "$trireme" plan fifo.txt
 expect 2 'too long' "$trireme" plan "$(head -c 5000 /dev/zero | tr '\0' 'x')"
 
 # Errors from before MPI starts are told once, also where one rank has them.
-three="mpirun --oversubscribe --bind-to none -n 3"
+three="$mpi -n 3"
 expect 2 'configuration: config is required' $three "$trireme" train
 expect 2 'configuration: --sample' $three "$trireme" train run.toml --sample
 expect 2 'configuration: --sample with model.vocab = 100' $two "$trireme" train run.toml '--data.train=["small.bin"]' --model.vocab=100 --sample x

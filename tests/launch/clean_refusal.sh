@@ -1,31 +1,9 @@
 #!/usr/bin/env bash
 # An error that all ranks know ends them in order: one message, mpirun's exit code is ours, and no banner of MPI_Abort.
 # usage: clean_refusal.sh TRIREME
-set -u
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-head -c 5000 /dev/zero | tr '\0' 'a' > text.txt
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+write_small_run 8
 "$trireme" tokenize text.txt -o masked.bin > /dev/null && head -c 5000 /dev/zero > masked.mask
-cat > run.toml <<'TOML'
-[model]
-family = "llama"
-layers = 1
-width = 32
-heads = 2
-vocab = 256
-context = 32
-[data]
-train = ["text.txt"]
-[train]
-steps = 8
-global_batch = 4
-micro_batch = 2
-sequence = 32
-warmup = 0
-TOML
 failures=0
 # clean CODE PATTERN COMMAND...
 clean() {
@@ -47,12 +25,12 @@ clean() {
   fi
 }
 for ranks in 1 2 4; do
-  all="mpirun --oversubscribe --bind-to none -n $ranks"
+  all="$mpi -n $ranks"
   clean 2 'no such file' $all "$trireme" train nowhere.toml
   clean 4 'gone.txt' $all "$trireme" train run.toml '--data.train=["gone.txt"]'
   clean 3 'does not fit|largest|live' $all "$trireme" train run.toml --memory.device=10KiB
 done
-one="mpirun --oversubscribe --bind-to none -n 1" two="mpirun --oversubscribe --bind-to none -n 2"
+one="$mpi -n 1" two="$mpi -n 2"
 # Found by one rank, by the ranks together, before MPI, and in the middle of a run, over both transports.
 clean 4 'rank 1: .*gone.txt' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml '--data.train=["gone.txt"]'
 clean 2 'the configuration' $one "$trireme" train run.toml : -n 1 "$trireme" train run.toml --train.steps=9

@@ -2,13 +2,8 @@
 # What an earlier run left is not touched before a new one is known to start, and by no second run at the same time:
 # folders of log.dir, folders of exports, token files.
 # usage: earlier_run.sh TRIREME
-set -u
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-for ((i = 0; i < 60; ++i)); do echo "line $i: the quick brown fox jumps over the lazy dog"; done > text.txt
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+write_lines
 cat > run.toml <<'TOML'
 [model]
 family = "llama"
@@ -36,7 +31,7 @@ problem() {
   grep '^trireme' out | sed 's/^/    /'
 }
 train() { "$trireme" train run.toml "$@"; }
-ranks() { mpirun --oversubscribe --bind-to none -n "$1" "$trireme" train run.toml "${@:2}"; }
+ranks() { $mpi -n "$1" "$trireme" train run.toml "${@:2}"; }
 # expect CODE PATTERN COMMAND...: the command ends with that exit code and says PATTERN; `out` has what it said.
 expect() {
   local code=$1 pattern=$2 got
@@ -48,7 +43,7 @@ expect() {
   grep -Eq -- "$pattern" out || problem "$*: does not say '$pattern'"
 }
 export -f train ranks
-export trireme
+export trireme mpi
 # begin ARGUMENTS...: a long run on its own, whose first step is done; `runner` is its process.
 begin() {
   "$trireme" train run.toml --train.steps=100000000 "$@" > running 2>&1 &
@@ -77,7 +72,7 @@ sed -e '/^\[model\]/,/^\[data\]/{/=/d}' -e 's/^\[model\]/[model]\nhf = "begin"/'
 cp -r begin whole && truncate -s -4000 begin/model.safetensors
 expect 4 'begin' "$trireme" train folder.toml --data.tokenizer=byte $replace
 rm -r begin && cp -r whole begin
-expect 4 'gone.txt' mpirun --oversubscribe --bind-to none -n 1 "$trireme" train run.toml $replace : -n 1 "$trireme" train run.toml $replace '--data.train=["gone.txt"]'
+expect 4 'gone.txt' $mpi -n 1 "$trireme" train run.toml $replace : -n 1 "$trireme" train run.toml $replace '--data.train=["gone.txt"]'
 same log before "a run that was refused touched the log"
 rm log/steps.jsonl
 expect 2 'trace.json is there already' train --log.dir=log

@@ -2,32 +2,9 @@
 # Processes that a launcher of another MPI started do not see each other: refused with one message before any file is
 # touched. What a launcher's variables look like is faked; its mpiexec is tried where there is one.
 # usage: foreign_launcher.sh TRIREME
-set -u
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-head -c 5000 /dev/zero | tr '\0' 'a' > text.txt
-cat > run.toml <<'TOML'
-[model]
-family = "llama"
-layers = 1
-width = 32
-heads = 2
-vocab = 256
-context = 32
-[data]
-train = ["text.txt"]
-[train]
-steps = 2
-global_batch = 4
-micro_batch = 2
-sequence = 32
-warmup = 0
-[log]
-dir = "log"
-TOML
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+write_small_run 2
+printf '[log]\ndir = "log"\n' >> run.toml
 failures=0
 fail() { failures=$((failures + 1)); echo "FAILED: $*"; sed 's/^/    /' out | head -20; }
 
@@ -58,7 +35,7 @@ refused 1 env OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0 "$trireme" train run
 refused 1 env SLURM_JOB_ID=1 SLURM_NTASKS=2 SLURM_PROCID=0 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 "$trireme" train run.toml
 refused 1 env PMI_SIZE=2 PMI_RANK=0 "$trireme" doctor
 goes_on env SLURM_JOB_ID=1 SLURM_NTASKS=2 SLURM_PROCID=0 ENVIRONMENT=BATCH "$trireme" train run.toml
-goes_on env PMI_SIZE=4 PMI_RANK=0 SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=4 mpirun --oversubscribe --bind-to none -n 2 "$trireme" train run.toml
+goes_on env PMI_SIZE=4 PMI_RANK=0 SLURM_STEP_ID=0 SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=4 $mpi -n 2 "$trireme" train run.toml
 
 # An error from before MPI is told once, too.
 timeout 60 env PMI_SIZE=2 PMI_RANK=0 "$trireme" train > out 2>&1 && fail "no configuration"

@@ -9,12 +9,9 @@ if [ -z "${TRIREME_OWN_MOUNTS:-}" ]; then
   [ "$(id -u)" = 0 ] && root=
   TRIREME_OWN_MOUNTS=1 exec unshare $root -m "$0" "$@"
 fi
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
 trap 'umount -l "$folder"/disk* 2> /dev/null; rm -rf "$folder"' EXIT
-cd "$folder"
-for ((i = 0; i < 60; ++i)); do echo "line $i: the quick brown fox jumps over the lazy dog"; done > text.txt
+write_lines
 cat > run.toml <<'TOML'
 [model]
 family = "llama"
@@ -57,7 +54,7 @@ launch() {
   local ranks=$1
   shift
   if [ "$ranks" = 1 ]; then exec "$trireme" train run.toml "$@"; fi
-  exec timeout -k 5 60 mpirun --oversubscribe --bind-to none -n "$ranks" "$trireme" train run.toml "$@"
+  exec timeout -k 5 60 $mpi -n "$ranks" "$trireme" train run.toml "$@"
 }
 run() {
   (launch "$@") > out 2> err
@@ -162,7 +159,7 @@ fi
 
 way "standard output of mpirun is a socket, which is none of the ways to lose it"
 if command -v python3 > /dev/null; then
-  python3 - mpirun --oversubscribe --bind-to none -n 2 "$trireme" train run.toml > out 2> err <<'PYTHON'
+  python3 - $mpi -n 2 "$trireme" train run.toml > out 2> err <<'PYTHON'
 import socket, subprocess, sys
 ours, theirs = socket.socketpair()
 run = subprocess.Popen(sys.argv[1:], stdout=theirs, stdin=subprocess.DEVNULL)
@@ -176,7 +173,7 @@ PYTHON
 fi
 
 way "standard output nearly full, each line with a mark of mpirun's"; small 512k
-timeout -k 5 60 mpirun --oversubscribe --bind-to none --tag-output -n 2 "$trireme" train run.toml > $disk/out 2> err
+timeout -k 5 60 $mpi --tag-output -n 2 "$trireme" train run.toml > $disk/out 2> err
 code=$?
 sed 's/^.*<stdout>://' $disk/out > out
 expect_warned 0

@@ -3,12 +3,8 @@
 # others end within 10 s of it (of the deadline's end where it is stopped), with one message that names it. Where others use
 # the machine, and the first step of a run takes longer than 2 s to come, bound and deadline are as many times longer.
 # usage: kill_train.sh TRIREME [MOMENTS] [SEED]
-set -u
-trireme=$(readlink -f "$1") moments=${2:-50} RANDOM=${3:-1}
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+moments=${2:-50} RANDOM=${3:-1}
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
 head -c 100000 /dev/zero | tr '\0' 'a' > whole.txt
 head -c 2000 whole.txt > valid.txt
 cat > run.toml <<TOML
@@ -44,7 +40,7 @@ for ((moment = 0; moment < moments; ++moment)); do
   [ $((moment % 4)) = 3 ] && share=false
   rm -f out  # the steps of the run before are not this one's
   begun=$(now_ms)
-  timeout -k 5 600 mpirun --oversubscribe --bind-to none -n "$ranks" "$trireme" train run.toml --memory.share=$share \
+  timeout -k 5 600 $mpi -n "$ranks" "$trireme" train run.toml --memory.share=$share \
     --parallel.deadline_s=$deadline_s > out 2>&1 &
   launcher=$!
   # The run is under way when it says its first step.

@@ -99,9 +99,10 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
              wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
       trainer.close();
       if (layout.at_end) layout.at_end(trainer, communicator);
-    } catch (...) {
+    } catch (const std::exception& error) {
       const std::lock_guard lock(mutex);
       if (!failure) failure = std::current_exception();
+      if (layout.on_error) layout.on_error(rank, error.what());
       communicator.abort();
     }
   };

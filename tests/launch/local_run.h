@@ -19,6 +19,7 @@ struct LocalLayout {
   int audit_every = 0;
   std::function<void(Trainer&, Communicator&)> at_end;         // on every rank, when all ranks have closed
   BatchSource edit_batch;                                      // changes a training batch that is filled
+  std::function<void(int rank, const std::string& message)> on_error;  // of each rank that fails, one at a time
 };
 
 /// What a run left behind; equal runs compare equal.

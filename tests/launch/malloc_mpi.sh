@@ -2,12 +2,8 @@
 # From step 2 to 200 of a run over MPI no thread of ours allocates more than 4 KiB at once, and the libraries allocate less
 # than 1 MiB on them in all: what 200 steps allocate less what 2 steps do.
 # usage: malloc_mpi.sh TRIREME PRELOAD.so
-set -u
-trireme=$(readlink -f "$1") preload=$(readlink -f "$2")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+preload=$(readlink -f "$2")
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
 head -c 100000 /dev/zero | tr '\0' 'a' > text.txt
 cat > run.toml <<'TOML'
 [model]
@@ -31,7 +27,7 @@ TOML
 run() {
   local steps=$1 file=$2
   shift 2
-  mpirun --oversubscribe --bind-to none -n 3 -x LD_PRELOAD="$preload" "$@" "$trireme" train run.toml --train.steps="$steps" > out 2>&1 || cat out
+  $mpi -n 3 -x LD_PRELOAD="$preload" "$@" "$trireme" train run.toml --train.steps="$steps" > out 2>&1 || cat out
   sed -n 's/^mallocs: //p' out | sort > "$file"
 }
 # judge FEW MANY: prints what MANY has more than FEW, and is false where that is too much or a rank is missing.

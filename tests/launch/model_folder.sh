@@ -1,13 +1,8 @@
 #!/usr/bin/env bash
 # The real program from and to model folders: the same hashes on any ranks, and what it refuses before it trains.
 # usage: model_folder.sh TRIREME
-set -u
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-for ((i = 0; i < 60; ++i)); do echo "line $i: the quick brown fox jumps over the lazy dog"; done > text.txt
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+write_lines
 cat > seed.toml <<'TOML'
 [model]
 family = "llama"
@@ -32,7 +27,7 @@ sed -e '/^\[model\]/,/^\[data\]/{/=/d}' -e 's/^\[model\]/[model]\nhf = "begin"/'
 
 failures=0
 fail() { failures=$((failures + 1)); echo "FAILED: $*"; }
-ranks() { mpirun --oversubscribe --bind-to none -n "$1" "$trireme" "${@:2}" 2>&1; }
+ranks() { $mpi -n "$1" "$trireme" "${@:2}" 2>&1; }
 # expect CODE TEXT COMMAND...: the command ends with that exit code and says that text.
 expect() {
   local code=$1 text=$2 said status
@@ -55,8 +50,9 @@ for n in 1 2 3; do
   grep -q 'config.json xxh3' log || fail "the folder's hash is not told"
   cmp -s out1/model.safetensors "out$n/model.safetensors" || fail "$n ranks export another model"
 done
-TRIREME_RANKS_PER_NODE=1 ranks 2 train folder.toml --export out_messages > log
+ranks 2 train folder.toml --parallel.ranks_per_node=1 --export out_messages > log
 cmp -s out1/model.safetensors out_messages/model.safetensors || fail "by messages another model: $(cat log)"
+grep -qE 'measured 0 and [1-9][0-9]*$' log || fail "not by messages: $(cat log)"
 "$trireme" plan folder.toml --ranks 3 | grep -q 'of the arena while the model folder is read' || fail "plan does not tell of the load"
 "$trireme" schedule folder.toml --ranks 3 --schedule load | grep -q ' read ' || fail "schedule prints no load"
 
@@ -114,7 +110,7 @@ expect 2 'a link to ../../blobs/0, where nothing is' "$trireme" checkpoint expor
 
 # Ranks in folders of their own are as machines without a common file system.
 mkdir a b && cp -r begin text.txt seed.toml folder.toml a && cp -r begin text.txt seed.toml folder.toml b
-apart() { mpirun --oversubscribe --bind-to none -n 1 --wdir "$folder/a" "$trireme" "$@" : -n 1 --wdir "$folder/b" "$trireme" "$@" 2>&1; }
+apart() { $mpi -n 1 --wdir "$folder/a" "$trireme" "$@" : -n 1 --wdir "$folder/b" "$trireme" "$@" 2>&1; }
 expect 2 'a file system that all ranks have in common' apart train seed.toml --export out
 expect 0 'weights=' apart train folder.toml
 sed -i 's/1e-05/1e-06/' b/begin/config.json

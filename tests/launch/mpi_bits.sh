@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
 # One trajectory over MPI: the real program in many layouts prints the same weights= and state=.
 # usage: mpi_bits.sh TRIREME [all]
-set -u
-trireme=$(readlink -f "$1") selection=${2:-ci}
+selection=${2:-ci}
 # Every pair of values of two columns stands in a row; step_bits_test proves it. CI runs a ninth of the rows for each model.
 mapfile -t rows < <(grep -v '^#' "$(dirname "$(readlink -f "$0")")/covering_layouts.txt")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
 awk 'BEGIN { srand(7); for (i = 0; i < 6000; ++i) printf "%s%s", substr("theandforwithfromthatthis", int(rand() * 20) + 1, 3 + int(rand() * 4)), i % 9 ? " " : "\n" }' > text.txt
 
 model_gpt2='family = "gpt2"
@@ -49,7 +45,7 @@ failures=0 runs=0
 run() {
   local config=$1 ranks=$2 isa=$3
   shift 3
-  TRIREME_ISA=$isa mpirun --oversubscribe --bind-to none -n "$ranks" -x TRIREME_ISA "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
+  TRIREME_ISA=$isa $mpi -n "$ranks" -x TRIREME_ISA "$trireme" train "$config" "$@" > out 2>&1 || { cat out >&2; echo "run failed"; return; }
   grep "^warning: ranks took other bytes" out
   sed -n 's/^weights=//p; s/^state=//p; s/.*valid_loss=/valid=/p' out | tr '\n' ' '
 }
@@ -64,11 +60,13 @@ compare() {  # EXPECTED GOT NAME
 best=$("$trireme" doctor 2>/dev/null | sed -n 's/.*instruction set: \([a-z0-9_]*\),.*/\1/p')
 # layout MODEL RANKS THREADS PREFETCH RECOMPUTE ISA TRANSPORT OVERRIDES...: prints what the run printed. What this CPU lacks runs on its best.
 layout() {
-  local isa=$6 share=true node=0
+  local isa=$6 share=true node=0 wire=''
+  case $7/$2 in messages/1 | pairs/1) ;; messages/*) wire='measured 0 and [1-9]' ;; pairs/2) ;; pairs/*) wire='measured [1-9][0-9]* and [1-9]' ;; esac
   case $7 in messages) share=false ;; pairs) node=2 ;; esac
   case $best/$isa in avx2/avx512* | avx512f/avx512_bf16 | scalar/*) isa=$best ;; esac
   run "$1" "$2" "$isa" --device.threads="$3" --parallel.prefetch="$4" --memory.recompute="$5" --memory.share="$share" \
     --parallel.ranks_per_node="$node" "${@:8}"
+  [ -z "$wire" ] || grep -qE "^wire of the run: .*$wire" out || echo "not by $7"
 }
 
 number=0

@@ -4,9 +4,11 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include "runtime/kernels/ordered_add.h"
 #include "tests/launch/local_run.h"
@@ -38,6 +40,36 @@ void keep_reduces(OpTable& table, const std::function<void(const OpContext&, con
   table.set(OpKind::reduce, [=](const OpContext& context) { run(context, reduce); });
 }
 
+float to_wire(float sum) { return to_f32(to_bf16(sum)); }
+float as_it_is(float sum) { return sum; }
+
+// On one rank reduces add f32 sums of groups, `rounded` here, instead of what `round` made of them.
+std::function<void(OpTable&, int)> reduce_chains(float (*rounded)(float)) {
+  return [rounded](OpTable& table, int) {
+    struct Chains {
+      std::mutex mutex;  // rounds and reduces run on two streams
+      std::map<BufferId, std::vector<float>> by_gradient;
+    };
+    const auto chains = std::make_shared<Chains>();
+    const Handler round = table.find(OpKind::round);
+    table.set(OpKind::round, [=](const OpContext& context) {
+      const View chain = context.view(Slot::chain);
+      std::vector<float> sums(chain.as<float>(), chain.as<float>() + chain.elems());
+      std::transform(sums.begin(), sums.end(), sums.begin(), rounded);
+      round(context);
+      const std::lock_guard lock(chains->mutex);
+      chains->by_gradient[context.op().at(Slot::gradient)] = std::move(sums);
+    });
+    table.set(OpKind::reduce, [=](const OpContext& context) {
+      const std::lock_guard lock(chains->mutex);
+      const std::vector<float>& sums = chains->by_gradient.at(context.op().at(Slot::gradient));
+      const ConstView piece(sums.data(), DType::f32, static_cast<Elems>(sums.size()));
+      ordered_add({.accumulator = context.view(Slot::accumulator), .pieces = {&piece, 1},
+                   .store_first = !context.op().find(Slot::accumulator)->reads()});
+    });
+  };
+}
+
 }  // namespace
 
 TEST_CASE("two contributions swapped change the weights") {
@@ -64,11 +96,12 @@ TEST_CASE("two contributions swapped change the weights") {
   CHECK(train_locally(settings, {.edit_table = edit}, 1).weights != expected.weights);
 }
 
-TEST_CASE("a gradient that is not rounded to the wire type changes the weights") {
+TEST_CASE("a sum of a group that is not rounded to the wire type changes the weights") {
   TrainerSettings settings = tiny_settings(Family::llama, DType::bf16, DType::bf16);
+  settings.sum_group = 2;
   const LocalResult expected = train_locally(settings, {}, 1);
-  settings.wire = DType::f32;
-  CHECK(train_locally(settings, {}, 1).weights != expected.weights);
+  CHECK(train_locally(settings, {.edit_table = reduce_chains(to_wire)}, 1).weights == expected.weights);
+  CHECK(train_locally(settings, {.edit_table = reduce_chains(as_it_is)}, 1).weights != expected.weights);
 }
 
 TEST_CASE("a zero added to a contribution of -0 changes the gradients") {

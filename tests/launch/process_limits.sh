@@ -2,33 +2,10 @@
 # Limits of a process: more files than `ulimit -n` train, and what does not fit `ulimit -v` or `-d` ends with exit code 3 and
 # a message that names it, never otherwise.
 # usage: process_limits.sh TRIREME
-set -u
-trireme=$(readlink -f "$1")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-head -c 5000 /dev/zero | tr '\0' 'a' > text.txt
-cat > run.toml <<'TOML'
-[model]
-family = "llama"
-layers = 1
-width = 32
-heads = 2
-vocab = 256
-context = 32
-[data]
-train = ["text.txt"]
-[train]
-steps = 2
-global_batch = 4
-micro_batch = 2
-sequence = 32
-warmup = 0
-TOML
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+write_small_run 2
 failures=0
 fail() { failures=$((failures + 1)); echo "FAILED: $*"; sed 's/^/    /' out | tail -12 | cut -c1-200; }
-launch="mpirun --oversubscribe --bind-to none"
 
 # 1,030 token files with masks beside them: 2,060 files. As one file they give the same weights.
 mkdir many
@@ -45,11 +22,11 @@ PYTHON
 many=$(printf '"many/%s.txt",' $(seq 1030))
 binaries=$(printf '"many/%s.bin",' $(seq 1030))
 weights() { grep '^weights=' out; }
-$launch -n 1 "$trireme" train run.toml '--data.train=["all.txt"]' '--data.order="shuffled"' > out 2>&1 || fail "one file"
+$mpi -n 1 "$trireme" train run.toml '--data.train=["all.txt"]' '--data.order="shuffled"' > out 2>&1 || fail "one file"
 one_file=$(weights)
 for files in "$many" "$binaries"; do
   for limit in 1024 100; do
-    timeout 120 $launch -n 2 bash -c "ulimit -n $limit && exec '$trireme' train run.toml '--data.train=[${files%,}]' '--data.order=\"shuffled\"'" > out 2>&1
+    timeout 120 $mpi -n 2 bash -c "ulimit -n $limit && exec '$trireme' train run.toml '--data.train=[${files%,}]' '--data.order=\"shuffled\"'" > out 2>&1
     code=$?
     [ $code = 0 ] && [ "$(weights)" = "$one_file" ] || fail "1,030 files, ulimit -n $limit: exit code $code, $(weights), not $one_file"
   done
@@ -64,7 +41,7 @@ done
 limited() {
   local option=$1 mib=$2 code
   shift 2
-  timeout 120 $launch "${@:1:2}" bash -c "ulimit $option $((mib * 1024)) && exec \"\$@\"" limited "${@:3}" > out 2>&1
+  timeout 120 $mpi "${@:1:2}" bash -c "ulimit $option $((mib * 1024)) && exec \"\$@\"" limited "${@:3}" > out 2>&1
   code=$?
   if [ $code = 0 ] && grep -q '^weights=' out; then echo "ok: ulimit $option at $mib MiB: trains"; return; fi
   if [ $code = 3 ] && [ "$(grep -c '^trireme: ' out)" = 1 ] && grep '^trireme: ' out | grep -q "ulimit $option"; then

@@ -2,13 +2,9 @@
 # What a run and its plan say: step lines, steps.jsonl, trace.json, a sample, hashes, and an arena as large as planned.
 # In the dev build this is the real program, training under ASan and UBSan.
 # usage: train_outputs.sh TRIREME OUTPUTS_CHECK
-set -u
-trireme=$(readlink -f "$1") outputs_check=$(readlink -f "$2")
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-for ((i = 0; i < 60; ++i)); do echo "line $i: the quick brown fox jumps over the lazy dog"; done > text.txt
+outputs_check=$(readlink -f "$2")
+. "$(dirname "$(readlink -f "$0")")/../support/program.sh"
+write_lines
 head -c 500 text.txt > valid.txt
 cat > run.toml <<'TOML'
 [model]
@@ -42,7 +38,7 @@ count() { [ "$(grep -Ec "$2" "$3")" = "$1" ]; }
 
 for ranks in 2 3; do
   log=log.$ranks out=out.$ranks
-  mpirun --oversubscribe --bind-to none -n $ranks "$trireme" train run.toml --log.dir=$log --sample "line" > $out 2>&1 || { failures=$((failures + 1)); echo "FAILED: the run on $ranks ranks"; cat $out; }
+  $mpi -n $ranks "$trireme" train run.toml --log.dir=$log --sample "line" > $out 2>&1 || { failures=$((failures + 1)); echo "FAILED: the run on $ranks ranks"; cat $out; }
   check "four step lines" count 4 '^step=[0-3] loss=[0-9.]+ grad_norm=[0-9.]+ lr=[0-9.e+-]+ tokens_per_s=[0-9]+ step_ms=[0-9.]+ exposed_comm_ms=[0-9.]+ skew_ms=[0-9.]+ mfu=[0-9.]+$' $out
   check "two validations" count 2 '^step=[13] valid_loss=[0-9.]+$' $out
   check "no line that overwrites itself" count 0 $'\r' $out
@@ -72,7 +68,7 @@ check "schedule --after compute_order" count 1 '^schedule step .* events 0$' sch
 check "schedule --after derive_events" [ "$(grep -Ec '^[0-9]+ +(compute|comm) ' schedule.txt)" = "$(grep -Ec '^[0-9]+ +(compute|comm) ' unplaced.txt)" ]
 check "schedule --after derive_events, without places" count 0 '0x' unplaced.txt
 for ranks in 1 2; do
-  mpirun --oversubscribe --bind-to none -n $ranks "$trireme" doctor > doctor.txt 2>&1 || { failures=$((failures + 1)); echo "FAILED: doctor on $ranks ranks"; }
+  $mpi -n $ranks "$trireme" doctor > doctor.txt 2>&1 || { failures=$((failures + 1)); echo "FAILED: doctor on $ranks ranks"; }
   check "doctor on $ranks ranks looks at shared mapping, once" count 1 '^(ok|look) +shared mapping: ' doctor.txt
 done
 echo "$failures failed"

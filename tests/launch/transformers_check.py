@@ -17,6 +17,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "perf"))
+from measure import launch  # noqa: E402
+
 SEQUENCE, SEQUENCES, VOCABULARY = 40, 6, 307
 # f32 sums in another order: 240 tokens, logits of 2 layers.
 F32_RELATIVE = 2e-6
@@ -75,12 +78,9 @@ def train(trireme, model, ranks, *arguments):
     """Runs; the last validation loss."""
     with open("run.toml", "w") as file:
         file.write(f"[model]\n{model}\n{RUN}")
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
-    command = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), trireme, "train", "run.toml"]
-    done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise AssertionError(f"{model}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return float([line for line in done.stdout.splitlines() if "valid_loss=" in line][-1].split("valid_loss=")[1])
+    command = [*launch.MPIRUN, "-n", str(ranks), trireme, "train", "run.toml", *arguments]
+    output, = launch.outputs(command, env=os.environ | {"OMP_WAIT_POLICY": "passive"})
+    return float([line for line in output.splitlines() if "valid_loss=" in line][-1].split("valid_loss=")[1])
 
 
 def near(what, ours, theirs):

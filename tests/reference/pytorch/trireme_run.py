@@ -4,10 +4,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
+import sys
 import tempfile
 
-ENVIRONMENT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_WAIT_POLICY": "passive"}
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "perf"))
+from measure import launch  # noqa: E402
 
 
 class Case:
@@ -72,13 +73,10 @@ class Program:
         shutil.rmtree(self.folder)
 
     def train(self, case, compute="f32", ranks=2, arguments=()):
-        """Result of a run. Raises RuntimeError with the program's output where it fails."""
+        """Result of a run; ends this program with the last lines where it fails."""
         config, log = os.path.join(self.folder, "run.toml"), os.path.join(self.folder, "log")
         write_config(config, case, compute)
-        command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), self.trireme, "train", config,
-                   f"--log.dir={log}", "--log.existing=replace", *arguments]
-        run = subprocess.run(command, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, timeout=3600)
-        if run.returncode != 0:
-            raise RuntimeError(f"{case.name}: exit {run.returncode}: {' '.join(command)}\n{run.stdout}")
-        return Result(run.stdout, os.path.join(log, "steps.jsonl"))
+        command = [*launch.MPIRUN, "-n", str(ranks), self.trireme, "train", config, f"--log.dir={log}",
+                   "--log.existing=replace", *arguments]
+        output, = launch.outputs(command, env={**os.environ, "OMP_WAIT_POLICY": "passive"}, timeout_s=3600)
+        return Result(output, os.path.join(log, "steps.jsonl"))
