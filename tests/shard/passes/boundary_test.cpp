@@ -1,9 +1,13 @@
 #include "shard/passes/boundary.h"
 
+#include <array>
 #include <map>
 #include <random>
 #include <set>
 
+#include "runtime/schedule/check.h"
+#include "runtime/schedule/happens_before.h"
+#include "shard/passes/derive_events.h"
 #include "tests/shard/passes/operand_order.h"
 #include "tests/shard/passes/pass_case.h"
 #include "tests/shard/passes/sequence.h"
@@ -235,9 +239,9 @@ TEST_CASE("add_boundary: what io reads of persistent buffers runs on into the ne
   const Schedule s = saving(Lifetime::persistent, true);
   const std::array sequence = {&s, &s};
   CHECK_FALSE(check_sequence(sequence));
-  const HappensBefore order(sequence);
-  CHECK_FALSE(order.before(2, 3));  // the next forward does not wait for the file
-  CHECK(order.before(2, 4));        // the next copy over its bytes does
+  const HappensBefore happens(sequence);
+  CHECK_FALSE(happens.before(2, 3));  // the next forward does not wait for the file
+  CHECK(happens.before(2, 4));        // the next copy over its bytes does
   const Schedule unsafe = saving(Lifetime::persistent, false);
   CHECK(check_sequence(std::array{&unsafe, &unsafe}));
 }
@@ -246,6 +250,6 @@ TEST_CASE("add_boundary: what io reads of step buffers ends before the next sche
   const Schedule s = saving(Lifetime::step, false);
   const std::array sequence = {&s, &s};
   CHECK_FALSE(check_sequence(sequence));
-  const HappensBefore order(sequence);
-  for (const OpId next : {3, 4}) CHECK(order.before(2, next));
+  const HappensBefore happens(sequence);
+  for (const OpId next : {3, 4}) CHECK(happens.before(2, next));
 }
