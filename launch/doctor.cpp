@@ -7,8 +7,8 @@
 #include <cstdlib>
 
 #include "comm/node/shared_file.h"
-#include "launch/memory_limit.h"
-#include "launch/settings.h"
+#include "launch/config/settings.h"
+#include "launch/plan/memory_limit.h"
 #include "runtime/base/error.h"
 #include "runtime/base/units.h"
 #include "runtime/device/cpu/arena.h"

@@ -1,6 +1,6 @@
 // Audits: a flip in a rank's gradients that its replays do not show is found, and the rank and the unit are named.
 
-#include "launch/audit_report.h"
+#include "launch/train/audit_report.h"
 
 #include <catch2/catch.hpp>
 

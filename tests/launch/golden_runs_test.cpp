@@ -1,5 +1,5 @@
 // Golden runs: the hashes of small runs are kept in tests/golden/runs.txt. They change only with the version of the
-// numerics (kernel_version in launch/settings.cpp), in a commit that says why.
+// numerics (kernel_version in launch/config/settings.cpp), in a commit that says why.
 
 #include <catch2/catch.hpp>
 

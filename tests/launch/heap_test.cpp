@@ -4,7 +4,7 @@
 
 #include <malloc.h>
 
-#include "launch/remainder.h"
+#include "launch/plan/remainder.h"
 #include "runtime/base/heap_meter.h"
 #include "runtime/execute/executor.h"
 #include "tests/launch/local_run.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "launch/trainer.h"
+#include "launch/train/trainer.h"
 
 namespace trireme::test {
 

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <map>
 
-#include "launch/export.h"
+#include "launch/train/export.h"
 #include "models/hf/config.h"
 #include "runtime/base/error.h"
 #include "tests/launch/local_run.h"

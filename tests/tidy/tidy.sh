@@ -48,7 +48,7 @@ buffer_names='master|shard|sums|verdict|counters|choice|finding|hashes|constants
 while read -r line; do
   case $line in
     runtime/schedule/op.cpp:* | runtime/schedule/schedule.cpp:* | shard/run_buffers.cpp:*) ;;  # where they are declared
-    launch/plan_report.cpp:*) ;;  # where plans are printed
+    launch/plan/plan_report.cpp:*) ;;  # where plans are printed
     *) fail "$line: a schedule or buffer by its name" ;;
   esac
 done < <(product "[=(!{, ]\"($schedule_names|($buffer_names)[0-9{.]*)\"|starts_with\\(\"($buffer_names)" | grep -vE 'Remainder|"(hashes|load)",')

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "comm/local/local_group.h"
-#include "launch/trainer.h"
+#include "launch/train/trainer.h"
 #include "models/hf/json.h"
 #include "runtime/base/error.h"
 #include "tests/models/hf/test_folder.h"
