@@ -1,8 +1,10 @@
 #include "models/model_config.h"
 
 #include <cstdint>
+#include <iterator>
 #include <utility>
 
+#include "models/families/family.h"
 #include "runtime/base/error.h"
 
 namespace trireme {
@@ -11,50 +13,38 @@ const char* name(Family family) {
   switch (family) {
     case Family::gpt2: return "gpt2";
     case Family::llama: return "llama";
+    case Family::qwen2: return "qwen2";
   }
   return "llama";
 }
 
-namespace {
-
-void check(bool holds, const std::string& message) {
-  if (!holds) throw Error(ErrorKind::config, message);
+std::string family_names(const char* before_last) {
+  std::string text;
+  for (const Family family : families) {
+    if (!text.empty()) text += family == families[std::size(families) - 1] ? before_last : ", ";
+    text += name(family);
+  }
+  return text;
 }
 
-void validate(const RopeScaling& s) {
-  check(s.factor >= 1, fmt::format("model.rope_scaling: factor = {}: it must be at least 1, as it divides frequencies", s.factor));
-  check(s.low_freq_factor > 0 && s.low_freq_factor < s.high_freq_factor,
-        fmt::format("model.rope_scaling: low_freq_factor = {}, high_freq_factor = {}: the first must be above 0 and below the "
-                    "second", s.low_freq_factor, s.high_freq_factor));
-  check(s.original_context >= 1, fmt::format("model.rope_scaling: original_max_position_embeddings = {}: it must be at least 1",
-                                             s.original_context));
+Family family_of(const ModelConfig& config) {
+  return config.family == Family::llama && config.qkv_bias ? Family::qwen2 : config.family;
 }
-
-}  // namespace
 
 void validate(const ModelConfig& c) {
-  const std::pair<const char*, int> sizes[] = {{"layers", c.layers}, {"width", c.width}, {"heads", c.heads},
-                                               {"kv_heads", c.kv_heads}, {"ffn", c.ffn}, {"vocab", c.vocab},
+  const std::pair<const char*, int> sizes[] = {{"layers", c.layers},     {"width", c.width}, {"heads", c.heads},
+                                               {"kv_heads", c.kv_heads}, {"ffn", c.ffn},     {"vocab", c.vocab},
                                                {"context", c.context}};
   for (const auto& [key, value] : sizes)
-    check(value >= 1, fmt::format("model.{} = {}: it must be at least 1", key, value));
-  check(c.width % c.heads == 0, fmt::format("model.width = {} is not divisible by model.heads = {}; take a width of {} "
-                                            "or other heads", c.width, c.heads, (std::int64_t{c.width} / c.heads + 1) * c.heads));
-  check(c.heads % c.kv_heads == 0, fmt::format("model.heads = {} is not divisible by model.kv_heads = {}; every key head "
-                                               "serves equally many query heads", c.heads, c.kv_heads));
-  check(c.norm_eps > 0, fmt::format("model.norm_eps = {}: it must be above 0", c.norm_eps));
-  switch (c.family) {
-    case Family::gpt2:
-      check(c.heads == c.kv_heads, fmt::format("model.kv_heads = {}: GPT-2 has as many key heads as heads ({}); leave it "
-                                               "out", c.kv_heads, c.heads));
-      return;
-    case Family::llama:
-      check(c.width / c.heads % 2 == 0, fmt::format("model.width / model.heads = {}: RoPE needs an even head size",
-                                                    c.width / c.heads));
-      check(c.rope_theta >= 1, fmt::format("model.rope_theta = {}: it must be at least 1", c.rope_theta));
-      validate(c.rope_scaling);
-      return;
-  }
+    require(value >= 1, ErrorKind::config, "model.{} = {}: it must be at least 1", key, value);
+  require(c.head_dim > 0 || c.width % c.heads == 0, ErrorKind::config,
+          "model.width = {} is not divisible by model.heads = {}; take a width of {} or other heads", c.width, c.heads,
+          (std::int64_t{c.width} / c.heads + 1) * c.heads);
+  require(c.heads % c.kv_heads == 0, ErrorKind::config,
+          "model.heads = {} is not divisible by model.kv_heads = {}; every key head serves equally many query heads",
+          c.heads, c.kv_heads);
+  require(c.norm_eps > 0, ErrorKind::config, "model.norm_eps = {}: it must be above 0", c.norm_eps);
+  rules_of(c.family).check(c);
 }
 
 }  // namespace trireme

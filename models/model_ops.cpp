@@ -38,9 +38,9 @@ class ModelOps {
     return tensors;
   }
   const UnitSpec& unit(const OpContext& context) const { return units_[static_cast<std::size_t>(*context.op().unit)]; }
-  // The head's own vocabulary tensor is its last one.
+  // The head's own tensor, or the tied one.
   View vocabulary(const UnitTensors& head, View tied) const {
-    if (!head.unit->tied) return head[static_cast<int>(head.unit->tensors.size()) - 1];
+    if (!head.unit->tied) return head[*head.unit->vocabulary];
     const TiedTensor& t = *head.unit->tied;
     const TensorSpec& spec = units_[static_cast<std::size_t>(t.unit)].tensors[static_cast<std::size_t>(t.tensor)];
     const auto owner = static_cast<std::size_t>(spec.trainable ? t.unit : *units_[static_cast<std::size_t>(t.unit)].frozen);
@@ -125,7 +125,7 @@ void ModelOps::choose(const OpContext& context) const {
 void ModelOps::head(const OpContext& context) const {
   const bool backward = context.op().kind == OpKind::forward_backward;
   const UnitTensors p = parameters(context), g = gradients(context, context.view_if_any(Slot::gradient));
-  model_->head({.parameters = p, .vocabulary = vocabulary(p, context.view_if_any(Slot::tied)), .x = context.view(Slot::x),
+  model_->loss({.parameters = p, .vocabulary = vocabulary(p, context.view_if_any(Slot::tied)), .x = context.view(Slot::x),
                 .batch = Batch(context.view(Slot::batch)),
                 .valid_tokens = backward ? context.record<TokenCount>(Slot::tokens).valid_tokens : 0,
                 .sums = &context.record<StepSums>(Slot::sums), .d_x = context.view_if_any(Slot::d_x), .gradients = g,

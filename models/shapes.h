@@ -15,7 +15,7 @@ struct Shapes {
   Elems C = 0;   // channels (width)
   Elems H = 0;   // query heads
   Elems K = 0;   // key and value heads
-  Elems D = 0;   // head size: C / H
+  Elems D = 0;   // head size: C / H unless the model says another
   Elems F = 0;   // ffn width
   Elems V = 0;   // vocabulary
   Elems Vp = 0;  // vocabulary with padding: the next multiple of 128
@@ -28,7 +28,7 @@ struct Shapes {
 
 inline Shapes make_shapes(const ModelConfig& config, Elems sequences, Elems tokens_of_a_sequence, ProductOrder products) {
   return {.B = sequences, .T = tokens_of_a_sequence, .N = sequences * tokens_of_a_sequence, .C = config.width,
-          .H = config.heads, .K = config.kv_heads, .D = config.width / config.heads, .F = config.ffn, .V = config.vocab,
+          .H = config.heads, .K = config.kv_heads, .D = config.head_size(), .F = config.ffn, .V = config.vocab,
           .Vp = align_up(config.vocab, 128), .P = config.context, .L = config.layers,
           .products = products};
 }

@@ -59,6 +59,7 @@ struct UnitSpec {
   std::vector<SegmentSpec> segments;  // of a head: loss, choose
   std::optional<TiedTensor> tied;
   std::optional<int> frozen;  // the unit of its frozen tensors
+  std::optional<int> vocabulary;  // of a head that is not tied: its tensor that makes logits
 
   /// Whether a tensor lies in this unit's flat buffer.
   bool holds(const TensorSpec& tensor) const { return tensor.trainable == (kind != UnitKind::frozen); }

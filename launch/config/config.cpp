@@ -82,12 +82,12 @@ class Setter {
   }
   void operator()(Family* field) const {
     const auto text = value_.value_exact<std::string>();
-    for (Family family : {Family::gpt2, Family::llama})
+    for (const Family family : families)
       if (text && *text == name(family)) {
         *field = family;
         return;
       }
-    refuse(where_, fmt::format("model.family = {}; use \"gpt2\" or \"llama\"", shown(value_)));
+    refuse(where_, fmt::format("model.family = {}; use {}", shown(value_), family_names(" or ")));
   }
   void operator()(std::vector<ParameterGroup>* field) const {
     *field = read_groups(value_, where_ + ": " + key_.full_name());
@@ -219,6 +219,7 @@ void take_model_folder(Config& config, const std::string& path, const std::vecto
   Config again = folder;
   read_file(again, path);
   for (const std::string& text : overrides) apply_override(again, text);
+  again.model.family = family_of(again.model);
   for (const ConfigKey& key : config_keys()) {
     if (std::string_view(key.section) != "model") continue;
     const std::string found = print_value(key.field(folder)), given = print_value(key.field(again));
@@ -231,7 +232,10 @@ void take_model_folder(Config& config, const std::string& path, const std::vecto
 
 void resolve(Config& config) {
   ModelConfig& model = config.model;
+  model.family = family_of(model);
+  if (model.family == Family::qwen2) model.qkv_bias = true;
   if (model.kv_heads == 0) model.kv_heads = model.heads;
+  if (model.head_dim == 0 && model.heads > 0 && model.width % model.heads == 0) model.head_dim = model.head_size();
   if (model.ffn == 0) {
     const std::int64_t ffn = model.family == Family::gpt2 ? 4LL * model.width : align_up(ceil_div(8LL * model.width, 3), 64);
     model.ffn = static_cast<int>(std::min<std::int64_t>(ffn, std::numeric_limits<int>::max()));  // then refused as too large
@@ -308,6 +312,7 @@ void check_used(const Config& config) {
   check(!is_gpt2 || m.rope_theta == n.rope_theta, "model.rope_theta", learned);
   check(!is_gpt2 || m.rope_scaling == n.rope_scaling, "model.rope_scaling", learned);
   check(!is_gpt2 || m.qkv_bias == n.qkv_bias, "model.qkv_bias", "with model.family = \"gpt2\", which always has it");
+  check(is_gpt2 || m.family == Family::qwen2 || !m.qkv_bias, "model.qkv_bias", "with a model.family that has none");
 }
 
 }  // namespace

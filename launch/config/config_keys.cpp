@@ -21,6 +21,7 @@ const std::vector<ConfigKey>& table() {
       {"model", "width", true, FIELD(model.width), positive},
       {"model", "heads", true, FIELD(model.heads), positive},
       {"model", "kv_heads", true, FIELD(model.kv_heads), positive},
+      {"model", "head_dim", true, FIELD(model.head_dim), not_negative},
       {"model", "ffn", true, FIELD(model.ffn), positive},
       {"model", "vocab", true, FIELD(model.vocab), positive},
       {"model", "context", true, FIELD(model.context), positive},

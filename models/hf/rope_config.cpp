@@ -185,7 +185,7 @@ Rope read_table(const Surroundings& around, const char* key, double theta) {
 }  // namespace
 
 void read_rope(const Keys& keys, ModelConfig& model, std::vector<SequenceLimit>& limits) {
-  const Surroundings around{keys, model.heads > 0 ? model.width / model.heads : 0, model.context};
+  const Surroundings around{keys, model.head_size(), model.context};
   keys.no_null({"rope_theta"});
   const double theta = keys.number("rope_theta", Rope().theta);
   Rope rope = read_table(around, "rope_scaling", theta);

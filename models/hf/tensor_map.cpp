@@ -4,80 +4,27 @@
 #include <set>
 #include <utility>
 
+#include "models/families/family.h"
+#include "models/hf/folder_format.h"
 #include "runtime/base/error.h"
 
 namespace trireme::hf {
 namespace {
 
-struct Names {
-  const char *prefix, *table, *block, *norm;
-};
-constexpr Names gpt2_names{"transformer.", "wte.weight", "h.", "ln_f."},
-    llama_names{"model.", "embed_tokens.weight", "layers.", "norm."};
-
-const Names& names_of(const ModelConfig& model) {
-  switch (model.family) {
-    case Family::gpt2: return gpt2_names;
-    case Family::llama: return llama_names;
-  }
-  return llama_names;
-}
-
-/// Part of a folder's name behind the block's, and how many rows (elements of a vector) of our tensor it is.
-struct Part {
-  const char* name;
-  Elems length;
-};
-
-/// What one of our tensors is made of, in order.
-struct Rule {
-  const char* ours;  // behind "blocks.<n>."
-  std::vector<Part> parts;
-};
-
-std::vector<Rule> gpt2_rules(const ModelConfig& m) {
-  const Elems width = m.width, ffn = m.ffn;
-  return {{"attention.norm.weight", {{"ln_1.weight", width}}},
-          {"attention.norm.bias", {{"ln_1.bias", width}}},
-          {"attention.qkv.weight", {{"attn.c_attn.weight", 3 * width}}},
-          {"attention.qkv.bias", {{"attn.c_attn.bias", 3 * width}}},
-          {"attention.out.weight", {{"attn.c_proj.weight", width}}},
-          {"attention.out.bias", {{"attn.c_proj.bias", width}}},
-          {"mlp.norm.weight", {{"ln_2.weight", width}}},
-          {"mlp.norm.bias", {{"ln_2.bias", width}}},
-          {"mlp.up.weight", {{"mlp.c_fc.weight", ffn}}},
-          {"mlp.up.bias", {{"mlp.c_fc.bias", ffn}}},
-          {"mlp.down.weight", {{"mlp.c_proj.weight", width}}},
-          {"mlp.down.bias", {{"mlp.c_proj.bias", width}}}};
-}
-
-std::vector<Rule> llama_rules(const ModelConfig& m) {
-  const Elems width = m.width, ffn = m.ffn, keys = width / m.heads * m.kv_heads;
-  return {{"attention.norm.weight", {{"input_layernorm.weight", width}}},
-          {"attention.qkv.weight",
-           {{"self_attn.q_proj.weight", width}, {"self_attn.k_proj.weight", keys}, {"self_attn.v_proj.weight", keys}}},
-          {"attention.qkv.bias",
-           {{"self_attn.q_proj.bias", width}, {"self_attn.k_proj.bias", keys}, {"self_attn.v_proj.bias", keys}}},
-          {"attention.out.weight", {{"self_attn.o_proj.weight", width}}},
-          {"mlp.norm.weight", {{"post_attention_layernorm.weight", width}}},
-          {"mlp.gate_up.weight", {{"mlp.gate_proj.weight", ffn}, {"mlp.up_proj.weight", ffn}}},
-          {"mlp.down.weight", {{"mlp.down_proj.weight", width}}}};
-}
-
 /// All rules of a model, looked up by our names.
 class Mapper {
  public:
   Mapper(const ModelConfig& model, const TensorNames& found)
-      : names_(names_of(model)),
+      : format_(rules_of(model.family).folder),
+        names_(format_.names),
         prefix_(found.prefix ? names_.prefix : ""),
         table_(found.table_is_head ? head_name : prefix_ + names_.table),
-        is_gpt2_(model.family == Family::gpt2),
-        rules_(is_gpt2_ ? gpt2_rules(model) : llama_rules(model)) {}
+        rules_(format_.tensors(model)) {}
 
   std::vector<Piece> pieces(const TensorSpec& tensor) const {
     const Elems rows = tensor.rows - tensor.init.padding_rows;
     if (tensor.name == "embedding.token.weight") return whole(tensor, table_, rows);
-    if (tensor.name == "embedding.position.weight") return whole(tensor, prefix_ + "wpe.weight", rows);
+    if (tensor.name == "embedding.position.weight") return whole(tensor, prefix_ + names_.positions, rows);
     if (tensor.name == "head.vocabulary.weight") return whole(tensor, head_name, rows);
     if (tensor.name == "head.norm.weight") return whole(tensor, prefix_ + names_.norm + "weight", rows);
     if (tensor.name == "head.norm.bias") return whole(tensor, prefix_ + names_.norm + "bias", rows);
@@ -91,19 +38,19 @@ class Mapper {
   // Ours are "blocks.<n>.<rest>".
   std::vector<Piece> block_pieces(const TensorSpec& tensor) const {
     const std::size_t number = tensor.name.find('.') + 1, rest = tensor.name.find('.', number) + 1;
-    const auto rule =
-        std::find_if(rules_.begin(), rules_.end(), [&](const Rule& r) { return tensor.name.substr(rest) == r.ours; });
+    const auto rule = std::find_if(rules_.begin(), rules_.end(),
+                                   [&](const TensorRule& r) { return tensor.name.substr(rest) == r.ours; });
     ensure(rule != rules_.end(), "no tensor of a model folder is {}", tensor.name);
     const bool is_vector = tensor.rows == 1;
     std::vector<Piece> pieces;
     Elems first = 0;
-    for (const Part& part : rule->parts) {
+    for (const TensorPart& part : rule->parts) {
       Piece piece{.name = prefix_ + names_.block + tensor.name.substr(number, rest - number) + part.name,
                   .first = first,
                   .rows = is_vector ? 1 : part.length,
                   .cols = is_vector ? part.length : tensor.cols,
                   .is_vector = is_vector,
-                  .transposed = is_gpt2_ && !is_vector};
+                  .transposed = format_.transposed && !is_vector};
       first += piece.elems();
       pieces.push_back(std::move(piece));
     }
@@ -111,10 +58,10 @@ class Mapper {
     return pieces;
   }
 
-  const Names& names_;
+  const FolderFormat& format_;
+  const FolderNames& names_;
   std::string prefix_, table_;
-  bool is_gpt2_;
-  std::vector<Rule> rules_;
+  std::vector<TensorRule> rules_;
 };
 
 // Constants that older versions of transformers saved beside the parameters.
@@ -163,7 +110,7 @@ TensorMap map_tensors(const ModelConfig& model, const std::vector<UnitSpec>& uni
 }
 
 TensorNames find_names(const ModelConfig& model, const Weights& weights) {
-  const Names& names = names_of(model);
+  const FolderNames& names = rules_of(model.family).folder.names;
   const auto has = [&](const std::string& name) { return weights.find(name).file != nullptr; };
   const bool bare = has(names.table) || has(std::string(names.norm) + "weight");
   return {.prefix = !bare,

@@ -111,7 +111,8 @@ std::string safetensors_text(const std::vector<RawTensor>& tensors) {
 ModelConfig folder_model(const std::string& kind) {
   ModelConfig model{.family = kind.starts_with("gpt2") ? Family::gpt2 : Family::llama, .layers = 2, .width = 36, .heads = 6,
                     .kv_heads = 6, .ffn = 50, .vocab = 131, .context = 24, .tied = kind == "gpt2" || kind == "qwen2", .norm_eps = 1e-5f};
-  if (model.family == Family::llama) model.kv_heads = 2;
+  if (kind == "qwen2") model.family = Family::qwen2;
+  if (model.family != Family::gpt2) model.kv_heads = 2;
   if (kind == "llama") model.rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 32};
   if (kind == "qwen2") model.qkv_bias = true, model.rope_theta = 1000000.0f;
   return model;

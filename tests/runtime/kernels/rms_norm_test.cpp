@@ -105,6 +105,44 @@ TEST_CASE("rms_norm: d_gain is one f32 chain over the tokens in token order", "[
   }
 }
 
+TEST_CASE("rms_norm: heads in columns of a wider matrix have the bits of heads as rows", "[kernels]") {
+  const Elems tokens = 13, heads = 3, channels = 30;
+  for (DType type : {DType::bf16, DType::f32}) {
+    Norm rows(type, tokens * heads, channels);
+    Gradients of_rows(type, type, tokens * heads, channels);
+    GuardedTensor x(type, tokens, (heads + 2) * channels, 3), out(type, tokens, heads * channels, 1);
+    GuardedTensor d_out(type, tokens, heads * channels, 2), d_x(type, tokens, (heads + 1) * channels);
+    for (Elems n = 0; n < tokens; ++n)
+      for (Elems c = 0; c < heads * channels; ++c) {
+        const Elems row = n * heads + c / channels, channel = c % channels;
+        x.set(n, channels + c, rows.x.at(row, channel));
+        d_out.set(n, c, of_rows.d_out.at(row, channel));
+      }
+    cpu::set_float_mode();
+    rows.forward();
+    rms_norm_backward(of_rows.with(rows, false));
+    Gradients of_heads(type, type, tokens * heads, channels);
+    GuardedTensor inv_rms(DType::f32, tokens * heads);
+    const View heads_of_x = x.view().cols_from(channels, heads * channels);
+    const View heads_of_d_x = d_x.view().cols_from(0, heads * channels);
+    run_every_way({&out, &inv_rms}, [&] {
+      rms_norm_forward({.x = heads_of_x, .gain = rows.gain, .out = out, .inv_rms = inv_rms, .eps = 1e-5f});
+    });
+    run_every_way({&d_x, &of_heads.d_gain}, [&] {
+      rms_norm_backward({.x = heads_of_x, .gain = rows.gain, .inv_rms = inv_rms, .d_out = d_out, .d_x = heads_of_d_x,
+                         .d_gain = of_heads.d_gain});
+    });
+    CHECK(inv_rms.bytes() == rows.inv_rms.bytes());
+    CHECK(of_heads.d_gain.bytes() == of_rows.d_gain.bytes());
+    for (Elems n = 0; n < tokens; ++n)
+      for (Elems c = 0; c < heads * channels; ++c) {
+        const Elems row = n * heads + c / channels, channel = c % channels;
+        REQUIRE(out.at(n, c) == rows.out.at(row, channel));
+        REQUIRE(d_x.at(n, c) == of_rows.d_x.at(row, channel));
+      }
+  }
+}
+
 TEST_CASE("rms_norm: d_gain left out changes no bit of d_x", "[kernels]") {
   Norm k(DType::bf16, 61, 90);
   k.forward();

@@ -18,7 +18,8 @@ class Carve {
   View take(DType type, Elems rows, Elems cols) {
     const View view(base_ ? base_ + used_bytes_ : nullptr, type, rows, cols);
     used_bytes_ += align_up(view.bytes(), 64);
-    ensure(!base_ || used_bytes_ <= size_bytes_, "a block of {} bytes is too small: {} needed", size_bytes_, used_bytes_);
+    ensure(!base_ || used_bytes_ <= size_bytes_, "a block of {} bytes is too small: {} needed", size_bytes_,
+           used_bytes_);
     return view;
   }
   View take_bytes(Bytes bytes) { return take(DType::byte, 1, bytes); }

@@ -13,7 +13,8 @@ struct Linear {
 
   /// y[N,out] = x[N,in] w[out,in]^T, with an epilogue.
   void forward(ConstView x, ConstView w, View y, View workspace, const Epilogue& epilogue = {}) const {
-    matmul({.a = x, .b = w, .b_transposed = true, .out = y, .epilogue = epilogue, .workspace = workspace, .order = order});
+    matmul(
+        {.a = x, .b = w, .b_transposed = true, .out = y, .epilogue = epilogue, .workspace = workspace, .order = order});
   }
 
   /// d_x[N,in] = d_y[N,out] w[out,in], with an epilogue.
@@ -24,7 +25,13 @@ struct Linear {
   /// d_w[out,in] = d_y[N,out]^T x[N,in]: one sum over the tokens, in token order. Nothing where d_w is empty (frozen).
   void backward_weight(ConstView d_y, ConstView x, View d_w, View workspace, const Epilogue& epilogue = {}) const {
     if (d_w.empty()) return;
-    matmul({.a = d_y, .b = x, .a_transposed = true, .out = d_w, .epilogue = epilogue, .workspace = workspace, .order = order});
+    matmul({.a = d_y,
+            .b = x,
+            .a_transposed = true,
+            .out = d_w,
+            .epilogue = epilogue,
+            .workspace = workspace,
+            .order = order});
   }
 
   /// Workspace that serves all three on N tokens.

@@ -1,11 +1,13 @@
 #pragma once
-// The two shapes of parameter that transformers have, with their init (design 4, exact recipe).
+// The two shapes of parameter that transformers have, with their init (design 4, exact recipe), and their numbers.
 
 #include <cmath>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "models/shapes.h"
+#include "models/unit_tensors.h"
 #include "shard/unit.h"
 
 namespace trireme {
@@ -18,8 +20,11 @@ inline double out_deviation(const Shapes& s) { return init_deviation / std::sqrt
 /// A matrix [rows, cols]: normal, decayed. The last `padding_rows` start as zero.
 inline TensorSpec matrix(std::string name, Elems rows, Elems cols, double deviation = init_deviation,
                          Elems padding_rows = 0) {
-  return {.name = std::move(name), .rows = rows, .cols = cols,
-          .init = {.kind = InitRule::Kind::normal, .value = deviation, .padding_rows = padding_rows}, .decay = true};
+  return {.name = std::move(name),
+          .rows = rows,
+          .cols = cols,
+          .init = {.kind = InitRule::Kind::normal, .value = deviation, .padding_rows = padding_rows},
+          .decay = true};
 }
 
 /// A gain or bias [cols]: constant, not decayed.
@@ -32,11 +37,27 @@ inline TensorSpec vocabulary_matrix(std::string name, const Shapes& s) {
   return matrix(std::move(name), s.Vp, s.C, init_deviation, s.Vp - s.V);
 }
 
-/// Model flops of one attention segment forward on one microbatch: projections, and mixing at T^2/2.
-inline double attention_flops(const Shapes& s) {
-  const auto projections = static_cast<double>(s.N) * static_cast<double>(s.C * (s.qkv() + s.C));
-  const auto mixing = static_cast<double>(s.N) * static_cast<double>(s.T) / 2 * static_cast<double>(2 * s.C);
-  return 2 * (projections + mixing);
-}
+/// Numbers tensors in layout order: the same calls, with the same conditions, as those of TensorList.
+class TensorNumbers {
+ public:
+  int next(bool exists = true) { return exists ? count_++ : no_tensor; }
+
+ private:
+  int count_ = 0;
+};
+
+/// Collects the tensors that have a number.
+class TensorList {
+ public:
+  void add(int number, TensorSpec tensor) {
+    if (number == no_tensor) return;
+    ensure(number == static_cast<int>(list_.size()), "tensor {} has number {}", tensor.name, number);
+    list_.push_back(std::move(tensor));
+  }
+  std::vector<TensorSpec> take() { return std::move(list_); }
+
+ private:
+  std::vector<TensorSpec> list_;
+};
 
 }  // namespace trireme
