@@ -1,7 +1,6 @@
 #pragma once
-// The compiler's front door: a model and a rank's place in the run in, that rank's checked programs out.
+// The compiler's front door: a model and a rank's place in the run in, that rank's programs out.
 
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -32,18 +31,6 @@ struct RunPrograms {
 /// Cost    linear in layers x microbatches, in memory, too: beside what it returns at most twice the largest schedule.
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model = nullptr);
-
-/// One rank for every class of ranks with equal programs, and how many ranks are in it.
-struct RankClass {
-  int rank = 0;   // the first of the class
-  int count = 0;
-};
-std::vector<RankClass> rank_classes(const ModelSpec& model, const StepSpec& spec);
-
-/// Checks each schedule alone, every pair that can follow one another, and the ranks together (one per class).
-/// Errors: Error(bug) with the first problem.
-void check_run(std::span<const RunPrograms> classes);
-void check_run(const RunPrograms& run);
 
 /// Offsets for all schedules of a rank, written into them.
 /// Errors: Error(plan) when the arena is larger than limit_bytes.

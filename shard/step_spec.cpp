@@ -56,20 +56,44 @@ std::vector<Contribution> StepSpec::exporters() const {
   return list;
 }
 
+int StepSpec::own_turns() const {
+  const int a_round = turns_a_round(), whole = microbatches / a_round;  // units of a round that are complete
+  const int rest = whole % ranks() == rank ? microbatches % a_round : 0;
+  return static_cast<int>(ceil_div(std::max(0, whole - rank), ranks())) * a_round + rest;
+}
+
+int StepSpec::present(int turn) const {
+  const int a_round = turns_a_round();
+  const std::int64_t of_round = ceil_div(std::max(0, microbatches - turn % a_round), a_round);
+  return static_cast<int>(
+      std::clamp<std::int64_t>(of_round - static_cast<std::int64_t>(turn / a_round) * ranks(), 0, ranks()));
+}
+
 std::vector<int> StepSpec::ranks_in(int turn) const {
-  std::vector<int> list;
-  for (int r = 0; r < ranks() && microbatch_of(turn, r) < microbatches; ++r) list.push_back(r);
+  std::vector<int> list(static_cast<std::size_t>(present(turn)));
+  std::iota(list.begin(), list.end(), 0);
   return list;
 }
 
+std::vector<std::pair<int, int>> StepSpec::contributors(int round) const {
+  const int turn = round * turns_a_round(), end = present(turn);
+  const bool one_list = takes_whole_groups() || sum_group == 1;
+  std::vector<std::pair<int, int>> lists;
+  for (int first = 0; first < end;) {
+    const int next = one_list ? end : std::min(end, first + sum_group - microbatch_of(turn, first) % sum_group);
+    lists.emplace_back(first, next);
+    first = next;
+  }
+  return lists;
+}
+
 std::vector<std::vector<Contribution>> StepSpec::contributions(int round) const {
-  std::vector<std::vector<Contribution>> lists;
   const int turn = round * turns_a_round();
-  for (int r : ranks_in(turn)) {
-    const int microbatch = microbatch_of(turn, r);
-    const bool starts_list = !takes_whole_groups() && sum_group > 1 && microbatch % sum_group == 0;
-    if (lists.empty() || starts_list) lists.emplace_back();
-    lists.back().push_back({r, microbatch});
+  std::vector<std::vector<Contribution>> lists;
+  for (const auto& [first, end] : contributors(round)) {
+    std::vector<Contribution>& list = lists.emplace_back();
+    list.reserve(static_cast<std::size_t>(end - first));
+    for (int r = first; r < end; ++r) list.push_back({r, microbatch_of(turn, r)});
   }
   return lists;
 }

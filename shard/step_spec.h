@@ -6,6 +6,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "runtime/base/dtype.h"
@@ -69,14 +70,20 @@ struct StepSpec {
   }
   int microbatch(int turn) const { return microbatch_of(turn, rank); }
   bool takes_part(int turn) const { return microbatch(turn) < microbatches; }
+  /// How many turns of a step this rank takes part in: the first ones.
+  int own_turns() const;
+  /// How many ranks take part in a turn: the first ones.
+  int present(int turn) const;
   /// Ranks with a microbatch in a turn, ascending.
   std::vector<int> ranks_in(int turn) const;
   /// What the reduces of a round add: of each rank the first microbatch of what it brings. One list, but where a group
   /// spans ranks: then one list for each group of the round.
   std::vector<std::vector<Contribution>> contributions(int round) const;
+  /// Their ranks: [first, end) of each list.
+  std::vector<std::pair<int, int>> contributors(int round) const;
   /// In an audit the ranks with a microbatch, in a ring: the neighbour at `distance` to the right.
   int neighbour(int distance) const {
-    const int ring = std::min(ranks(), static_cast<int>(ranks_in(0).size()));
+    const int ring = present(0);
     return (rank + distance + ring) % ring;
   }
   /// Contributors that do not share this rank's memory.

@@ -5,6 +5,7 @@
 #include "launch/plan/process_memory.h"
 #include "models/describe.h"
 #include "models/hf/load_ops.h"
+#include "shard/check_run.h"
 #include "shard/frozen_units.h"
 
 namespace trireme {
@@ -72,7 +73,7 @@ std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks
   runs.reserve(classes.size());
   for (const RankClass& rank_class : classes) runs.push_back(build_run_of(common, settings, rank_class.rank));
   give_back_free_heap();
-  check_run(runs);
+  check_together(runs);
   return classes;
 }
 
@@ -81,7 +82,7 @@ PlannedPrograms plan_programs(const TrainerSettings& settings, int rank, int ran
   give_back_free_heap();
   planned.plan = plan_run(planned.programs.run, settings.device_memory);
   give_back_free_heap();
-  check_run(planned.programs.run);
+  check_alone(planned.programs.run);
   return planned;
 }
 

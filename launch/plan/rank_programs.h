@@ -11,6 +11,7 @@
 #include "optim/optim_ops.h"
 #include "runtime/kernels/product_order.h"
 #include "shard/build_step.h"
+#include "shard/rank_classes.h"
 
 namespace trireme {
 
@@ -45,8 +46,8 @@ struct RankPrograms {
 /// `after`: the last pass that runs (shard/passes/pass_list.h); all of them, unless given.
 RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks, std::string_view after = {});
 
-/// Builds and proves one rank of every class, alone and together; keeps none of them.
-/// Errors: Error(bug) from check_run().
+/// Builds one rank of every class and proves them together; keeps none of them. Alone each proves itself when planned.
+/// Errors: Error(bug) from check_together().
 std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks);
 
 /// The programs of one rank with all bytes placed: a search for good places may take seconds, so it is made once.
@@ -54,8 +55,8 @@ struct PlannedPrograms {
   RankPrograms programs;
   MemoryPlan plan;
 };
-/// Builds, plans within settings.device_memory, and proves by bytes.
-/// Errors: Error(plan) from plan_run(), Error(bug) from check_run().
+/// Builds, plans within settings.device_memory, and proves alone, by bytes, too.
+/// Errors: Error(plan) from plan_run(), Error(bug) from check_alone().
 PlannedPrograms plan_programs(const TrainerSettings& settings, int rank, int ranks);
 
 }  // namespace trireme

@@ -70,4 +70,16 @@ std::optional<Problem> check_sequence(std::span<const Schedule* const> sequence)
   return Proof(sequence).check();
 }
 
+std::optional<Problem> check_sequences(std::span<const Schedule* const> schedules,
+                                       std::span<const std::vector<const Schedule*>> sequences) {
+  for (const Schedule* schedule : schedules) {
+    if (auto problem = checking::check_structure(*schedule, checking::RecordPlace::above)) return problem;
+    if (auto problem = check_operands(*schedule)) return problem;
+  }
+  if (auto problem = checking::check_same_buffers(schedules)) return problem;
+  for (const std::vector<const Schedule*>& sequence : sequences)
+    if (auto problem = Proof(sequence).check()) return problem;
+  return std::nullopt;
+}
+
 }  // namespace trireme

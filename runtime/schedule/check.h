@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "runtime/schedule/schedule.h"
 
@@ -32,6 +33,13 @@ std::optional<Problem> check(const Schedule& schedule);
 
 /// The same rules, but for those of single ops, over schedules run one after the other over one arena (enter+step, step+step, step+validate, ...).
 std::optional<Problem> check_sequence(std::span<const Schedule* const> sequence);
+
+/// check() of each schedule of a rank's run and check_sequence() of each sequence of them, at less cost: what one op
+/// shows alone is looked at once, and what a schedule proves alone is proved with the sequences.
+///
+/// In      sequences that have every schedule between them, and no others.
+std::optional<Problem> check_sequences(std::span<const Schedule* const> schedules,
+                                       std::span<const std::vector<const Schedule*>> sequences);
 
 /// One schedule of every class of ranks, together: each group's ordered list of collectives is equal (kind, unit,
 /// bytes, range, from, to), each pair's sends and receives match, and a joint replay ends (no cyclic wait).

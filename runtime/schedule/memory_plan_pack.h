@@ -36,7 +36,8 @@ struct Goal {
 /// Cost    one greedy packing is O(n log n) steps where packings are dense; about 2 s for 800,000 items. The larger n,
 ///         the fewer packings are tried, at least three.
 /// Source  greedy by size, Pisarchyk and Lee 2020 (arXiv 2001.03288); by the load at an item's time, as in TelaMalloc,
-///         Maas et al. 2022 (ASPLOS '23). Then items that stick out move forward in the order, again and again.
+///         Maas et al. 2022 (ASPLOS '23); of up to some thousand items by outline (memory_plan_skyline.h). Then items
+///         that stick out move forward in the order, again and again.
 Packing pack(const PackProblem& problem, Goal goal);
 
 }  // namespace trireme::planning

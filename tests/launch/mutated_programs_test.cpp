@@ -12,6 +12,7 @@
 #include "runtime/base/random.h"
 #include "runtime/schedule/text.h"
 #include "runtime/schedule/text_compare.h"
+#include "shard/check_run.h"
 #include "tests/launch/local_run.h"
 #include "tests/runtime/random_cases.h"
 

@@ -6,7 +6,9 @@
 
 #include "runtime/schedule/check.h"
 #include "runtime/schedule/text.h"
+#include "shard/check_run.h"
 #include "shard/flat_layout.h"
+#include "shard/rank_classes.h"
 #include "tests/runtime/random_cases.h"
 #include "tests/runtime/schedule/persistent_bytes.h"
 #include "tests/shard/random_spec.h"

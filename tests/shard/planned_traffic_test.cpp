@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "shard/build_step.h"
+#include "shard/rank_classes.h"
 #include "tests/shard/random_spec.h"
 
 using namespace trireme;
