@@ -7,9 +7,9 @@
 #include "runtime/schedule/check.h"
 #include "runtime/schedule/text.h"
 #include "shard/flat_layout.h"
-#include "tests/runtime/random_cases.h"
 #include "tests/runtime/schedule/persistent_bytes.h"
 #include "tests/shard/random_spec.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 using trireme::test::RandomSpec;

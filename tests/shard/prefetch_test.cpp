@@ -11,8 +11,8 @@
 
 #include "runtime/schedule/happens_before.h"
 #include "shard/build_step.h"
-#include "tests/runtime/random_cases.h"
 #include "tests/shard/random_spec.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 using trireme::test::RandomSpec;

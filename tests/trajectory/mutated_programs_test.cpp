@@ -12,8 +12,8 @@
 #include "runtime/base/random.h"
 #include "runtime/schedule/text.h"
 #include "runtime/schedule/text_compare.h"
-#include "tests/launch/local_run.h"
-#include "tests/runtime/random_cases.h"
+#include "tests/support/local_run.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 using namespace trireme::test;
