@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/.."
 preset=${1:-release} times=${2:-10} long=${3:-3} long_s=60
 [ $# -le 3 ] && shift $# || shift 3
 . launch/environment.sh
-selection=(-L '^(device|comm|mpi|launch|execute|bits|perf)$' -LE '^all$') launcher=()
+selection=(-L '^(device|comm|mpi|launch|trajectory|execute|bits|perf)$' -LE '^all$') launcher=()
 case $preset in
   dev) selection+=(-LE '^(all|bits|speed)$') ;;
   tsan) selection=(-R '^(device_test|comm_local|step_small_test)$')

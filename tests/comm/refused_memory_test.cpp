@@ -9,7 +9,7 @@
 #include "runtime/base/error.h"
 #include "runtime/device/cpu/arena.h"
 #include "runtime/device/device.h"
-#include "tests/runtime/process_limit.h"
+#include "tests/support/process_limit.h"
 
 namespace trireme::test {
 

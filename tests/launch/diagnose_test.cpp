@@ -4,7 +4,7 @@
 
 #include <limits>
 
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 using namespace trireme;
 using namespace trireme::test;

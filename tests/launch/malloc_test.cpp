@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 namespace {
 

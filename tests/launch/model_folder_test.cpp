@@ -11,8 +11,8 @@
 #include "launch/train/export.h"
 #include "models/hf/config.h"
 #include "runtime/base/error.h"
-#include "tests/launch/local_run.h"
 #include "tests/models/hf/test_folder.h"
+#include "tests/support/local_run.h"
 
 using namespace trireme;
 using namespace trireme::test;

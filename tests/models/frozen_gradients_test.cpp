@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 using namespace trireme;
 using namespace trireme::test;

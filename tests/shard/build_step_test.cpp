@@ -9,9 +9,9 @@
 #include "shard/check_run.h"
 #include "shard/flat_layout.h"
 #include "shard/rank_classes.h"
-#include "tests/runtime/random_cases.h"
 #include "tests/runtime/schedule/persistent_bytes.h"
 #include "tests/shard/random_spec.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 using trireme::test::RandomSpec;

@@ -13,7 +13,7 @@
 #include "runtime/schedule/memory_plan.h"
 #include "runtime/schedule/per_stream.h"
 #include "shard/passes/derive_events.h"
-#include "tests/runtime/random_cases.h"
+#include "tests/support/random_cases.h"
 #include "tests/runtime/schedule/random_schedule.h"
 
 using namespace trireme;

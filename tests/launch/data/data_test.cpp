@@ -14,7 +14,7 @@
 #include <string>
 
 #include "runtime/base/error.h"
-#include "tests/runtime/process_limit.h"
+#include "tests/support/process_limit.h"
 
 using namespace trireme;
 

@@ -7,7 +7,7 @@
 
 #include "launch/plan/process_memory.h"
 #include "runtime/base/heap_meter.h"
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 using namespace trireme;
 using namespace trireme::test;

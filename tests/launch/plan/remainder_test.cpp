@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launch/plan/plan_report.h"
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 using namespace trireme;
 using namespace trireme::test;

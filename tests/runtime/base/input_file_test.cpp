@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "runtime/base/error.h"
-#include "tests/runtime/process_limit.h"
+#include "tests/support/process_limit.h"
 
 using namespace trireme;
 

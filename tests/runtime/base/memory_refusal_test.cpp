@@ -5,7 +5,7 @@
 #include <new>
 #include <system_error>
 
-#include "tests/runtime/process_limit.h"
+#include "tests/support/process_limit.h"
 
 using namespace trireme;
 

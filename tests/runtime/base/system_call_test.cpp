@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <vector>
 
-#include "tests/runtime/process_limit.h"
+#include "tests/support/process_limit.h"
 
 using namespace trireme;
 

@@ -8,9 +8,9 @@
 
 #include "runtime/base/error.h"
 #include "runtime/schedule/happens_before.h"
-#include "tests/runtime/random_cases.h"
 #include "tests/runtime/schedule/persistent_bytes.h"
 #include "tests/runtime/schedule/step_like_schedule.h"
+#include "tests/support/random_cases.h"
 
 namespace trireme {
 namespace {

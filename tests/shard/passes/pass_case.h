@@ -14,7 +14,7 @@
 #include "shard/order/compute_order.h"
 #include "shard/passes/pass_list.h"
 #include "shard/passes/prefetch.h"
-#include "tests/runtime/random_cases.h"
+#include "tests/support/random_cases.h"
 #include "tests/shard/random_spec.h"
 
 namespace trireme::test {

@@ -1,4 +1,4 @@
-#include "tests/launch/covering_layouts.h"
+#include "tests/trajectory/covering_layouts.h"
 
 #include <algorithm>
 #include <fstream>

@@ -5,8 +5,8 @@
 #include <catch2/catch.hpp>
 
 #include "models/describe.h"
-#include "tests/launch/local_run.h"
-#include "tests/runtime/random_cases.h"
+#include "tests/support/local_run.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 using namespace trireme::test;

@@ -2,7 +2,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 using namespace trireme;
 using namespace trireme::test;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "runtime/kernels/cpu/isa.h"
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 namespace trireme::test {
 

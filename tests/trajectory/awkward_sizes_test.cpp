@@ -6,8 +6,8 @@
 #include <cmath>
 #include <string>
 
-#include "tests/launch/local_run.h"
-#include "tests/runtime/random_cases.h"
+#include "tests/support/local_run.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 using namespace trireme::test;

@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include "tests/launch/covering_layouts.h"
+#include "tests/trajectory/covering_layouts.h"
 
 using namespace trireme;
 using namespace trireme::test;

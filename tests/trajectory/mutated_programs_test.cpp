@@ -13,8 +13,8 @@
 #include "runtime/schedule/text.h"
 #include "runtime/schedule/text_compare.h"
 #include "shard/check_run.h"
-#include "tests/launch/local_run.h"
-#include "tests/runtime/random_cases.h"
+#include "tests/support/local_run.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 using namespace trireme::test;

@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "tests/launch/covering_layouts.h"
+#include "tests/trajectory/covering_layouts.h"
 
 using namespace trireme;
 using namespace trireme::test;

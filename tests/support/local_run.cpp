@@ -1,4 +1,4 @@
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 #include <exception>
 #include <mutex>

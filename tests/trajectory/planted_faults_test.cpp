@@ -11,7 +11,7 @@
 #include <mutex>
 
 #include "runtime/kernels/ordered_add.h"
-#include "tests/launch/local_run.h"
+#include "tests/support/local_run.h"
 
 using namespace trireme;
 using namespace trireme::test;
