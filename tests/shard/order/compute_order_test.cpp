@@ -113,7 +113,7 @@ TEST_CASE("compute_order: each use gathers what it reads just before it, and its
 }
 
 TEST_CASE("compute_order: a gradient is taken up as soon as it is whole: no other compute stands in between") {
-  for_ordered(with_backward, [](const PassCase&, const Schedule& s) {
+  for_ordered(with_backward, [](const PassCase& c, const Schedule& s) {
     std::set<BufferId> whole;  // wire gradients that nobody has taken up
     for (const Op& op : s.ops) {
       const bool takes_up = op.kind == OpKind::reduce || op.kind == OpKind::accumulate || op.kind == OpKind::hash;
@@ -124,8 +124,8 @@ TEST_CASE("compute_order: a gradient is taken up as soon as it is whole: no othe
       const bool completes = op.kind == OpKind::round || op.kind == OpKind::forward_backward ||
                              (op.kind == OpKind::backward && op.segment == 0);
       for (const BufferId id : in_slots(op, {Slot::gradient, Slot::tied_gradient}))
-        // A chain is whole when it is rounded.
-        if (completes && op.writes(id) && buffer(s, id).name.find("chain.") != 0) whole.insert(id);
+        // A chain is f32, and whole when it is rounded.
+        if (completes && op.writes(id) && buffer(s, id).type == c.spec.wire) whole.insert(id);
     }
     CHECK(whole.empty());
   });
@@ -158,10 +158,8 @@ TEST_CASE("compute_order: the first that a sum takes up is stored, of a group's 
     for (const Op& op : s.ops) {
       if (op.kind != OpKind::reduce && op.kind != OpKind::accumulate) continue;
       const int first = op.kind == OpKind::reduce ? *from_list(s, op).front().microbatch : *op.microbatch;
-      const bool is_group = buffer(s, op, Slot::accumulator).content == Content::group_sum ||
-                            buffer(s, op, Slot::accumulator).name == "group.tied";
+      const bool is_group = buffer(s, op, Slot::accumulator).content == Content::group_sum;
       const bool stores = is_group ? first % c.spec.sum_group == 0 : first == 0;
-      // As if this rank had a microbatch in every turn: the first turn of a rank's own group stores.
       CHECK((op.find(Slot::accumulator)->access == Access::write) == stores);
     }
   });
@@ -170,8 +168,8 @@ TEST_CASE("compute_order: the first that a sum takes up is stored, of a group's 
 TEST_CASE("compute_order: forward goes up through all segments, backward down, with what its forward left") {
   for_ordered(with_backward, [](const PassCase& c, const Schedule& s) {
     std::optional<BufferId> x, d_out;
-    std::map<BufferId, std::pair<BufferId, std::vector<BufferId>>>
-        forward_of;  // by what it saved: its input, its batch
+    // By what a forward saved: its input, and its batch and constants.
+    std::map<BufferId, std::pair<BufferId, std::vector<BufferId>>> forward_of;
     std::vector<std::pair<int, int>> up, down;
     for (const Op& op : s.ops) {
       if (op.kind == OpKind::forward) {

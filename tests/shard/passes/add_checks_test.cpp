@@ -57,6 +57,20 @@ TEST_CASE("add_checks: behind each op that makes values stands one check of all 
   });
 }
 
+TEST_CASE("add_checks: comm ops that stand together still do, their checks behind them all") {
+  for_cases(cases, {diagnose}, {}, [](const PassCase& c, ScheduleKind) {
+    const Schedule before = c.before("add_checks", diagnose), s = checked(c);
+    // By ops of the schedule before: whether the next one stands directly behind it.
+    std::vector<bool> stands_together;
+    for (std::size_t i = 0; i < s.ops.size(); ++i)
+      if (!is_check(s.ops[i])) stands_together.push_back(i + 1 < s.ops.size() && !is_check(s.ops[i + 1]));
+    REQUIRE(stands_together.size() == before.ops.size());
+    for (std::size_t i = 0; i + 1 < before.ops.size(); ++i)
+      if (before.ops[i].stream == StreamId::comm && before.ops[i + 1].stream == StreamId::comm)
+        CHECK(stands_together[i]);
+  });
+}
+
 TEST_CASE("add_checks: a check runs on the compute stream and adds to the one finding") {
   for_cases(cases, {diagnose}, {}, [](const PassCase& c, ScheduleKind) {
     const Schedule s = checked(c);

@@ -56,6 +56,32 @@ std::optional<std::size_t> awaited(const Schedule& s, std::size_t at, EventId ev
   return std::nullopt;
 }
 
+// One event for each buffer that outlives its schedule, recorded once and awaited by those that read what came before.
+void check_boundaries(const Schedule& before) {
+  const Schedule s = derive_events(before);
+  std::map<std::string, EventId> event_of;
+  for (const auto& [event, of] : boundaries(s)) CHECK(event_of.try_emplace(of, event).second);
+  for (std::size_t b = 0; b < s.buffers.size(); ++b) {
+    const Buffer& kept = s.buffers[b];
+    CAPTURE(kept.name);
+    REQUIRE(event_of.contains(kept.name) == outlives(kept));
+    if (!outlives(kept)) continue;
+    const EventId event = event_of.at(kept.name);
+    const auto id = static_cast<BufferId>(b);
+    std::optional<std::size_t> last;
+    for (std::size_t i = 0; i < s.ops.size(); ++i)
+      if (s.ops[i].writes(id)) last = i;
+    bool is_written = false;
+    for (std::size_t i = 0; i < s.ops.size(); ++i) {
+      const Op& op = s.ops[i];
+      CHECK((op.records == event) == (last == i));
+      const bool waits = std::find(op.waits.begin(), op.waits.end(), event) != op.waits.end();
+      if (!is_written) CHECK(waits == op.reads(id));
+      is_written |= op.writes(id);
+    }
+  }
+}
+
 }  // namespace
 
 TEST_CASE("derive_events: ops are ordered as streams and conflicts demand, no less and no more") {
@@ -112,29 +138,18 @@ TEST_CASE("derive_events: no event but those of boundaries is recorded for nobod
 }
 
 TEST_CASE("derive_events: what outlives a schedule has an event; its last writer records it, first readers wait") {
-  for_cases(25, {init, enter, step, step_with_audit, validate}, {}, [](const PassCase& c, ScheduleKind kind) {
-    const Schedule s = derive_events(c.before("derive_events", kind));
-    std::map<std::string, EventId> event_of;
-    for (const auto& [event, of] : boundaries(s)) CHECK(event_of.try_emplace(of, event).second);
-    for (std::size_t b = 0; b < s.buffers.size(); ++b) {
-      const Buffer& kept = s.buffers[b];
-      CAPTURE(kept.name);
-      REQUIRE(event_of.contains(kept.name) == outlives(kept));
-      if (!outlives(kept)) continue;
-      const EventId event = event_of.at(kept.name);
-      std::optional<std::size_t> last;
-      for (std::size_t i = 0; i < s.ops.size(); ++i)
-        if (s.ops[i].writes(static_cast<BufferId>(b))) last = i;
-      bool is_written = false;
-      for (std::size_t i = 0; i < s.ops.size(); ++i) {
-        const Op& op = s.ops[i];
-        CHECK((op.records == event) == (last == i));
-        const bool waits = std::find(op.waits.begin(), op.waits.end(), event) != op.waits.end();
-        if (!is_written) CHECK(waits == op.reads(static_cast<BufferId>(b)));
-        is_written |= op.writes(static_cast<BufferId>(b));
-      }
+  for_cases(25, {init, enter, step, step_with_audit, validate}, {},
+            [](const PassCase& c, ScheduleKind kind) { check_boundaries(c.before("derive_events", kind)); });
+  // Of several writers, too.
+  for (std::uint32_t seed = 0; seed < random_cases(200); ++seed) {
+    CAPTURE(seed);
+    Schedule s = without_events(RandomSchedule(seed).build(40));
+    for (Buffer& b : s.buffers) {
+      if (b.lifetime == Lifetime::persistent) b.lifetime = Lifetime::carried;
+      if (b.role == Role::token) b.lifetime = Lifetime::persistent;
     }
-  });
+    check_boundaries(s);
+  }
 }
 
 TEST_CASE("derive_events: over programs in a row every two ops that conflict are ordered") {

@@ -194,12 +194,12 @@ TEST_CASE("bound_gradients: slices that a step makes anew are released together,
         if (buffer(s, id).exported && buffer(s, id).role == Role::parameters) made.insert(id);
     for (const Op& op : before.ops)
       if (op.kind == OpKind::release) made.erase(op.at(Slot::exported));
-    const std::vector<std::size_t> releases = slice_releases(before, s);
-    for (const std::size_t i : releases) {
+    const std::size_t last_of_gradients = all(find_groups(s).back(), &Value::releases).back();
+    for (const std::size_t i : slice_releases(before, s)) {
       const Op& op = s.ops[i];
       CHECK(released.insert(op.at(Slot::exported)).second);
       CHECK(above_releases(s, i) == *last_all_reduce(s));
-      CHECK(i > all(find_groups(s).back(), &Value::releases).back());
+      CHECK(i > last_of_gradients);
       // A node's slices are read within the node alone.
       CHECK(op.group == (c.spec.node_ranks > 0 ? Group::node : Group::data));
     }
@@ -221,12 +221,37 @@ TEST_CASE("bound_gradients: over steps in a row nothing that peers read is writt
   });
 }
 
+TEST_CASE("bound_gradients: a lone persistent gradient is released before the next turn writes it") {
+  for (std::uint32_t seed = 0; seed < random_cases(40); ++seed) {
+    CAPTURE(seed);
+    PassCase c(seed, [](StepSpec& spec) {
+      spec.zero = spec.microbatches % 2;
+      spec.node_ranks = 0;
+      spec.sum_group = 1;
+      spec.microbatches += 2 * spec.ranks();
+    });
+    // One unit is trained, so that no other gradient's reduces come in between.
+    c.model = RandomSpec(seed).model(3, false);
+    for (UnitSpec& unit : c.model.units)
+      for (TensorSpec& tensor : unit.tensors) tensor.trainable = &unit == &c.model.units[seed % c.model.units.size()];
+    c.model = split_frozen(c.model);
+    const Schedule s = bounded(c, step);
+    std::size_t values = 0;
+    for (const ValueGroup& group : find_groups(s))
+      for (const Value& value : group) {
+        ++values;
+        REQUIRE(value.releases.size() == 1);
+        CHECK(value.releases.front() > value.reduces.back());
+      }
+    CHECK(values >= 2);
+  }
+}
+
 TEST_CASE("bound_gradients: all else is as it was") {
   for_cases(cases, with_backward, {}, [](const PassCase& c, ScheduleKind kind) {
     const Schedule before = c.before("bound_gradients", kind), s = bounded(c, kind);
     const auto others = [](const Schedule& schedule) {
-      std::vector<Op> ops = ops_where(schedule, [](const Op& op) { return op.kind != OpKind::release; });
-      return ops;
+      return ops_where(schedule, [](const Op& op) { return op.kind != OpKind::release; });
     };
     std::vector<Op> is = others(s);
     // Tokens that the pass added stand behind the buffers that were there.

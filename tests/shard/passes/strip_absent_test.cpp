@@ -162,3 +162,38 @@ TEST_CASE("strip_absent: a rank with a microbatch in every turn, on no other's b
     for (std::size_t i = 0; i < s.ops.size(); ++i) CHECK(named(s, s.ops[i]) == named(before, before.ops[i]));
   });
 }
+
+TEST_CASE("strip_absent: without what gives it a token is taken by nobody, and a collective stays whatever it names") {
+  const StepSpec spec{.mesh = {.data = 2}, .rank = 1, .microbatches = 1};
+  Schedule s{.rank = 1, .world = 2};
+  s.from_lists = {{{0, 0}}};
+  s.to_lists = {{0, 1}};
+  s.buffers = {{.name = "gradient", .role = Role::gradients, .type = DType::f32, .elems = 8, .exported = true},
+               {.name = "sum", .role = Role::gradients, .type = DType::f32, .elems = 4},
+               {.name = "freed", .role = Role::token},
+               {.name = "kept", .role = Role::token},
+               {.name = "x", .role = Role::activations, .type = DType::f32, .elems = 8}};
+  s.ops = {{.kind = OpKind::backward, .microbatch = 1, .operands = {writes(Slot::gradient, 0)}},
+           {.kind = OpKind::reduce,
+            .stream = StreamId::comm,
+            .group = Group::data,
+            .microbatch = 1,
+            .operands = {reads(Slot::gradient, 0), writes(Slot::accumulator, 1), gives(3)},
+            .from = 0,
+            .to = 0},
+           {.kind = OpKind::release,
+            .stream = StreamId::comm,
+            .group = Group::data,
+            .operands = {reads(Slot::exported, 0), gives(2)}},
+           {.kind = OpKind::forward, .microbatch = 0, .operands = {writes(Slot::out, 4), takes(2), takes(3)}}};
+  const Schedule left = strip_absent(s, spec);
+  REQUIRE(left.ops.size() == 2);
+  CHECK(left.ops[0].kind == OpKind::reduce);
+  CHECK(!left.ops[0].has(Slot::gradient));
+  CHECK(left.ops[1].kind == OpKind::forward);
+  std::vector<std::string> names;
+  for (const Buffer& b : left.buffers) names.push_back(b.name);
+  CHECK(names == std::vector<std::string>{"sum", "kept", "x"});
+  REQUIRE(tokens_taken(left.ops[1]).size() == 1);
+  CHECK(buffer(left, tokens_taken(left.ops[1]).front()).name == "kept");
+}
