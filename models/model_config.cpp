@@ -1,5 +1,6 @@
 #include "models/model_config.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <iterator>
 #include <utility>
@@ -14,6 +15,8 @@ const char* name(Family family) {
     case Family::gpt2: return "gpt2";
     case Family::llama: return "llama";
     case Family::qwen2: return "qwen2";
+    case Family::qwen3: return "qwen3";
+    case Family::mistral: return "mistral";
   }
   return "llama";
 }
@@ -43,6 +46,10 @@ void validate(const ModelConfig& c) {
   require(c.heads % c.kv_heads == 0, ErrorKind::config,
           "model.heads = {} is not divisible by model.kv_heads = {}; every key head serves equally many query heads",
           c.heads, c.kv_heads);
+  // So that no product of sizes leaves its type.
+  require(std::int64_t{c.heads} * c.head_size() <= std::max(c.width, 1 << 26), ErrorKind::config,
+          "model.heads = {} with model.head_dim = {}: all heads together must have at most 67108864 channels", c.heads,
+          c.head_size());
   require(c.norm_eps > 0, ErrorKind::config, "model.norm_eps = {}: it must be above 0", c.norm_eps);
   rules_of(c.family).check(c);
 }

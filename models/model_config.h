@@ -7,12 +7,12 @@
 
 namespace trireme {
 
-enum class Family { gpt2, llama, qwen2 };
-inline constexpr Family families[] = {Family::gpt2, Family::llama, Family::qwen2};
+enum class Family { gpt2, llama, qwen2, qwen3, mistral };
+inline constexpr Family families[] = {Family::gpt2, Family::llama, Family::qwen2, Family::qwen3, Family::mistral};
 
 /// As it is called in model.family and in Hugging Face's model_type.
 const char* name(Family family);
-/// "gpt2, llama and qwen2".
+/// "gpt2, llama, qwen2, qwen3 and mistral".
 std::string family_names(const char* before_last);
 
 struct ModelConfig {

@@ -30,7 +30,7 @@ struct FamilyRules {
 };
 
 /// One file each: FAMILY.cpp.
-extern const FamilyRules gpt2_rules, llama_rules, qwen2_rules;
+extern const FamilyRules gpt2_rules, llama_rules, qwen2_rules, qwen3_rules, mistral_rules;
 
 const FamilyRules& rules_of(Family family);
 

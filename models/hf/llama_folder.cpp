@@ -33,10 +33,14 @@ bool has_sliding_layers(const Keys& keys, int layers) {
   return std::any_of(types->begin(), types->end(), is_sliding);
 }
 
-// A model from before windows were of layers has one in all of them, or none.
+// Where layer_types stands beside the window, transformers takes Mistral for Ministral, which goes by it.
 void read_window_of_all(const Keys& keys, FolderConfig& config) {
   const char* const key = "sliding_window";
-  if (keys.has(key) && !keys.find(key)) return;
+  const Json* types = keys.find("layer_types");
+  if (types && !has_sliding_layers(keys, config.model.layers)) return;
+  const bool is_null = keys.has(key) && !keys.find(key);
+  if (is_null && types) keys.refuse("layer_types", *types, "there is no window: sliding_window says none");
+  if (is_null) return;
   const int window = keys.integer(key, 4096);
   config.limits.push_back({window, fmt::format("{} = {}{}", key, window, keys.has(key) ? "" : " (as it is missing)")});
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Model folders against transformers, both ways, for GPT-2, Llama (GQA, untied, scaled RoPE) and Qwen2.
+"""Model folders against transformers, both ways, for GPT-2, Llama (GQA, untied, scaled RoPE), Qwen2, Qwen3
+and Mistral.
 
 usage: transformers_check.py TRIREME      (with a Python that has torch and transformers; 1 minute)
 1. A folder that transformers saved in f32, bf16 and f16: our loss over its tokens is its loss, and what is exported after
@@ -15,7 +16,7 @@ import tempfile
 
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "perf"))
 from measure import launch  # noqa: E402
@@ -34,11 +35,15 @@ CONFIGS = {
     "llama": LlamaConfig(**SIZES, num_key_value_heads=3, rope_scaling=SCALING, rope_theta=500000.0),
     "llama-tied": LlamaConfig(**SIZES, num_key_value_heads=9, tie_word_embeddings=True),
     "qwen2": Qwen2Config(**SIZES, num_key_value_heads=3, tie_word_embeddings=True),
+    "qwen3": Qwen3Config(**SIZES, num_key_value_heads=3, head_dim=16, tie_word_embeddings=True),
+    "mistral": MistralConfig(**SIZES, num_key_value_heads=3, head_dim=14, sliding_window=SEQUENCE),
 }
 SEEDED = {
     "gpt2": 'family = "gpt2"\nheads = 3\nffn = 77',
     "llama": 'family = "llama"\nheads = 9\nkv_heads = 3\nffn = 101\ntied = false\nrope_theta = 500000.0\nrope_scaling = { rope_type = '
              '"llama3", factor = 4.0, low_freq_factor = 1.0, high_freq_factor = 4.0, original_max_position_embeddings = 32 }',
+    "qwen3": 'family = "qwen3"\nheads = 9\nkv_heads = 3\nhead_dim = 16\nffn = 101\nnorm_eps = 1e-6',
+    "mistral": 'family = "mistral"\nheads = 9\nkv_heads = 3\nhead_dim = 14\nffn = 101\ntied = false',
     "qwen2": 'family = "llama"\nheads = 9\nkv_heads = 3\nffn = 101\nqkv_bias = true\nnorm_eps = 1e-6',
 }
 RUN = f"""

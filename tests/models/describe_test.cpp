@@ -13,11 +13,13 @@ namespace {
 
 ModelConfig config(Family family, bool tied) {
   return {.family = family, .layers = 3, .width = 48, .heads = 4, .kv_heads = family == Family::gpt2 ? 4 : 2, .ffn = 80,
-          .vocab = 307, .context = 24, .tied = tied};
+          .vocab = 307, .context = 24, .head_dim = family == Family::qwen3 ? 20 : 0, .tied = tied};
 }
 
-// The four models, each once.
-ModelConfig any_config() { return config(GENERATE(Family::gpt2, Family::llama), GENERATE(true, false)); }
+// The six models, each once.
+ModelConfig any_config() {
+  return config(GENERATE(Family::gpt2, Family::llama, Family::qwen3), GENERATE(true, false));
+}
 
 bool ends_in(const std::string& name, const char* end) { return name.ends_with(end); }
 
@@ -94,6 +96,19 @@ TEST_CASE("describe: a qkv bias stands behind its weights, and only in models th
   CHECK_FALSE(with[2].decay);
   for (std::size_t t = 0; t < without.size(); ++t) CHECK(without[t].name == with[t < 2 ? t : t + 1].name);
   CHECK(parameter_count(biased) - parameter_count(plain) == 3 * with[1].rows);
+}
+
+TEST_CASE("describe: heads have the size that the model says, and norms of their own where the family has them") {
+  ModelConfig model = config(Family::qwen3, true);
+  const std::vector<TensorSpec> with = describe(model, {}).units[1].tensors;
+  model.family = Family::mistral;
+  const std::vector<TensorSpec> without = describe(model, {}).units[1].tensors;
+  REQUIRE(with.size() == without.size() + 2);
+  CHECK((with[1].name == "blocks.0.attention.qkv.weight" && with[1].rows == (4 + 2 * 2) * 20 && with[1].cols == 48));
+  CHECK((with[2].name == "blocks.0.attention.q_norm.weight" && with[2].elems() == 20));
+  CHECK((with[3].name == "blocks.0.attention.k_norm.weight" && with[3].elems() == 20));
+  CHECK((with[4].name == "blocks.0.attention.out.weight" && with[4].rows == 48 && with[4].cols == 4 * 20));
+  for (std::size_t t = 0; t < without.size(); ++t) CHECK(without[t].name == with[t < 2 ? t : t + 2].name);
 }
 
 TEST_CASE("describe: tensors do not depend on the microbatch, types or threads") {

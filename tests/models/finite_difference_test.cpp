@@ -80,7 +80,7 @@ void Probe::add_parts(std::size_t u) {
     const Elems begin = layout.tensor(t).begin;
     parts_.push_back({tensor.name, u, begin, tensor.elems()});
     std::vector<std::pair<const char*, Elems>> rows;
-    const Elems d = config.width / config.heads;
+    const Elems d = config.head_size();
     const bool is_bias = tensor.rows == 1;
     if (tensor.name.find("qkv") != std::string::npos)
       rows = {{" q", config.heads * d}, {" k", config.kv_heads * d}, {" v", config.kv_heads * d}};
@@ -227,6 +227,17 @@ TEST_CASE("the gradient of every tensor is that of the loss at odd sizes, with d
     cut_into_documents(settings.sequence)(step, microbatch, batch);
     ignore_some_targets(step, microbatch, batch);
   }, 0.5);
+}
+
+TEST_CASE("the gradient of every tensor is that of the loss with norms of heads, and with heads of a size of their own") {
+  check_all(one_layer(GENERATE(Family::qwen3, Family::mistral), GENERATE(true, false)));
+}
+
+TEST_CASE("the gradient of every tensor is that of the loss with norms of heads at odd sizes and in documents") {
+  TrainerSettings settings = odd_settings(Family::qwen3, DType::f32, DType::f32);
+  settings.model.layers = 1;
+  settings.global_batch = 2 * settings.micro_batch;
+  check_all(settings, cut_into_documents(settings.sequence), 0.5);
 }
 
 TEST_CASE("the gradient of every tensor is that of the loss with a qkv bias and scaled RoPE") { check_all(biased_and_scaled()); }

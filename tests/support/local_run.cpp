@@ -142,6 +142,7 @@ TrainerSettings tiny_settings(Family family, DType compute, DType wire) {
   settings.model = {.family = family, .layers = 2, .width = 48, .heads = 4,
                     .kv_heads = family == Family::gpt2 ? 4 : 2, .ffn = 80, .vocab = 131, .context = 24, .tied = true,
                     .norm_eps = 1e-5f, .rope_theta = 10000.0f};
+  if (family == Family::qwen3 || family == Family::mistral) settings.model.head_dim = 14;
   settings.sequence = 17;
   settings.micro_batch = 2;
   settings.global_batch = 2 * 13;
@@ -156,6 +157,7 @@ TrainerSettings odd_settings(Family family, DType compute, DType wire) {
   settings.model.width = 90;
   settings.model.heads = 3;
   settings.model.kv_heads = family == Family::gpt2 ? 3 : 1;
+  if (settings.model.head_dim > 0) settings.model.head_dim = 34;
   settings.model.ffn = 101;
   settings.model.vocab = 307;
   settings.model.context = 41;

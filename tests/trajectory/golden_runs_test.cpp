@@ -52,6 +52,8 @@ std::vector<GoldenRun> golden_runs() {
     runs.push_back({name + "_4096_tokens", long_microbatches(family), 2, 1});
   }
   runs.push_back({"llama_untied", untied(), 2, 2});
+  for (const Family family : {Family::qwen3, Family::mistral})
+    runs.push_back({std::string(name(family)) + "_bf16", tiny_settings(family, DType::bf16, DType::bf16), 3, 3});
   return runs;
 }
 

@@ -265,6 +265,12 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--model.rope_scaling={rope_type"}, {"model.rope_scaling", "table"}},
       {{"--model.family=gpt2", "--model.kv_heads=4", rope_scaling("factor = 8" + rest)}, {"model.rope_scaling", "does nothing"}},
       {{"--model.family=gpt2", "--model.kv_heads=4", "--model.qkv_bias"}, {"model.qkv_bias", "does nothing", "always"}},
+      {{"--model.family=qwen3", "--model.qkv_bias"}, {"model.qkv_bias", "does nothing", "has none"}},
+      {{"--model.family=mixtral"}, {"model.family", "use gpt2, llama, qwen2, qwen3 or mistral"}},
+      {{"--model.head_dim=20"}, {"model.head_dim = 20", "llama", "leave it out"}},
+      {{"--model.head_dim=-2"}, {"model.head_dim = -2"}},
+      {{"--model.family=qwen3", "--model.head_dim=21"}, {"model.head_dim = 21", "even"}},
+      {{"--model.family=qwen3", "--model.head_dim=67108866"}, {"model.head_dim = 67108866", "67108864"}},
   };
   mistakes.insert(mistakes.end(), scaling_mistakes.begin(), scaling_mistakes.end());
   for (const Mistake& mistake : mistakes) {
@@ -274,6 +280,29 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       CHECK(message.find(word) != std::string::npos);
     }
   }
+}
+
+TEST_CASE("load_config: heads have model.head_dim channels in families that have such a size, else a part of the width") {
+  const TextFile file(good_text);
+  const Config plain = load_config(file.path, {}), qwen3 = load_config(file.path, {"--model.family=qwen3"});
+  const int part = plain.model.width / plain.model.heads;
+  CHECK((plain.model.head_dim == part && qwen3.model.head_dim == part));
+  CHECK(qwen3.model.family == Family::qwen3);
+  for (const char* family : {"qwen3", "mistral"}) {
+    const Config own = load_config(file.path, {fmt::format("--model.family={}", family), "--model.head_dim=20"});
+    CHECK(own.model.head_size() == 20);
+    CHECK_THAT(agreed_text(own), Catch::Contains("model.head_dim = 20\n"));
+    const TextFile again(print_config(own), "config_test_again.toml");
+    CHECK(print_config(load_config(again.path, {})) == print_config(own));
+  }
+  CHECK(load_config(file.path, {"--model.family=qwen3", "--model.head_dim=20", "--model.width=50"}).model.width == 50);
+}
+
+TEST_CASE("load_config: Qwen2 is a family, and Llama with a qkv bias the same one") {
+  const TextFile file(good_text);
+  const Config named = load_config(file.path, {"--model.family=qwen2"}), biased = load_config(file.path, {"--model.qkv_bias"});
+  CHECK((named.model.family == Family::qwen2 && named.model.qkv_bias));
+  CHECK(print_config(named) == print_config(biased));
 }
 
 TEST_CASE("load_config: token files alone need no vocabulary of bytes") {

@@ -16,7 +16,7 @@ namespace {
 bool same(const ModelConfig& a, const ModelConfig& b) {
   return a.family == b.family && a.layers == b.layers && a.width == b.width && a.heads == b.heads && a.kv_heads == b.kv_heads && a.ffn == b.ffn &&
          a.vocab == b.vocab && a.context == b.context && a.tied == b.tied && a.norm_eps == b.norm_eps && a.rope_theta == b.rope_theta &&
-         a.qkv_bias == b.qkv_bias && a.rope_scaling == b.rope_scaling;
+         a.qkv_bias == b.qkv_bias && a.head_size() == b.head_size() && a.rope_scaling == b.rope_scaling;
 }
 
 Json config_of(const std::string& kind) { return Json::parse(folder_config(folder_model(kind), hf::Storage::f32)); }
@@ -127,9 +127,17 @@ TEST_CASE("hf config: a setting that is not computed here is refused by its name
       {"llama", "pruned_heads", {{"0", {1}}}},
       {"qwen2", "per_layer_config", {{"0", {{"head_dim", 3}}}}},
       {"qwen2", "layer_types", {"full_attention", "sliding_attention"}},
-      {"qwen2", "num_key_value_heads", nullptr}};
+      {"qwen2", "num_key_value_heads", nullptr},
+      {"qwen3", "attention_bias", true},
+      {"qwen3", "head_dim", 15},
+      {"qwen3", "head_dim", 0},
+      {"qwen3", "head_dim", 1 << 26},
+      {"qwen3", "architectures", {"Qwen3MoeForCausalLM"}},
+      {"mistral", "architectures", {"Mistral3ForConditionalGeneration"}},
+      {"mistral", "architectures", {"Qwen3ForCausalLM"}}};
   for (const auto& [kind, key, value] : refused) CHECK_THAT(with(kind, key, value), Contains(key));
-  CHECK_THAT(with("llama", "model_type", "mistral"), Contains("model_type = \"mistral\"") && Contains("gpt2, llama and qwen2"));
+  CHECK_THAT(with("llama", "model_type", "gemma"),
+             Contains("model_type = \"gemma\"") && Contains("gpt2, llama, qwen2, qwen3 and mistral are read"));
   CHECK_THAT(with("llama", "model_type", nullptr), Contains("model_type is missing"));
   CHECK(with("gpt2", "activation_function", "gelu_pytorch_tanh") == "no error");
   CHECK(with("llama", "hidden_act", "swish") == "no error");
@@ -139,6 +147,9 @@ TEST_CASE("hf config: a setting that is not computed here is refused by its name
   CHECK(with("qwen2", "use_sliding_window", true) == "no error");  // of layers from 28 on
   CHECK(with("qwen2", "layer_types", {"full_attention", "full_attention"}) == "no error");
   CHECK(with("llama", "head_dim", 6) == "no error");
+  CHECK(with("mistral", "head_dim", 12) == "no error");
+  CHECK(with("mistral", "architectures", {"MistralForCausalLM"}) == "no error");
+  CHECK(with("qwen3", "architectures", {"Qwen3ForCausalLM"}) == "no error");
 }
 
 TEST_CASE("hf config: wrong types, missing keys, absurd sizes and broken JSON are refused with the key") {
@@ -197,6 +208,13 @@ TEST_CASE("hf config: a missing size has transformers' default, and an error tha
   CHECK((model.layers == 32 && model.width == 4096 && model.kv_heads == 32 && model.ffn == 22016 &&
          model.vocab == 151936));
   CHECK((model.context == 32768 && !model.tied && model.qkv_bias));
+  const Json qwen3{{"model_type", "qwen3"}}, mistral{{"model_type", "mistral"}};
+  model = hf::read_config(qwen3.dump(), "x").model;
+  CHECK((model.family == Family::qwen3 && model.head_size() == 128 && model.kv_heads == 32 && model.ffn == 22016));
+  CHECK((model.vocab == 151936 && model.context == 32768 && !model.tied && !model.qkv_bias));
+  model = hf::read_config(mistral.dump(), "x").model;
+  CHECK((model.family == Family::mistral && model.head_size() == 128 && model.kv_heads == 8 && model.ffn == 14336));
+  CHECK((model.vocab == 32000 && model.context == 131072 && !model.tied && model.norm_eps == 1e-6f));
   CHECK_THAT(with("llama", "hidden_size", nullptr),
              Contains("model.width = 4096") && Contains("hidden_size is missing, for which transformers takes 4096"));
   CHECK_THAT(with("gpt2", "n_embd", nullptr), Contains("no error"));
@@ -251,6 +269,12 @@ TEST_CASE("hf config: what acts on longer sequences alone is refused for those")
       {"use_sliding_window", true}, {"sliding_window", 8}, {"layer_types", {"sliding_attention", "full_attention"}}};
   CHECK(limit("qwen2", types, 8) == "no error");
   CHECK_THAT(limit("qwen2", types, 9), Contains("sliding_window = 8"));
+  CHECK(limit("qwen3", window, 8) == "no error");
+  CHECK_THAT(limit("qwen3", window, 9), Contains("sliding_window = 8"));
+  CHECK(limit("mistral", Json::object(), 24) == "no error");  // null, as in the folder
+  CHECK(limit("mistral", {{"sliding_window", 8}}, 8) == "no error");
+  CHECK_THAT(limit("mistral", {{"sliding_window", 8}}, 9),
+             Contains("sliding_window = 8 acts on sequences of more than 8 tokens") && Contains("train.sequence = 9"));
   const Json longrope{{"rope_parameters",
                        {{"rope_type", "longrope"},
                         {"short_factor", {1, 1, 1}},

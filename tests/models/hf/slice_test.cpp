@@ -23,16 +23,17 @@ struct Home {
 };
 
 Home home_of(const std::string& name, const ModelConfig& m) {
-  const Elems C = m.width, K = C / m.heads * m.kv_heads, F = m.ffn;
+  const Elems Q = m.head_size() * m.heads, K = m.head_size() * m.kv_heads, F = m.ffn;
   const std::map<std::string, Home> homes = {
       {"ln_1.weight", {"attention.norm.weight"}}, {"ln_1.bias", {"attention.norm.bias"}}, {"ln_2.weight", {"mlp.norm.weight"}},
       {"ln_2.bias", {"mlp.norm.bias"}}, {"attn.c_attn.weight", {"attention.qkv.weight"}}, {"attn.c_attn.bias", {"attention.qkv.bias"}},
       {"attn.c_proj.weight", {"attention.out.weight"}}, {"attn.c_proj.bias", {"attention.out.bias"}}, {"mlp.c_fc.weight", {"mlp.up.weight"}},
       {"mlp.c_fc.bias", {"mlp.up.bias"}}, {"mlp.c_proj.weight", {"mlp.down.weight"}}, {"mlp.c_proj.bias", {"mlp.down.bias"}},
       {"input_layernorm.weight", {"attention.norm.weight"}}, {"post_attention_layernorm.weight", {"mlp.norm.weight"}},
-      {"self_attn.q_proj.weight", {"attention.qkv.weight", 0}}, {"self_attn.k_proj.weight", {"attention.qkv.weight", C}},
-      {"self_attn.v_proj.weight", {"attention.qkv.weight", C + K}}, {"self_attn.q_proj.bias", {"attention.qkv.bias", 0}},
-      {"self_attn.k_proj.bias", {"attention.qkv.bias", C}}, {"self_attn.v_proj.bias", {"attention.qkv.bias", C + K}},
+      {"self_attn.q_proj.weight", {"attention.qkv.weight", 0}}, {"self_attn.k_proj.weight", {"attention.qkv.weight", Q}},
+      {"self_attn.v_proj.weight", {"attention.qkv.weight", Q + K}}, {"self_attn.q_proj.bias", {"attention.qkv.bias", 0}},
+      {"self_attn.k_proj.bias", {"attention.qkv.bias", Q}}, {"self_attn.v_proj.bias", {"attention.qkv.bias", Q + K}},
+      {"self_attn.q_norm.weight", {"attention.q_norm.weight"}}, {"self_attn.k_norm.weight", {"attention.k_norm.weight"}},
       {"self_attn.o_proj.weight", {"attention.out.weight"}}, {"mlp.gate_proj.weight", {"mlp.gate_up.weight", 0}},
       {"mlp.up_proj.weight", {"mlp.gate_up.weight", F}}, {"mlp.down_proj.weight", {"mlp.down.weight"}}};
   const std::map<std::string, std::string> singles = {

@@ -37,7 +37,7 @@ std::vector<Named> gpt2_names(const ModelConfig& m, const std::string& prefix) {
 }
 
 std::vector<Named> llama_names(const ModelConfig& m, const std::string& prefix) {
-  const Elems C = m.width, F = m.ffn, K = C / m.heads * m.kv_heads;
+  const Elems C = m.width, F = m.ffn, D = m.head_size(), Q = D * m.heads, K = D * m.kv_heads;
   std::vector<Named> list = {{prefix + "embed_tokens.weight", {m.vocab, C}}};
   for (int i = 0; i < m.layers; ++i) {
     const std::string l = fmt::format("{}layers.{}.", prefix, i);
@@ -46,12 +46,14 @@ std::vector<Named> llama_names(const ModelConfig& m, const std::string& prefix) 
     list.push_back({l + "mlp.gate_proj.weight", {F, C}});
     list.push_back({l + "mlp.up_proj.weight", {F, C}});
     list.push_back({l + "post_attention_layernorm.weight", {C}});
-    const std::pair<const char*, Elems> projections[] = {{"q_proj", C}, {"k_proj", K}, {"v_proj", K}};
+    const std::pair<const char*, Elems> projections[] = {{"q_proj", Q}, {"k_proj", K}, {"v_proj", K}};
     for (const auto& [projection, rows] : projections) {
       if (m.qkv_bias) list.push_back({l + "self_attn." + projection + ".bias", {rows}});
       list.push_back({l + "self_attn." + projection + ".weight", {rows, C}});
     }
-    list.push_back({l + "self_attn.o_proj.weight", {C, C}});
+    list.push_back({l + "self_attn.o_proj.weight", {C, Q}});
+    if (m.family == Family::qwen3)
+      for (const char* norm : {"q_norm", "k_norm"}) list.push_back({l + "self_attn." + norm + ".weight", {D}});
   }
   list.push_back({prefix + "norm.weight", {C}});
   return list;
@@ -112,6 +114,8 @@ ModelConfig folder_model(const std::string& kind) {
   ModelConfig model{.family = kind.starts_with("gpt2") ? Family::gpt2 : Family::llama, .layers = 2, .width = 36, .heads = 6,
                     .kv_heads = 6, .ffn = 50, .vocab = 131, .context = 24, .tied = kind == "gpt2" || kind == "qwen2", .norm_eps = 1e-5f};
   if (kind == "qwen2") model.family = Family::qwen2;
+  if (kind == "qwen3") model.family = Family::qwen3, model.head_dim = 14;
+  if (kind == "mistral") model.family = Family::mistral, model.head_dim = 4;
   if (model.family != Family::gpt2) model.kv_heads = 2;
   if (kind == "llama") model.rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 32};
   if (kind == "qwen2") model.qkv_bias = true, model.rope_theta = 1000000.0f;
@@ -142,10 +146,17 @@ std::string folder_config(const ModelConfig& m, hf::Storage type) {
     rope = fmt::format(R"("rope_theta": {}, "rope_type": "llama3", "factor": {}, "low_freq_factor": {}, "high_freq_factor": {},
       "original_max_position_embeddings": {})", m.rope_theta, m.rope_scaling.factor, m.rope_scaling.low_freq_factor,
                        m.rope_scaling.high_freq_factor, static_cast<int>(m.rope_scaling.original_context));
-  return fmt::format(R"({{"architectures": ["{}"], "model_type": "{}", "max_position_embeddings": {}, "hidden_size": {},
-      "intermediate_size": {}, "num_hidden_layers": {}, "num_attention_heads": {}, "num_key_value_heads": {}, "hidden_act": "silu",
-      "rms_norm_eps": {}, "rope_parameters": {{{}}}, "attention_dropout": 0.0, )", m.qkv_bias ? "Qwen2ForCausalLM" : "LlamaForCausalLM",
-                     m.qkv_bias ? "qwen2" : "llama", m.context, m.width, m.ffn, m.layers, m.heads, m.kv_heads, m.norm_eps, rope) + ends;
+  const char* architecture = m.family == Family::mistral ? "MistralForCausalLM"
+                             : m.family == Family::qwen3 ? "Qwen3ForCausalLM"
+                             : m.family == Family::qwen2 ? "Qwen2ForCausalLM"
+                                                         : "LlamaForCausalLM";
+  std::string text = fmt::format(
+      R"({{"architectures": ["{}"], "model_type": "{}", "max_position_embeddings": {}, "hidden_size": {},
+      "intermediate_size": {}, "num_hidden_layers": {}, "num_attention_heads": {}, "num_key_value_heads": {},
+      "hidden_act": "silu", "rms_norm_eps": {}, "rope_parameters": {{{}}}, "attention_dropout": 0.0, )",
+      architecture, name(m.family), m.context, m.width, m.ffn, m.layers, m.heads, m.kv_heads, m.norm_eps, rope);
+  if (m.head_dim > 0) text += fmt::format(R"("head_dim": {}, "sliding_window": null, )", m.head_dim);
+  return text + ends;
 }
 
 void write_folder(const std::string& path, const ModelConfig& model, hf::Storage type, int files) {

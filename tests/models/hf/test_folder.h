@@ -33,7 +33,8 @@ std::string read_text(const std::string& path);
 std::string safetensors_text(const std::string& header, const std::string& data);
 std::string safetensors_text(const std::vector<RawTensor>& tensors);
 
-/// Small models of every kind: gpt2, gpt2-untied, llama (three query heads to a key head, untied, scaled RoPE), qwen2.
+/// Small models of every kind: gpt2, gpt2-untied, llama (three query heads to a key head, untied, scaled RoPE), qwen2,
+/// qwen3 and mistral (untied, heads that are no part of the width).
 ModelConfig folder_model(const std::string& kind);
 /// Every tensor that transformers saves of the model, in its order, with random finite bits, denormals among them.
 std::vector<RawTensor> folder_tensors(const ModelConfig& model, hf::Storage type, const std::string& prefix);
@@ -42,6 +43,6 @@ std::string folder_config(const ModelConfig& model, hf::Storage type);
 /// The whole folder in one file, or cut into `files` with an index.
 void write_folder(const std::string& path, const ModelConfig& model, hf::Storage type, int files = 1);
 
-inline constexpr const char* folder_kinds[] = {"gpt2", "gpt2-untied", "llama", "qwen2"};
+inline constexpr const char* folder_kinds[] = {"gpt2", "gpt2-untied", "llama", "qwen2", "qwen3", "mistral"};
 
 }  // namespace trireme::test

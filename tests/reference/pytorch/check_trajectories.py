@@ -23,8 +23,10 @@ STORED_TOLERANCE = {"f32": (2e-5, 2e-4), "bf16": (2e-2, 2e-2)}
 # Recipes that differ in one thing.
 FAULTS = [("llama/plain", ["--train.weight_decay=0"]), ("gpt2/plain", ["--train.clip=0"]),
           ("qwen2/plain", ["--train.warmup=4"]), ("qwen2/plain", ["--train.beta2=0.96"]),
-          ("gpt2/plain", ["--data.order=shuffled"]), ("qwen2/groups", ["--train.groups=[]"]),
+          ("gpt2/plain", ["--data.order=shuffled"]), ("qwen3/groups", ["--train.groups=[]"]),
+          ("qwen2/groups", ["--train.groups=[]"]),
           ("llama/documents", ["--data.documents=false", "--data.end_of_document=-1"]),
+          ("mistral/documents", ["--data.documents=false", "--data.end_of_document=-1"]),
           ("llama/ignored", [f'--data.train=["{CASES}/data/plain.bin"]'])]
 
 

@@ -232,7 +232,9 @@ def ropes(head_dim, context):
     ]
 
 
-def of_llama_and_qwen2():
+def of_llama_likes(family):
+    """Of all families but GPT-2; keys of heads are another matter."""
+    others = {"Mistral": "MistralForCausalLM", "Qwen 3": "Qwen3ForCausalLM"}
     return nulls(["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                   "max_position_embeddings", "hidden_act", "rms_norm_eps"], []) + [
         vary("swish", hidden_act="swish"),
@@ -251,16 +253,22 @@ def of_llama_and_qwen2():
         vary("epsilon = 1e-3", rms_norm_eps=1e-3),
         vary("dropout of attention", attention_dropout=0.1),
         vary("no key of dropout", attention_dropout=REMOVE),
+        *(plain_heads() if family in ("llama", "qwen2") else []),
+        *[vary(f"{who}'s name", "architectures", OTHER_FAMILY, architectures=[name]) for who, name in others.items()
+          if not name.lower().startswith(family)],
+    ]
+
+
+def plain_heads():
+    return [
         vary("head_dim said", head_dim=12),
         vary("null head_dim", reason="Qwen2 of transformers 5 fails on null, Llama takes it", head_dim=None),
         vary("another head_dim", "head_dim", head_dim=6),
-        vary("Mistral's name", "architectures", OTHER_FAMILY, architectures=["MistralForCausalLM"]),
-        vary("Qwen 3's name", "architectures", OTHER_FAMILY, architectures=["Qwen3ForCausalLM"]),
     ]
 
 
 def llama():
-    return of_all("llama", "LlamaForCausalLM", "LlamaModel") + ropes(12, 64) + of_llama_and_qwen2() + [
+    return of_all("llama", "LlamaForCausalLM", "LlamaModel") + ropes(12, 64) + of_llama_likes("llama") + [
         *nulls(["attention_bias", "mlp_bias"], ["attention_dropout", "pretraining_tp"]),
         vary("LLaMA's first name", architectures=["LLaMAForCausalLM"]),
         vary("pretraining_tp = 2", pretraining_tp=2),
@@ -280,14 +288,13 @@ def llama():
     ]
 
 
-def qwen2():
+def windows():
+    """Of families some of whose layers may have a window."""
     def window(name, refused=None, reason=None, **keys):
         return vary(name, refused, reason, **{"layer_types": REMOVE, "use_sliding_window": True,
                                               "max_window_layers": 0, **keys})
 
-    return of_all("qwen2", "Qwen2ForCausalLM", "Qwen2Model") + ropes(12, 64) + of_llama_and_qwen2() + [
-        *nulls(["attention_dropout", "use_sliding_window", "max_window_layers"], []),
-        vary("no key heads, which means 32", "num_key_value_heads", num_key_value_heads=REMOVE),
+    return [
         window("a window as long as the sequence", sliding_window=40),
         window("a window that is shorter", "sliding_window", sliding_window=39),
         window("a short window", "sliding_window", sliding_window=4),
@@ -310,8 +317,12 @@ def qwen2():
         vary("no window for layer_types", "layer_types", layer_types=["full_attention", "sliding_attention"]),
         vary("too few layer_types", "layer_types", layer_types=["full_attention"]),
         vary("another kind of layer", "layer_types", layer_types=["full_attention", "linear_attention"]),
-        vary("multimodal RoPE", use_mrope=True),
-        vary("a bias that it always has", attention_bias=False),
+    ]
+
+
+def tied_by_choice():
+    """Of cases whose head is tied, where a missing key means that it is not."""
+    return [
         vary("untied by default", "lm_head.weight", tie_word_embeddings=REMOVE),
         vary("untied with a head", tensors="with the head", tie_word_embeddings=False),
         vary("tied with a head that is equal", tensors="with the head"),
@@ -319,4 +330,62 @@ def qwen2():
     ]
 
 
-FAMILIES = {"gpt2": gpt2, "llama": llama, "qwen2": qwen2}
+def qwen2():
+    return of_all("qwen2", "Qwen2ForCausalLM", "Qwen2Model") + ropes(12, 64) + of_llama_likes("qwen2") + [
+        *nulls(["attention_dropout", "use_sliding_window", "max_window_layers"], []),
+        vary("no key heads, which means 32", "num_key_value_heads", num_key_value_heads=REMOVE),
+        *windows(),
+        vary("multimodal RoPE", use_mrope=True),
+        vary("a bias that it always has", attention_bias=False),
+        *tied_by_choice(),
+    ]
+
+
+def qwen3():
+    return of_all("qwen3", "Qwen3ForCausalLM", "Qwen3Model") + ropes(34, 64) + of_llama_likes("qwen3") + [
+        *nulls(["attention_dropout", "use_sliding_window", "max_window_layers", "attention_bias"], []),
+        vary("no key heads, which means 32", "num_key_value_heads", num_key_value_heads=REMOVE),
+        vary("no head_dim, which means 128", "head_dim", head_dim=REMOVE),
+        vary("null head_dim", "head_dim", head_dim=None),
+        vary("another head_dim", "q_proj", head_dim=12),
+        vary("an odd head_dim", "head_dim", head_dim=15),
+        vary("no channels in a head", "head_dim", head_dim=0),
+        vary("head_dim with a point", reason=STRICT, head_dim=34.0),
+        *windows(),
+        vary("biases of attention", "attention_bias", attention_bias=True),
+        vary("no biases said", attention_bias=REMOVE),
+        *tied_by_choice(),
+    ]
+
+
+def mistral():
+    return of_all("mistral", "MistralForCausalLM", "MistralModel") + ropes(26, 64) + of_llama_likes("mistral") + [
+        *nulls(["attention_dropout"], ["sliding_window", "layer_types"]),
+        vary("no key heads, which means 8", "num_key_value_heads", num_key_value_heads=REMOVE),
+        vary("no head_dim, which means a part of the width", "q_proj", head_dim=REMOVE),
+        vary("null head_dim", "q_proj", head_dim=None),
+        vary("another head_dim", "q_proj", head_dim=12),
+        vary("head_dim with a point", reason=STRICT, head_dim=26.0),
+        vary("a window as long as the sequence", sliding_window=40),
+        vary("a window that is shorter", "sliding_window", sliding_window=39),
+        vary("a short window", "sliding_window", sliding_window=4),
+        vary("a window of nothing", "sliding_window", sliding_window=0),
+        vary("the window by default", sliding_window=REMOVE),
+        vary("a window that Qwen's switch does not turn off", "sliding_window", sliding_window=4,
+             use_sliding_window=False),
+        vary("layer_types beat the window", sliding_window=4, layer_types=["full_attention", "full_attention"]),
+        vary("a window in layer_types", "sliding_window", sliding_window=4,
+             layer_types=["full_attention", "sliding_attention"]),
+        vary("a long window in layer_types", layer_types=["full_attention", "sliding_attention"]),
+        vary("no window for layer_types", "layer_types", sliding_window=None,
+             layer_types=["full_attention", "sliding_attention"]),
+        vary("null layer_types beside a window", "sliding_window", sliding_window=4, layer_types=None),
+        vary("too few layer_types", "layer_types", layer_types=["full_attention"]),
+        vary("biases, which it has not", attention_bias=True, mlp_bias=True),
+        vary("nothing of tied", tie_word_embeddings=REMOVE),
+        vary("tied without the head", tensors="without the head", tie_word_embeddings=True),
+        vary("tied with the head alone", tensors="the head alone", tie_word_embeddings=True),
+    ]
+
+
+FAMILIES = {"gpt2": gpt2, "llama": llama, "qwen2": qwen2, "qwen3": qwen3, "mistral": mistral}

@@ -132,3 +132,5 @@ void check_family(const std::string& family) {
 TEST_CASE("config variations: GPT-2 has transformers' loss or is refused by the key") { check_family("gpt2"); }
 TEST_CASE("config variations: Llama has transformers' loss or is refused by the key") { check_family("llama"); }
 TEST_CASE("config variations: Qwen2 has transformers' loss or is refused by the key") { check_family("qwen2"); }
+TEST_CASE("config variations: Qwen3 has transformers' loss or is refused by the key") { check_family("qwen3"); }
+TEST_CASE("config variations: Mistral has transformers' loss or is refused by the key") { check_family("mistral"); }

@@ -3,8 +3,8 @@
 
 Models of their own: weights so large that each change of function is seen, as it is not behind transformers' start.
 
-usage: make_config_variations.py            makes them anew: needs torch and transformers
-       make_config_variations.py --check    computes them again and compares with what is stored
+usage: make_config_variations.py [FAMILIES...]            makes them anew: needs torch and transformers
+       make_config_variations.py --check [FAMILIES...]    computes them again and compares with what is stored
 """
 
 import json
@@ -25,8 +25,8 @@ SIZES = recipe.sizes(width=36, heads=3, vocab=131, context=64, layers=2, ffn=50)
 SEQUENCE, SEQUENCES = 40, 4
 SPREAD = 12  # times the standard deviation of 0.02 with which transformers starts
 SAME = 1e-6  # relative: rounding of f32 is a tenth of it, and the least change of function (exact GELU) 2.6e-6
-PREFIX = {"gpt2": "transformer.", "llama": "model.", "qwen2": "model."}
-TABLE = {"gpt2": "transformer.wte.weight", "llama": "model.embed_tokens.weight", "qwen2": "model.embed_tokens.weight"}
+PREFIX = {family: "transformer." if family == "gpt2" else "model." for family in recipe.FAMILIES}
+TABLE = {family: PREFIX[family] + ("wte.weight" if family == "gpt2" else "embed_tokens.weight") for family in PREFIX}
 HEAD = "lm_head.weight"
 
 
@@ -142,8 +142,8 @@ def main():
     torch.set_num_threads(1)
     transformers.logging.set_verbosity(transformers.logging.CRITICAL)
     transformers.utils.logging.disable_progress_bar()
-    checks, failures = sys.argv[1:] == ["--check"], 0
-    for family in config_variations.FAMILIES:
+    checks, failures = sys.argv[1:2] == ["--check"], 0
+    for family in sys.argv[2 if checks else 1:] or config_variations.FAMILIES:
         folder = os.path.join(STORED, family)
         if not checks:
             make_base(family, folder)

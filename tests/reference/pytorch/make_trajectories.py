@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains tiny models with plain PyTorch and transformers and stores what each step saw: cases/ in this folder.
 
-usage: make_trajectories.py [FOLDER]
+usage: make_trajectories.py [FOLDER [FAMILIES...]]
 """
 
 import json
@@ -28,13 +28,19 @@ def make_model(family, sizes, seed):
             activation_function="gelu_new", resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, bos_token_id=0, eos_token_id=0))
     else:
         make_config, make = {"llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
-                             "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM)}[family]
+                             "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
+                             "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
+                             "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM)}[family]
         rope = ROPE if family == "llama" else {"rope_type": "default", "rope_theta": 10000.0}
+        own = {"head_dim": recipe.HEAD_DIM[family]} if family in recipe.HEAD_DIM else {}
+        if family == "mistral":
+            own["sliding_window"] = sizes["context"]
         model = make(make_config(
+            **own,
             hidden_size=width, num_attention_heads=heads, num_key_value_heads=1, num_hidden_layers=layers,
             vocab_size=vocab, intermediate_size=sizes["ffn"], max_position_embeddings=sizes["context"],
             rope_parameters=rope,
-            tie_word_embeddings=family == "qwen2", bos_token_id=0, eos_token_id=0))
+            tie_word_embeddings=family in ("qwen2", "qwen3"), bos_token_id=0, eos_token_id=0))
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() == 1:
@@ -149,12 +155,14 @@ def save(model, place, dtype="float32", max_shard_size="5GB"):
         os.chmod(os.path.join(place, file), 0o644)
 
 
-def make(folder, sizes, seed, run, saving=None):
+def make(folder, sizes, seed, run, saving=None, families=recipe.FAMILIES):
     """folder/data/VARIANT.bin, and for each family folder/FAMILY: a model and VARIANT.json, what training it did."""
     torch.set_num_threads(1)
     os.makedirs(os.path.join(folder, "data"), exist_ok=True)
     variants = {v: write_data(os.path.join(folder, "data"), v, sizes["vocab"], seed, run) for v in recipe.VARIANTS}
     for number, family in enumerate(recipe.FAMILIES):
+        if family not in families:
+            continue
         run = dict(run, clip=recipe.CLIP[family])
         place = os.path.join(folder, family)
         save(make_model(family, sizes, seed + number), place, **(saving or {}))
@@ -171,4 +179,5 @@ def make(folder, sizes, seed, run, saving=None):
 
 if __name__ == "__main__":
     here = os.path.dirname(os.path.abspath(__file__))
-    make(sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "cases"), recipe.sizes(), 1, recipe.TRAIN)
+    make(sys.argv[1] if len(sys.argv) > 1 else os.path.join(here, "cases"), recipe.sizes(), 1, recipe.TRAIN,
+         families=sys.argv[2:] or recipe.FAMILIES)

@@ -6,7 +6,7 @@ import math
 import re
 import struct
 
-FAMILIES = ("gpt2", "llama", "qwen2")
+FAMILIES = ("gpt2", "llama", "qwen2", "qwen3", "mistral")
 VARIANTS = ("plain", "ignored", "documents", "groups")
 END_OF_DOCUMENT = 7
 # Of the variant groups, by Trireme's names; the first that matches has a tensor.
@@ -20,7 +20,10 @@ TRAIN = {"steps": 12, "global_batch": 12, "micro_batch": 2, "sequence": 40, "lr"
 TOKENS = 4009
 
 # Clipping acts in some steps and not in others; where norms come to lie depends on the model.
-CLIP = {"gpt2": 0.54, "llama": 1.2, "qwen2": 1.2}
+CLIP = {"gpt2": 0.54, "llama": 1.2, "qwen2": 1.2, "qwen3": 1.2, "mistral": 1.2}
+
+# Heads whose size is no part of the width.
+HEAD_DIM = {"qwen3": 34, "mistral": 26}
 
 
 def sizes(width=90, heads=3, vocab=307, context=64, layers=2, ffn=202):
@@ -80,7 +83,8 @@ NAMES = [("transformer.", ""), ("model.", ""), ("layers.", "blocks."), ("wte", "
          ("embed_tokens", "embedding.token"), ("wpe", "embedding.position"), ("lm_head", "head.vocabulary"),
          ("attn.c_attn", "attention.qkv"), ("attn.c_proj", "attention.out"), ("mlp.c_fc", "mlp.up"),
          ("mlp.c_proj", "mlp.down"), ("self_attn.q_proj", "attention.qkv"), ("self_attn.k_proj", "attention.qkv"),
-         ("self_attn.v_proj", "attention.qkv"), ("self_attn.o_proj", "attention.out"), ("gate_proj", "gate_up"),
+         ("self_attn.v_proj", "attention.qkv"), ("self_attn.q_norm", "attention.q_norm"),
+         ("self_attn.k_norm", "attention.k_norm"), ("self_attn.o_proj", "attention.out"), ("gate_proj", "gate_up"),
          ("up_proj", "gate_up"), ("down_proj", "down"), ("input_layernorm", "attention.norm"),
          ("post_attention_layernorm", "mlp.norm"), ("ln_1", "attention.norm"), ("ln_2", "mlp.norm"),
          ("ln_f", "head.norm")]
