@@ -18,13 +18,15 @@ std::int32_t find_or_add(std::vector<List>& lists, const List& list) {
 // A program is the largest thing on the heap while it is built: a list that doubles would hold room for as much again.
 template <typename T>
 void append(std::vector<T>& list, T item) {
-  if (list.size() == list.capacity()) list.reserve(list.size() + std::max<std::size_t>(16, list.size() / 8));
+  if (list.size() == list.capacity()) list.reserve(list.size() + std::max<std::size_t>(16, list.size() / 4));
   list.push_back(std::move(item));
 }
 
 }  // namespace
 
-ScheduleWriter::ScheduleWriter(Schedule schedule) : schedule_(std::move(schedule)) {}
+ScheduleWriter::ScheduleWriter(Schedule schedule, std::size_t expected_ops) : schedule_(std::move(schedule)) {
+  expect(expected_ops);
+}
 
 BufferId ScheduleWriter::add(Buffer buffer) {
   append(schedule_.buffers, std::move(buffer));

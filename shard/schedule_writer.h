@@ -10,8 +10,8 @@ namespace trireme {
 
 class ScheduleWriter {
  public:
-  /// Continues `schedule`; buffers and lists that it has keep their ids.
-  explicit ScheduleWriter(Schedule schedule);
+  /// Continues `schedule`; buffers and lists that it has keep their ids. `expected_ops`: about so many will be added.
+  explicit ScheduleWriter(Schedule schedule, std::size_t expected_ops = 0);
 
   BufferId add(Buffer buffer);
   /// A step buffer.
@@ -26,6 +26,7 @@ class ScheduleWriter {
 
   Schedule& schedule() { return schedule_; }
   const Schedule& schedule() const { return schedule_; }
+  void expect(std::size_t ops) { schedule_.ops.reserve(schedule_.ops.size() + ops); }
   Schedule take() { return std::move(schedule_); }
 
  private:

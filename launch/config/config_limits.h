@@ -12,8 +12,8 @@ inline constexpr int largest_ranks = 262'144;
 /// deadlines.
 void check_limits(const Config& config);
 
-/// Errors: Error(config) where a rank's step would have more than a million pairs of layer and microbatch, which no machine
-/// plans in reasonable time; and where nodes of parallel.ranks_per_node do not divide the ranks, but node_shard needs it.
+/// Errors: Error(config) where a rank's step would have more than 100,000 pairs of layer and microbatch, or as many
+/// reduces of groups that span ranks, which take longer to plan than a user waits; and where nodes of parallel.ranks_per_node do not divide the ranks, but node_shard needs it.
 void check_plannable(const Config& config, int ranks);
 
 }  // namespace trireme

@@ -125,14 +125,20 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int
                                  const MemoryLimits& limits) {
   TrainerSettings limited = settings;
   limited.device_memory = std::min(settings.device_memory, limits.arena_bytes);
+  const HeapMeter meter;
   std::vector<RankClass> classes;
-  const Bytes proving = build_within(limits.heap_bytes, [&] { classes = prove_programs(limited, ranks); });
+  RankPrograms first;
+  const Bytes proving = build_within(limits.heap_bytes, [&] { classes = prove_programs(limited, ranks, &first); });
   std::vector<RankPlan> plans;
   for (const RankClass& rank_class : classes) {
+    // A rank of a run holds its own programs in the place of those that are kept here.
+    const bool is_first = plans.empty();
+    const Bytes kept = is_first ? meter.held_bytes() : 0;
     RankPlan plan;
-    const Bytes planning = build_within(limits.heap_bytes, [&] {
-      plan = plan_of(plan_programs(limited, rank_class.rank, ranks), rank_class, std::min(ranks, ranks_per_node),
-                     limited.threads);
+    const Bytes planning = kept + build_within(limits.heap_bytes - kept, [&] {
+      const PlannedPrograms planned = is_first ? plan_programs(std::move(first), limited.device_memory)
+                                               : plan_programs(limited, rank_class.rank, ranks);
+      plan = plan_of(planned, rank_class, std::min(ranks, ranks_per_node), limited.threads);
     });
     plan.building_bytes = std::max(proving, planning);
     plan.remainder = plan.remainder.after_building(plan.building_bytes, plan.arena.peak_bytes);

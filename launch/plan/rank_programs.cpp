@@ -66,21 +66,29 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
   return programs;
 }
 
-std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks) {
-  const RankPrograms common = common_part(settings, ranks);
+std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks, RankPrograms* first) {
+  RankPrograms common = common_part(settings, ranks);
   std::vector<RankClass> classes = rank_classes(common.model, common.spec);
   std::vector<RunPrograms> runs;
   runs.reserve(classes.size());
   for (const RankClass& rank_class : classes) runs.push_back(build_run_of(common, settings, rank_class.rank));
   give_back_free_heap();
   check_together(runs);
+  if (first) {
+    *first = std::move(common);
+    first->run = std::move(runs.front());
+  }
   return classes;
 }
 
 PlannedPrograms plan_programs(const TrainerSettings& settings, int rank, int ranks) {
-  PlannedPrograms planned{.programs = build_programs(settings, rank, ranks), .plan = {}};
+  return plan_programs(build_programs(settings, rank, ranks), settings.device_memory);
+}
+
+PlannedPrograms plan_programs(RankPrograms programs, Bytes device_memory) {
+  PlannedPrograms planned{.programs = std::move(programs), .plan = {}};
   give_back_free_heap();
-  planned.plan = plan_run(planned.programs.run, settings.device_memory);
+  planned.plan = plan_run(planned.programs.run, device_memory);
   give_back_free_heap();
   check_alone(planned.programs.run);
   return planned;

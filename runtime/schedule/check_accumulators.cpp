@@ -35,7 +35,7 @@ Found Accumulators::visit(OpId op, std::size_t run) {
   return std::nullopt;
 }
 
-Found Accumulators::check_reduce(OpId op, std::size_t run, Identity id, bool reads, Sum& sum) const {
+Found Accumulators::check_reduce(OpId op, std::size_t run, Identity id, bool reads, Sum& sum) {
   const std::string& name = sequence_.buffer(id).name;
   if (sum.last < 0 && reads)
     return Finding{op, fmt::format("{} adds to {}, but is the first reduce into it: the first must store, not read it",
@@ -46,27 +46,34 @@ Found Accumulators::check_reduce(OpId op, std::size_t run, Identity id, bool rea
   return check_ascending(op, run, id, sum);
 }
 
-Found Accumulators::check_ascending(OpId op, std::size_t run, Identity id, Sum& sum) const {
+Found Accumulators::check_ascending(OpId op, std::size_t run, Identity id, Sum& sum) {
   const Op& x = sequence_.op(op);
   if (x.kind == OpKind::accumulate) return check_next({0, x.microbatch}, op, id, sum);
   if (!x.from)
-    return Finding{op, fmt::format("{} has no from list: a reduce must say whose microbatches it adds",
-                                   sequence_.describe(op))};
-  for (const Contribution& c : sequence_.schedule(run).from_lists[static_cast<std::size_t>(*x.from)])
+    return Finding{
+        op, fmt::format("{} has no from list: a reduce must say whose microbatches it adds", sequence_.describe(op))};
+  const std::vector<Contribution>& from = sequence_.schedule(run).from_lists[static_cast<std::size_t>(*x.from)];
+  if (last_proved_ == &from && !from.empty() && sum.microbatch < *from.front().microbatch) {
+    sum.microbatch = *from.back().microbatch;
+    sum.last = op;
+    return std::nullopt;
+  }
+  for (const Contribution& c : from)
     if (Found found = check_next(c, op, id, sum)) return found;
+  last_proved_ = &from;
   return std::nullopt;
 }
 
 Found Accumulators::check_next(const Contribution& c, OpId op, Identity id, Sum& sum) const {
   if (!c.microbatch)
-    return Finding{op, fmt::format("{} adds what rank {} has without naming its microbatch", sequence_.describe(op),
-                                   c.rank)};
+    return Finding{
+        op, fmt::format("{} adds what rank {} has without naming its microbatch", sequence_.describe(op), c.rank)};
   if (*c.microbatch <= sum.microbatch)
-    return Finding{op, fmt::format("{} adds microbatch {} of rank {} to {} after microbatch {}{}: microbatches must "
-                                   "ascend",
-                                   sequence_.describe(op), *c.microbatch, c.rank, sequence_.buffer(id).name,
-                                   sum.microbatch,
-                                   sum.last < 0 ? "" : fmt::format(" (the last before is {})", sequence_.describe(sum.last)))};
+    return Finding{
+        op, fmt::format("{} adds microbatch {} of rank {} to {} after microbatch {}{}: microbatches must "
+                        "ascend",
+                        sequence_.describe(op), *c.microbatch, c.rank, sequence_.buffer(id).name, sum.microbatch,
+                        sum.last < 0 ? "" : fmt::format(" (the last before is {})", sequence_.describe(sum.last)))};
   sum.microbatch = *c.microbatch;
   sum.last = op;
   return std::nullopt;

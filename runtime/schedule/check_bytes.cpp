@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 
 namespace trireme::checking {
@@ -13,12 +14,15 @@ std::string placed(const Buffer& buffer) {
   return fmt::format("{} (bytes {:#x} to {:#x})", buffer.name, *buffer.offset, *buffer.offset + buffer.bytes());
 }
 
+Found both_claim(const Buffer& a, const Buffer& b) {
+  return Finding{0, fmt::format("buffers {} and {} both hold values when the schedule starts, but share bytes",
+                                placed(a), placed(b))};
+}
+
 }  // namespace
 
 Found ByteOwners::claim_before_first() {
-  for (Identity id = 0; id < static_cast<Identity>(sequence_.identities()); ++id)
-    if (sequence_.buffer(id).lifetime == Lifetime::persistent)
-      if (Found found = claim(id)) return found;
+  if (Found found = claim_persistent()) return found;
   std::vector<bool> written(sequence_.identities());
   if (sequence_.runs() == 0) return std::nullopt;
   for (const Op& op : sequence_.schedule(0).ops) {
@@ -33,16 +37,45 @@ Found ByteOwners::claim_before_first() {
   return std::nullopt;
 }
 
+Found ByteOwners::claim_persistent() {
+  for (Identity id = 0; id < static_cast<Identity>(sequence_.identities()); ++id) {
+    const Buffer& buffer = sequence_.buffer(id);
+    if (buffer.lifetime != Lifetime::persistent || !is_placed(buffer)) continue;
+    persistent_[static_cast<std::size_t>(id)] = {.end = *buffer.offset + buffer.bytes(), .owner = id};
+    persistent_order_[static_cast<std::size_t>(buffer.space)].push_back(id);
+  }
+  for (std::vector<Identity>& order : persistent_order_) {
+    std::stable_sort(order.begin(), order.end(),
+                     [&](Identity a, Identity b) { return *sequence_.buffer(a).offset < *sequence_.buffer(b).offset; });
+    for (std::size_t i = 1; i < order.size(); ++i)
+      if (persistent_[static_cast<std::size_t>(order[i - 1])].end > *sequence_.buffer(order[i]).offset)
+        return both_claim(sequence_.buffer(order[i]), sequence_.buffer(order[i - 1]));
+  }
+  return std::nullopt;
+}
+
 Found ByteOwners::claim(Identity id) {
   const Buffer& buffer = sequence_.buffer(id);
   if (!is_placed(buffer)) return std::nullopt;
   const Bytes end = *buffer.offset + buffer.bytes();
+  if (const Segment* const other = overlapped_persistent(buffer))
+    return both_claim(buffer, sequence_.buffer(other->owner));
   const auto other = first_overlap(segments(buffer), *buffer.offset);
   if (other != segments(buffer).end() && other->first < end)
-    return Finding{0, fmt::format("buffers {} and {} both hold values when the schedule starts, but share bytes",
-                                  placed(buffer), placed(sequence_.buffer(other->second.owner)))};
+    return both_claim(buffer, sequence_.buffer(other->second.owner));
   segments(buffer)[*buffer.offset] = Segment{.end = end, .owner = id};
   return std::nullopt;
+}
+
+// The first persistent buffer that shares bytes with another buffer.
+const ByteOwners::Segment* ByteOwners::overlapped_persistent(const Buffer& buffer) const {
+  const std::vector<Identity>& order = persistent_order_[static_cast<std::size_t>(buffer.space)];
+  const auto ends_behind = [&](Bytes begin, Identity id) {
+    return begin < persistent_[static_cast<std::size_t>(id)].end;
+  };
+  const auto found = std::upper_bound(order.begin(), order.end(), *buffer.offset, ends_behind);
+  if (found == order.end() || *sequence_.buffer(*found).offset >= *buffer.offset + buffer.bytes()) return nullptr;
+  return &persistent_[static_cast<std::size_t>(*found)];
 }
 
 Found ByteOwners::visit(OpId op, std::size_t run) {
@@ -64,6 +97,10 @@ ByteOwners::Segments::iterator ByteOwners::first_overlap(Segments& segments, Byt
 Found ByteOwners::read(OpId op, Identity id) {
   const Buffer& buffer = sequence_.buffer(id);
   if (!is_placed(buffer)) return std::nullopt;
+  if (buffer.lifetime == Lifetime::persistent) {
+    persistent_[static_cast<std::size_t>(id)].reads[static_cast<std::size_t>(sequence_.op(op).stream)] = op;
+    return std::nullopt;
+  }
   Segments& all = segments(buffer);
   const Bytes end = *buffer.offset + buffer.bytes();
   for (auto it = first_overlap(all, *buffer.offset); it != all.end() && it->first < end; ++it) {
@@ -82,8 +119,15 @@ Found ByteOwners::write(OpId op, Identity id) {
   const Buffer& buffer = sequence_.buffer(id);
   if (buffer.lifetime == Lifetime::carried) carried_out_[static_cast<std::size_t>(id)] = op;
   if (!is_placed(buffer)) return std::nullopt;
-  Segments& all = segments(buffer);
   const Segment fresh{.end = *buffer.offset + buffer.bytes(), .owner = id, .write = op};
+  if (buffer.lifetime == Lifetime::persistent) {
+    Segment& own = persistent_[static_cast<std::size_t>(id)];
+    if (Found found = check_overwrite(op, id, own)) return found;
+    own = fresh;
+    return std::nullopt;
+  }
+  if (const Segment* const other = overlapped_persistent(buffer)) return check_overwrite(op, id, *other);
+  Segments& all = segments(buffer);
   for (auto it = first_overlap(all, *buffer.offset); it != all.end() && it->first < fresh.end; ++it)
     if (Found found = check_overwrite(op, id, it->second)) return found;
   replace(all, *buffer.offset, fresh);
@@ -101,8 +145,9 @@ Found ByteOwners::check_overwrite(OpId op, Identity id, const Segment& segment) 
   if (!same && old.lifetime == Lifetime::persistent) return finding("a persistent buffer's bytes are never free;");
   for (OpId read : segment.reads)
     if (read >= 0 && (read == op ? !same : !sequence_.before(read, op)))
-      return finding(read == op ? "the op itself reads them;"
-                                : fmt::format("{} reads them and no event orders the write after it;", sequence_.describe(read)));
+      return finding(
+          read == op ? "the op itself reads them;"
+                     : fmt::format("{} reads them and no event orders the write after it;", sequence_.describe(read)));
   if (segment.write >= 0 && (segment.write == op ? !same : !sequence_.before(segment.write, op)))
     return finding(segment.write == op
                        ? "the op itself writes them as both;"

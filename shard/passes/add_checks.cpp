@@ -21,7 +21,7 @@ bool holds_numbers(const Buffer& buffer, const Op& maker) {
 Schedule add_checks(Schedule schedule, const ModelSpec& model, const StepSpec& spec) {
   const RunBuffers run = run_buffers(model, spec);
   std::vector<Op> ops = std::exchange(schedule.ops, {});
-  ScheduleWriter writer(std::move(schedule));
+  ScheduleWriter writer(std::move(schedule), 2 * ops.size());
   std::vector<Op> of_comm;  // behind all gathers of a use, and all reduces of a gradient, which stand together
   for (Op& op : ops) {
     const bool is_comm = op.stream == StreamId::comm;

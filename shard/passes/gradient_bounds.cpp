@@ -26,7 +26,8 @@ struct GradientGroup {
 class GradientBoundsPass {
  public:
   GradientBoundsPass(Schedule schedule, bool bounded)
-      : bounded_(bounded), ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
+      : bounded_(bounded), ops_(std::exchange(schedule.ops, {})),
+        writer_(std::move(schedule), ops_.size() + ops_.size() / 8) {
     find_groups();
   }
 

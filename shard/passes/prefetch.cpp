@@ -21,7 +21,7 @@ struct Use {
 class PrefetchPass {
  public:
   PrefetchPass(Schedule schedule, int distance)
-      : writer_(std::move(schedule)), ops_(std::exchange(writer_.schedule().ops, {})) {
+      : writer_(std::move(schedule)), ops_(std::exchange(writer_.schedule().ops, {})), op_count_(ops_.size()) {
     find_uses();
     distance_ = std::min<std::size_t>(static_cast<std::size_t>(distance), uses_.empty() ? 0 : uses_.size() - 1);
   }
@@ -29,6 +29,7 @@ class PrefetchPass {
   Schedule run(bool carry) {
     carried_ = carry ? distance_ : 0;
     bound_gathers();
+    writer_.expect(op_count_);
     for (std::size_t k = 0; k < carried_; ++k) rename_carried(k);
     std::size_t next_use = 0, next_carried = 0;
     bool is_updating = false;  // behind the verdict
@@ -117,6 +118,7 @@ class PrefetchPass {
 
   ScheduleWriter writer_;
   std::vector<Op> ops_;     // as given, until they are split
+  std::size_t op_count_;    // of them
   std::vector<Op> others_;  // without the gathers of uses
   std::vector<Use> uses_;
   std::unordered_map<BufferId, std::size_t> last_write_;  // of a buffer: index in others_

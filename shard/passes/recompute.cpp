@@ -13,7 +13,8 @@ namespace {
 class RecomputePass {
  public:
   RecomputePass(Schedule schedule, const ModelSpec& model, Recompute policy)
-      : model_(model), policy_(policy), ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {}
+      : model_(model), policy_(policy), ops_(std::exchange(schedule.ops, {})),
+        writer_(std::move(schedule), ops_.size()) {}
 
   Schedule run() {
     for (Op& op : ops_) {

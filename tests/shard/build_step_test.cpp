@@ -82,6 +82,33 @@ TEST_CASE("states_bytes: 14 bytes times the sum of slices, for any number of ran
   }
 }
 
+TEST_CASE("StepSpec: who takes part is counted as by trying every rank and turn") {
+  for (std::uint32_t seed = 0; seed < 500; ++seed) {
+    CAPTURE(seed);
+    StepSpec spec = RandomSpec(seed + 11000).step(9, 40);
+    for (int turn = 0; turn < spec.turns() + 1; ++turn) {
+      int present = 0;
+      for (int rank = 0; rank < spec.ranks(); ++rank) present += spec.microbatch_of(turn, rank) < spec.microbatches;
+      CHECK(spec.present(turn) == present);
+    }
+    for (spec.rank = 0; spec.rank < spec.ranks(); ++spec.rank) {
+      int turns = 0;
+      while (turns < spec.turns() && spec.takes_part(turns)) ++turns;
+      CHECK(spec.own_turns() == turns);
+    }
+    for (int round = 0; round < spec.rounds(); ++round) {
+      int next = 0;
+      for (const auto& list : spec.contributions(round))
+        for (const Contribution& c : list) {
+          CHECK(c.rank == next++);
+          const bool starts = !spec.takes_whole_groups() && spec.sum_group > 1 && *c.microbatch % spec.sum_group == 0;
+          CHECK((c == list.front()) == (c.rank == 0 || starts));
+        }
+      CHECK(next == spec.present(round * spec.turns_a_round()));
+    }
+  }
+}
+
 TEST_CASE("rank_classes: in any layout of nodes the classes stand for the plans of all ranks") {
   for (std::uint32_t seed = 0; seed < 60; ++seed) {
     CAPTURE(seed);

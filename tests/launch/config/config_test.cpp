@@ -211,8 +211,8 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--model.ffn=2147483647"}, {"model.ffn = 2147483647", "at most"}},
       {{"--model.vocab=2147483647"}, {"model.vocab", "at most"}},
       {{"--model.context=2147483647"}, {"model.context", "at most"}},
-      {{"--model.layers=100001"}, {"model.layers = 100001", "100000"}},
-      {{"--model.layers=100000", "--model.width=16000000"}, {"parameters", "smaller model"}},
+      {{"--model.layers=20001"}, {"model.layers = 20001", "20000"}},
+      {{"--model.layers=20000", "--model.width=16000000"}, {"parameters", "smaller model"}},
       {{"--train.micro_batch=60000000", "--train.global_batch=60000000", "--model.context=60000000",
         "--train.sequence=60000000"}, {"activations", "train.micro_batch"}},
       {{"--device.threads=2147483647"}, {"device.threads", "at most"}},
@@ -390,9 +390,24 @@ TEST_CASE("load_config: a WSD run may have no steps") {
 
 TEST_CASE("check_plannable: too many pairs of layer and microbatch are refused before they are built") {
   const TextFile file(good_text);
-  const Config config = load_config(file.path, {"--model.layers=1000", "--train.global_batch=4000", "--train.micro_batch=2"});
+  const Config config = load_config(file.path, {"--model.layers=1000", "--train.global_batch=400", "--train.micro_batch=2"});
   CHECK_NOTHROW(check_plannable(config, 2));
-  CHECK_THROWS_WITH(check_plannable(config, 1), Catch::Contains("model.layers = 1000") && Catch::Contains("train.global_batch"));
+  CHECK_THROWS_WITH(check_plannable(config, 1), Catch::Contains("model.layers = 1000") && Catch::Contains("train.global_batch") && Catch::Contains("100000"));
+}
+
+TEST_CASE("check_plannable: reduces of groups that span ranks count, too") {
+  const TextFile file(good_text);
+  const Config config = load_config(file.path, {"--model.layers=100", "--train.global_batch=4096", "--train.micro_batch=1",
+                                                "--train.sum_group=4"});
+  CHECK_NOTHROW(check_plannable(config, 1024));
+  CHECK_THROWS_WITH(check_plannable(config, 4096), Catch::Contains("train.sum_group = 4") && Catch::Contains("larger sum_group"));
+}
+
+TEST_CASE("check_limits: more layers than are planned in some seconds are refused, with the limit and what to do") {
+  const TextFile file(good_text);
+  CHECK_NOTHROW(load_config(file.path, {"--model.layers=20000"}));
+  CHECK_THROWS_WITH(load_config(file.path, {"--model.layers=100000"}),
+                    Catch::Contains("model.layers = 100000") && Catch::Contains("at most 20000") && Catch::Contains("fewer"));
 }
 
 TEST_CASE("load_config: mistakes in the file name its line") {

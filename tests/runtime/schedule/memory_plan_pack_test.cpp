@@ -8,6 +8,8 @@
 #include <random>
 
 #include "runtime/schedule/memory_plan_occupancy.h"
+#include "runtime/schedule/memory_plan_orders.h"
+#include "runtime/schedule/memory_plan_skyline.h"
 
 namespace trireme::planning {
 namespace {
@@ -89,6 +91,41 @@ TEST_CASE("pack: items that meet in time share no byte; the height is the larges
     REQUIRE(height == packing.height);
     REQUIRE(height >= bound);
   }
+}
+
+TEST_CASE("pack_skyline: items that meet in time share no byte, in any order; the height is the largest end",
+          "[schedule]") {
+  for (std::uint32_t seed = 0; seed < 300; ++seed) {
+    CAPTURE(seed);
+    const PackProblem problem = random_problem(seed, 60, 40);
+    Order order = make_order(static_cast<int>(seed % order_count), find_traits(problem));
+    std::shuffle(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(order.size() / 2), std::mt19937(seed));
+    Packing packing;
+    std::size_t steps = 0;
+    pack_skyline(problem, order, packing, steps);
+    std::vector<Taken> taken;
+    Bytes height = 0;
+    for (std::size_t i = 0; i < problem.items.size(); ++i) {
+      const Item& item = problem.items[i];
+      const Range range{packing.address[i], packing.address[i] + item.size};
+      REQUIRE(is_free(taken, item.when, range));
+      for (const Interval& when : item.when) taken.push_back({when, range});
+      height = std::max(height, range.end);
+    }
+    CHECK(height == packing.height);
+    CHECK(steps <= 3 * order.size() * (order.size() + static_cast<std::size_t>(problem.moments)));
+  }
+}
+
+TEST_CASE("pack_skyline: what nests like activations of forward and backward is packed without a hole", "[schedule]") {
+  PackProblem problem{.moments = 200, .items = {}};
+  for (Moment layer = 0; layer < 100; ++layer)
+    problem.items.push_back({.size = 256 * (1 + layer % 7), .when = {{layer, 199 - layer}}});
+  const std::vector<Bytes> loads = load(problem);
+  Packing packing;
+  std::size_t steps = 0;
+  pack_skyline(problem, make_order(5, find_traits(problem)), packing, steps);
+  CHECK(packing.height == *std::max_element(loads.begin(), loads.end()));
 }
 
 TEST_CASE("load: sums the sizes alive at each moment", "[schedule]") {
