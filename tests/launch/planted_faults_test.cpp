@@ -67,7 +67,7 @@ TEST_CASE("two contributions swapped change the weights") {
 TEST_CASE("a gradient that is not rounded to the wire type changes the weights") {
   TrainerSettings settings = tiny_settings(Family::llama, DType::bf16, DType::bf16);
   const LocalResult expected = train_locally(settings, {}, 1);
-  settings.wire = DType::f32;
+  settings.spec.wire = DType::f32;
   CHECK(train_locally(settings, {}, 1).weights != expected.weights);
 }
 
