@@ -29,22 +29,22 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.sequence = train.sequence;
   settings.micro_batch = train.micro_batch;
   settings.global_batch = train.global_batch;
-  settings.compute = parse_dtype(config.precision.compute);
-  settings.wire = parse_dtype(config.precision.wire);
+  settings.spec.compute = parse_dtype(config.precision.compute);
+  settings.spec.wire = parse_dtype(config.precision.wire);
   settings.products = config.precision.products == "tiles" ? ProductOrder::tiles : ProductOrder::chain;
   settings.optimizer = {.beta1 = train.beta1, .beta2 = train.beta2, .eps = train.eps, .weight_decay = train.weight_decay,
                         .clip = train.clip};
   settings.groups = train.groups;
-  settings.sum_group = train.sum_group;
-  settings.audit = train.audit > 0;
+  settings.spec.sum_group = train.sum_group;
+  settings.spec.audit = train.audit > 0;
   settings.seed = static_cast<std::uint64_t>(train.seed);
   settings.threads = config.device.threads > 0 ? config.device.threads : std::max(1, usable_cpus() / ranks_on_node);
-  settings.prefetch = config.parallel.prefetch;
-  settings.recompute = parse_recompute(config.memory.recompute);
+  settings.spec.prefetch = config.parallel.prefetch;
+  settings.spec.recompute = parse_recompute(config.memory.recompute);
   const int node = config.parallel.ranks_per_node > 0 ? config.parallel.ranks_per_node : ranks_on_node;
-  settings.nodes.ranks_per_node = config.memory.share ? node : 1;
-  settings.zero = config.parallel.zero;
-  settings.node_ranks = config.parallel.node_shard ? node : 0;
+  settings.spec.nodes.ranks_per_node = config.memory.share ? node : 1;
+  settings.spec.zero = config.parallel.zero;
+  settings.spec.node_ranks = config.parallel.node_shard ? node : 0;
   settings.load = !config.model_folder.empty();
   settings.validate = !config.data.valid.empty();
   settings.sample = true;  // always, so that the plan is the same with and without --sample

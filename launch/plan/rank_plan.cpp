@@ -52,7 +52,7 @@ class ChangeSearch {
 
   std::string find() {
     for (const Recompute policy : {Recompute::attention, Recompute::mlp, Recompute::block}) {
-      changed_.recompute = policy;
+      changed_.spec.recompute = policy;
       if (fits(ranks_)) return fmt::format("memory.recompute = \"{}\" would fit, with the same bits", name(policy));
     }
     for (int more = 2 * ranks_; more <= 64 * ranks_ && more <= 4096; more *= 2)

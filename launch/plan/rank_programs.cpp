@@ -14,7 +14,7 @@ namespace {
 MicrobatchShape shape_of(const TrainerSettings& settings, int sequences) {
   return {.sequences = sequences,
           .sequence = settings.sequence,
-          .compute = settings.compute,
+          .compute = settings.spec.compute,
           .products = settings.products,
           .threads = settings.threads};
 }
@@ -25,30 +25,10 @@ ModelSpec model_of(const TrainerSettings& settings, int sequences) {
   return split_frozen(std::move(model));
 }
 
-/// What the programs of all ranks have in common.
-RankPrograms common_part(const TrainerSettings& settings, int ranks) {
-  RankPrograms programs;
-  programs.model = model_of(settings, settings.micro_batch);
-  programs.spec = {.mesh = {.data = ranks},
-                   .microbatches = settings.global_batch / settings.micro_batch,
-                   .sum_group = settings.sum_group,
-                   .zero = settings.zero,
-                   .node_ranks = settings.node_ranks,
-                   .prefetch = settings.prefetch,
-                   .recompute = settings.recompute,
-                   .audit = settings.audit,
-                   .nodes = settings.nodes,
-                   .compute = settings.compute,
-                   .wire = settings.wire};
-  return programs;
-}
-
-RunPrograms build_run_of(const RankPrograms& common, const TrainerSettings& settings, int rank,
+RunPrograms build_run_of(const TrainerSettings& settings, const ModelSpec& model, const StepSpec& spec,
                          std::string_view after = {}) {
-  StepSpec spec = common.spec;
-  spec.rank = rank;
   const ModelSpec sample_model = model_of(settings, 1);
-  return build_run(common.model, spec,
+  return build_run(model, spec,
                    {.validate = settings.validate,
                     .sample = settings.sample,
                     .diagnose = true,
@@ -59,19 +39,31 @@ RunPrograms build_run_of(const RankPrograms& common, const TrainerSettings& sett
 
 }  // namespace
 
+StepSpec spec_of(const TrainerSettings& settings, int rank, int ranks) {
+  StepSpec spec = settings.spec;
+  spec.mesh.data = ranks;
+  spec.rank = rank;
+  spec.microbatches = settings.global_batch / settings.micro_batch;
+  return spec;
+}
+
 RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks, std::string_view after) {
-  RankPrograms programs = common_part(settings, ranks);
-  programs.spec.rank = rank;
-  programs.run = build_run_of(programs, settings, rank, after);
+  RankPrograms programs{
+      .model = model_of(settings, settings.micro_batch), .spec = spec_of(settings, rank, ranks), .run = {}};
+  programs.run = build_run_of(settings, programs.model, programs.spec, after);
   return programs;
 }
 
 std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks, RankPrograms* first) {
-  RankPrograms common = common_part(settings, ranks);
+  RankPrograms common{.model = model_of(settings, settings.micro_batch), .spec = spec_of(settings, 0, ranks), .run = {}};
   std::vector<RankClass> classes = rank_classes(common.model, common.spec);
   std::vector<RunPrograms> runs;
   runs.reserve(classes.size());
-  for (const RankClass& rank_class : classes) runs.push_back(build_run_of(common, settings, rank_class.rank));
+  StepSpec spec = common.spec;
+  for (const RankClass& rank_class : classes) {
+    spec.rank = rank_class.rank;
+    runs.push_back(build_run_of(settings, common.model, spec));
+  }
   give_back_free_heap();
   check_together(runs);
   if (first) {

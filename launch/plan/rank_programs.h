@@ -19,23 +19,22 @@ namespace trireme {
 struct TrainerSettings {
   ModelConfig model;
   int sequence = 0, micro_batch = 0, global_batch = 0;  // tokens; sequences; sequences
-  DType compute = DType::bf16, wire = DType::bf16;
   ProductOrder products = ProductOrder::chain;
   OptimizerSettings optimizer;
   std::vector<ParameterGroup> groups;
   std::uint64_t seed = 1;
 
-  int sum_group = 1;  // microbatches whose sum is rounded
+  StepSpec spec;  // but for mesh, rank and microbatches, which follow from the ranks and from the batches: spec_of()
 
-  int threads = 1, zero = 3, prefetch = 1;
-  int node_ranks = 0;  // ranks of a node that hold a copy of the parameters between them; 0: no copies
-  Recompute recompute = Recompute::none;
-  NodeLayout nodes;  // which ranks read each other's memory
-  bool validate = false, sample = false, audit = false;
+  int threads = 1;
+  bool validate = false, sample = false;
   bool load = false;                              // the first weights come from a model folder
   std::shared_ptr<const hf::ModelFolder> folder;  // that one; plans need none
   Bytes device_memory = INT64_MAX;
 };
+
+/// The whole spec of one rank.
+StepSpec spec_of(const TrainerSettings& settings, int rank, int ranks);
 
 /// The programs of one rank and the model they are of.
 struct RankPrograms {

@@ -183,13 +183,13 @@ Training::Training(MpiRun& mpi, const TrainOptions& options, Inputs inputs, Comm
       settings_(trainer_settings(inputs_.config, mpi.node_size())), lr_(lr_schedule(inputs_.config)),
       observer_(mpi.page()) {
   settings_.folder = inputs_.folder;
-  for (int rank = 0; rank < mpi.size(); ++rank) settings_.nodes.node_of.push_back(communicator.node_of(rank));
+  for (int rank = 0; rank < mpi.size(); ++rank) settings_.spec.nodes.node_of.push_back(communicator.node_of(rank));
   if (inputs_.config.parallel.node_shard && inputs_.config.parallel.ranks_per_node == 0) check_equal_nodes();
   // A log folder that an export could not replace at the end is there before the export looks at its place.
   log_folder_ = on_all_ranks(communicator_, [&] { return hold_log_folder(); });
   if (!options.model_out.folder.empty())
     export_.emplace(options.model_out, inputs_.config.model, inputs_.folder, communicator);
-  peak_flops_ = cpu::register_peak_flops(settings_.compute, settings_.products);
+  peak_flops_ = cpu::register_peak_flops(settings_.spec.compute, settings_.products);
   plan_programs_together();
   check_memory();
   check_process_limits();
@@ -228,7 +228,7 @@ std::unique_ptr<LogFolder> Training::hold_log_folder() const {
 int Training::sharing_peers() const {
   int peers = 0;
   for (int rank = 0; rank < mpi_.size(); ++rank)
-    peers += rank != mpi_.rank() && settings_.nodes.share(rank, mpi_.rank());
+    peers += rank != mpi_.rank() && settings_.spec.nodes.share(rank, mpi_.rank());
   return peers;
 }
 

@@ -240,7 +240,7 @@ Record& Trainer::record(Content content) const {
 // Where this rank holds all, it speaks for its slice; what lies behind the last tensor is not there then.
 View Trainer::slice_of(const Buffer& buffer) const {
   const Elems elems = layouts_[static_cast<std::size_t>(*buffer.unit)].slice_elems;
-  const Elems first = settings_.zero == 0 ? programs_.spec.rank * elems : 0;
+  const Elems first = settings_.spec.zero == 0 ? programs_.spec.rank * elems : 0;
   return {arena_ + *buffer.offset + first * size_bytes(buffer.type), buffer.type, elems};
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 TrainerSettings audited(Family family) {
   TrainerSettings settings = tiny_settings(family, DType::bf16, DType::bf16);
-  settings.audit = true;
+  settings.spec.audit = true;
   return settings;
 }
 
@@ -42,9 +42,9 @@ TEST_CASE("audit: it finds nothing where nothing is wrong, and changes no bit, i
     if (is_sanitized && ranks > 2) continue;
     const int zero = ranks % 4;
     CAPTURE(ranks, zero);
-    settings.zero = zero;
-    settings.prefetch = ranks % 4;
-    settings.recompute = static_cast<Recompute>(ranks % 4);
+    settings.spec.zero = zero;
+    settings.spec.prefetch = ranks % 4;
+    settings.spec.recompute = static_cast<Recompute>(ranks % 4);
     const LocalResult got = train_locally(settings, {.ranks = ranks, .audit_every = 2}, 3);
     CHECK(got.weights == expected.weights);
     CHECK(got.state == expected.state);
@@ -55,13 +55,13 @@ TEST_CASE("audit: it finds nothing where nothing is wrong, and changes no bit, i
 
 TEST_CASE("audit: from three ranks on it names the rank whose gradients flip, and the unit") {
   TrainerSettings settings = audited(GENERATE(Family::gpt2, Family::llama));
-  settings.sum_group = GENERATE(1, 2);
+  settings.spec.sum_group = GENERATE(1, 2);
   settings.global_batch = 2 * 10;  // so that groups of two are whole on up to five ranks
   for (const int ranks : {3, is_sanitized ? 3 : 5})
     for (const int faulty : {0, ranks - 1}) {
-      CAPTURE(ranks, faulty, settings.sum_group);
+      CAPTURE(ranks, faulty, settings.spec.sum_group);
       const LocalResult got = train_locally(
-          settings, {.ranks = ranks, .edit_table = flip(faulty, 2, settings.sum_group), .audit_every = 1}, 1);
+          settings, {.ranks = ranks, .edit_table = flip(faulty, 2, settings.spec.sum_group), .audit_every = 1}, 1);
       const std::optional<std::string> verdict = audit_verdict(got.audits);
       REQUIRE(verdict.has_value());
       CAPTURE(*verdict);

@@ -41,10 +41,10 @@ LocalResult train(TrainerSettings settings, const Fault& fault, int ranks) {
 
 TEST_CASE("diagnose: it names the first op, unit and tensor that is not finite, on the rank that has it") {
   TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
-  settings.recompute = GENERATE(Recompute::none, Recompute::block);
+  settings.spec.recompute = GENERATE(Recompute::none, Recompute::block);
   for (const int zero : {0, 1, 3}) {
-    CAPTURE(zero, name(settings.recompute));
-    settings.zero = zero;
+    CAPTURE(zero, name(settings.spec.recompute));
+    settings.spec.zero = zero;
     LocalResult got = train(settings, {OpKind::forward, 1, 2, 1, Slot::out}, 3);
     REQUIRE(got.diagnoses.size() == 3);
     CHECK(!got.steps.back().applied);

@@ -61,7 +61,7 @@ int large_allocations(const TrainerSettings& settings, bool planted) {
 
 TEST_CASE("no allocation over 4 KiB on compute and comm threads from step 2 on") {
   TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
-  settings.recompute = Recompute::block;
+  settings.spec.recompute = Recompute::block;
   CHECK(large_allocations(settings, false) == 0);
   CHECK(large_allocations(settings, true) > 0);  // the count sees them
 }

@@ -120,7 +120,7 @@ TEST_CASE("model folder: every ZeRO stage, copies within nodes and frozen tensor
       CHECK(wanted.steps.back().applied);
       for (const auto& [zero, ranks, node_ranks] : {std::tuple{0, 3, 0}, {1, 2, 0}, {2, 3, 0}, {3, 3, 0}, {3, 4, 2}}) {
         INFO(kind << " frozen " << frozen << " zero " << zero << " on " << ranks << " ranks");
-        settings.zero = zero, settings.node_ranks = node_ranks;
+        settings.spec.zero = zero, settings.spec.node_ranks = node_ranks;
         std::filesystem::remove_all(out.path);
         const LocalResult result = train_and_export(settings, {.folder = out.path, .type = hf::Storage::f32}, {.ranks = ranks}, 2);
         CHECK((result.weights == wanted.weights && result.state == wanted.state));
@@ -149,7 +149,7 @@ TEST_CASE("model folder: f32 compute reads a folder as bf16 compute does") {
   write_folder(in.path, folder_model("llama"), hf::Storage::bf16);
   TrainerSettings settings = folder_settings(in.path);
   const LocalResult bf16 = train_locally(settings, {.ranks = 2}, 0);
-  settings.compute = settings.wire = DType::f32;
+  settings.spec.compute = settings.spec.wire = DType::f32;
   CHECK(train_locally(settings, {.ranks = 2}, 0).weights == bf16.weights);
 }
 

@@ -146,8 +146,8 @@ TrainerSettings tiny_settings(Family family, DType compute, DType wire) {
   settings.sequence = 17;
   settings.micro_batch = 2;
   settings.global_batch = 2 * 13;
-  settings.compute = compute;
-  settings.wire = wire;
+  settings.spec.compute = compute;
+  settings.spec.wire = wire;
   settings.seed = 42;
   return settings;
 }

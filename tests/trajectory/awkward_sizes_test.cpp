@@ -112,7 +112,7 @@ TEST_CASE("more ranks than a unit has blocks of parameters") {
 TEST_CASE("prefetch of more uses than a step has") {
   TrainerSettings settings = small_settings(GENERATE(Family::gpt2, Family::llama));
   settings.global_batch = settings.micro_batch;
-  settings.prefetch = GENERATE(4, 50);
+  settings.spec.prefetch = GENERATE(4, 50);
   settings.validate = true;
   check_ranks(settings);
 }
@@ -129,8 +129,8 @@ TEST_CASE("more ranks than microbatches, with validation") {
   TrainerSettings settings = small_settings(GENERATE(Family::gpt2, Family::llama));
   settings.global_batch = 2 * settings.micro_batch;
   settings.validate = true;
-  settings.prefetch = GENERATE(0, 1, 3);
-  CAPTURE(settings.prefetch);
+  settings.spec.prefetch = GENERATE(0, 1, 3);
+  CAPTURE(settings.spec.prefetch);
   check_ranks(settings);
 }
 

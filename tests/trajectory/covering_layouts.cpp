@@ -45,8 +45,8 @@ LocalResult train_laid_out(TrainerSettings settings, const Layout& layout, int s
                            const BatchSource& edit_batch) {
   const SelectedIsa selected(layout.isa);
   settings.threads = layout.threads;
-  settings.prefetch = layout.prefetch;
-  settings.recompute = layout.recompute;
+  settings.spec.prefetch = layout.prefetch;
+  settings.spec.recompute = layout.recompute;
   return train_locally(settings, {.ranks = layout.ranks, .checked_seed = checked_seed, .edit_batch = edit_batch}, steps);
 }
 

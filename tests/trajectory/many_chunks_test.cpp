@@ -21,7 +21,7 @@ TEST_CASE("microbatches of 4,096 tokens have the same bits on 1, 2, 3 and 5 rank
   settings.global_batch = 12 * settings.micro_batch;
   const LocalResult expected = train_locally(settings, {}, 1);
   for (int ranks : {2, 3, 5}) {
-    settings.recompute = ranks == 2 ? Recompute::block : Recompute::mlp;
+    settings.spec.recompute = ranks == 2 ? Recompute::block : Recompute::mlp;
     settings.threads = ranks == 3 ? 2 : 1;
     const LocalResult got = train_locally(settings, {.ranks = ranks}, 1);
     CHECK(got.weights == expected.weights);

@@ -63,16 +63,16 @@ TEST_CASE("groups: frozen tensors change no bit between layouts") {
     settings.groups.push_back({.pattern = "embedding.token.weight", .frozen = true});
   settings.model.tied = GENERATE(true, false);
   const LocalResult expected = train_locally(settings, {.ranks = 1}, steps);
-  settings.validate = settings.audit = true;
+  settings.validate = settings.spec.audit = true;
   for (const auto& [ranks, zero, node_ranks, sum_group] :
        {std::tuple(2, 3, 0, 1), {3, 0, 0, 1}, {3, 1, 0, 1}, {4, 2, 0, 1}, {4, 3, 2, 1}, {5, 3, 0, 1}}) {
     if (is_sanitized && ranks > 3) continue;
     CAPTURE(ranks, zero, node_ranks);
-    settings.zero = zero;
-    settings.node_ranks = node_ranks;
-    settings.sum_group = sum_group;
-    settings.prefetch = ranks % 4;
-    settings.recompute = static_cast<Recompute>((ranks + zero) % 4);
+    settings.spec.zero = zero;
+    settings.spec.node_ranks = node_ranks;
+    settings.spec.sum_group = sum_group;
+    settings.spec.prefetch = ranks % 4;
+    settings.spec.recompute = static_cast<Recompute>((ranks + zero) % 4);
     const LocalResult got =
         train_locally(settings, {.ranks = ranks, .checked_seed = ranks == 5 ? 3 : -1, .audit_every = 2}, steps);
     CHECK(got.weights == expected.weights);

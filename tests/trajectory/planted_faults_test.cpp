@@ -98,7 +98,7 @@ TEST_CASE("two contributions swapped change the weights") {
 
 TEST_CASE("a sum of a group that is not rounded to the wire type changes the weights") {
   TrainerSettings settings = tiny_settings(Family::llama, DType::bf16, DType::bf16);
-  settings.sum_group = 2;
+  settings.spec.sum_group = 2;
   const LocalResult expected = train_locally(settings, {}, 1);
   CHECK(train_locally(settings, {.edit_table = reduce_chains(to_wire)}, 1).weights == expected.weights);
   CHECK(train_locally(settings, {.edit_table = reduce_chains(as_it_is)}, 1).weights != expected.weights);

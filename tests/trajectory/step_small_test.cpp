@@ -26,8 +26,8 @@ TEST_CASE("small runs have the same bits on 1, 2 and 3 ranks, with recompute and
   TrainerSettings settings = small_settings(GENERATE(Family::gpt2, Family::llama));
   const LocalResult expected = train_locally(settings, {}, 2);
   for (int ranks : {2, 3}) {
-    settings.recompute = ranks == 2 ? Recompute::block : Recompute::attention;
-    settings.prefetch = ranks;
+    settings.spec.recompute = ranks == 2 ? Recompute::block : Recompute::attention;
+    settings.spec.prefetch = ranks;
     const LocalResult got = train_locally(settings, {.ranks = ranks, .checked_seed = ranks}, 2);
     CHECK(got.weights == expected.weights);
     CHECK(got.state == expected.state);

@@ -15,9 +15,9 @@ constexpr int steps = 2;
 
 LocalResult train(TrainerSettings settings, int sum_group, int ranks, int prefetch = 1,
                   Recompute policy = Recompute::none) {
-  settings.sum_group = sum_group;
-  settings.prefetch = prefetch;
-  settings.recompute = policy;
+  settings.spec.sum_group = sum_group;
+  settings.spec.prefetch = prefetch;
+  settings.spec.recompute = policy;
   return train_locally(settings, {.ranks = ranks}, steps);
 }
 

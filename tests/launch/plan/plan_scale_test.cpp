@@ -36,7 +36,7 @@ TEST_CASE("plan_ranks: Llama of 405B on 16,384 ranks") {
                                           .context = 4096,
                                           .tied = false},
                                          4096, 16384);
-  settings.nodes.ranks_per_node = 8;
+  settings.spec.nodes.ranks_per_node = 8;
   const double start = processor_seconds();
   const std::vector<RankPlan> plans = plan_ranks(settings, 16384, 8);
   const double seconds = processor_seconds() - start;

@@ -15,7 +15,7 @@ namespace {
 RankPrograms programs_of(int layers, int ranks, bool messages) {
   TrainerSettings settings = tiny_settings(Family::gpt2, DType::bf16, DType::bf16);
   settings.model.layers = layers;
-  settings.nodes.ranks_per_node = messages ? 1 : 0;
+  settings.spec.nodes.ranks_per_node = messages ? 1 : 0;
   return build_programs(settings, 0, ranks);
 }
 
@@ -55,8 +55,8 @@ TEST_CASE("print_plan_json: the remainder's parts sum to remainder_bytes, peaks 
 
 TEST_CASE("print_plan_json: of each class of ranks the training state by kind and the wire of a step") {
   TrainerSettings settings = tiny_settings(Family::gpt2, DType::bf16, DType::bf16);
-  for (settings.zero = 0; settings.zero <= 3; ++settings.zero) {
-    CAPTURE(settings.zero);
+  for (settings.spec.zero = 0; settings.spec.zero <= 3; ++settings.spec.zero) {
+    CAPTURE(settings.spec.zero);
     const std::vector<RankPlan> plans = plan_ranks(settings, 3, 3);
     const nlohmann::json json = nlohmann::json::parse(print_plan_json(plans, 3));
     REQUIRE(json["ranks"].size() == plans.size());
@@ -65,7 +65,7 @@ TEST_CASE("print_plan_json: of each class of ranks the training state by kind an
       const auto bytes = [&](const char* kind) { return states[kind].get<Bytes>(); };
       CHECK(bytes("parameters") + bytes("masters") + bytes("optimizer") == rank["states_bytes"].get<Bytes>());
       CHECK(bytes("optimizer") == 2 * bytes("masters"));
-      CHECK((bytes("gradients") > 0) == (settings.zero <= 1));
+      CHECK((bytes("gradients") > 0) == (settings.spec.zero <= 1));
       CHECK(bytes("sums") == plans[i].states.sums);
       CHECK(wire["gathers_bytes"].get<Bytes>() == plans[i].wire.gathers.total());
       CHECK(wire["reduces_bytes"].get<Bytes>() == plans[i].wire.reduces.total());

@@ -61,7 +61,7 @@ TrainerSettings settings_of(const std::string& path, int sequence) {
   settings.load = settings.validate = true;
   settings.sequence = sequence;
   settings.micro_batch = settings.global_batch = sequences;
-  settings.compute = settings.wire = DType::f32;
+  settings.spec.compute = settings.spec.wire = DType::f32;
   return settings;
 }
 
