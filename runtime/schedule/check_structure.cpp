@@ -38,6 +38,7 @@ class Structure {
  private:
   Fault check_tables() {
     std::unordered_set<std::string_view> names;
+    names.reserve(s_.buffers.size());
     for (const Buffer& b : s_.buffers) {
       if (!names.insert(b.name).second) return fmt::format("two buffers have the name {}", b.name);
       if (b.elems < 0) return fmt::format("buffer {} has {} elements", b.name, b.elems);
