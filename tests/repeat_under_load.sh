@@ -9,7 +9,7 @@ preset=${1:-release} times=${2:-10} long=${3:-3} long_s=60
 . launch/environment.sh
 selection=(-L '^(device|comm|mpi|launch|trajectory|execute|bits|perf)$' -LE '^all$') launcher=()
 case $preset in
-  dev) selection+=(-LE '^(all|bits|speed)$') ;;
+  dev) selection+=(-LE '^(all|bits|release|speed)$') ;;
   tsan) selection=(-R '^(device_test|comm_local|step_small_test)$')
         setarch -R true 2>/dev/null && launcher=(setarch -R) ;;
 esac

@@ -37,7 +37,8 @@ void fill_valid(const TrainerSettings& settings, int microbatch, Batch batch) {
 double validate(Trainer& trainer, int ranks) {
   ExactSum loss;
   std::int64_t valid_tokens = 0;
-  for (int first = 0; first < validation_microbatches; first += ranks) trainer.validate_round(first, loss, valid_tokens);
+  for (int first = 0; first < validation_microbatches; first += ranks)
+    trainer.validate_round(first, loss, valid_tokens);
   return loss.value() / static_cast<double>(valid_tokens);
 }
 
@@ -51,7 +52,8 @@ std::unique_ptr<Device> make_device(const TrainerSettings& settings, const Local
 
 LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& layout, int steps) {
   const bool checked = layout.checked_seed >= 0;
-  LocalGroup group(layout.ranks, {.deadline_s = 600, .seed = static_cast<std::uint64_t>(checked ? layout.checked_seed : 0),
+  LocalGroup group(layout.ranks, {.deadline_s = 600,
+                                  .seed = static_cast<std::uint64_t>(checked ? layout.checked_seed : 0),
                                   .max_delay_us = checked ? 100 : 0});
   std::vector<std::vector<std::vector<std::uint64_t>>> weights(static_cast<std::size_t>(layout.ranks)), state(weights);
   std::vector<std::unique_ptr<Communicator>> communicators;
@@ -95,8 +97,8 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       state[static_cast<std::size_t>(rank)] = trainer.hash_states();
       // Ranks as threads read everything in place.
       const RankWire wire = trainer.wire();
-      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages, "took {} bytes, planned {} and {}",
-             wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
+      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages,
+             "took {} bytes, planned {} and {}", wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
       trainer.close();
       if (layout.at_end) layout.at_end(trainer, communicator);
     } catch (const std::exception& error) {

@@ -13,7 +13,7 @@ namespace trireme::test {
 /// How a run is laid out beyond what TrainerSettings says.
 struct LocalLayout {
   int ranks = 1;
-  int checked_seed = -1;  // >= 0: under the checked device, with delays of ops and of reads of peers' memory from this seed
+  int checked_seed = -1;  // >= 0: under the checked device; delays of ops and of reads of peers' memory from it
   std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
   std::function<void(PlannedPrograms&, int rank)> edit_programs;  // the same
   int audit_every = 0;

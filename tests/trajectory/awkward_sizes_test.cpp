@@ -32,7 +32,8 @@ LocalResult check_ranks(const TrainerSettings& settings, std::initializer_list<i
   for (const int ranks : all_ranks) {
     if (is_sanitized && ranks != *(all_ranks.end() - 1)) continue;
     CAPTURE(ranks);
-    const LocalResult got = train_locally(settings, {.ranks = ranks, .checked_seed = ranks, .edit_batch = edit_batch}, steps);
+    const LocalResult got =
+        train_locally(settings, {.ranks = ranks, .checked_seed = ranks, .edit_batch = edit_batch}, steps);
     CHECK(got.weights == expected.weights);
     CHECK(got.state == expected.state);
     CHECK(got.steps.back().loss == expected.steps.back().loss);
@@ -82,7 +83,8 @@ TEST_CASE("heads of 30 channels, a prime vocabulary and sequences of 40, in ever
     settings.products = order;
     const LocalResult got = check_ranks(settings, {3}, documents);
     // Weights and activations of 8 bits: a loss of ln 307 within a part in 2^8.
-    for (std::size_t s = 0; s < steps; ++s) CHECK(got.steps[s].loss == Approx(expected.steps[s].loss).epsilon(1.0 / 256));
+    for (std::size_t s = 0; s < steps; ++s)
+      CHECK(got.steps[s].loss == Approx(expected.steps[s].loss).epsilon(1.0 / 256));
   }
 }
 

@@ -22,7 +22,9 @@ TrainerSettings settings_of(Family family, int documents_of_a_sequence) {
   return settings;
 }
 
-std::int32_t token(std::int64_t step, std::int64_t number) { return static_cast<std::int32_t>((number * number + 3 * step) % 97); }
+std::int32_t token(std::int64_t step, std::int64_t number) {
+  return static_cast<std::int32_t>((number * number + 3 * step) % 97);
+}
 
 // The same tokens however many documents a sequence holds.
 BatchSource documents(int of_a_sequence) {
@@ -32,7 +34,8 @@ BatchSource documents(int of_a_sequence) {
       batch.tokens.as<std::int32_t>()[n] = token(step, first + n);
       batch.targets.as<std::int32_t>()[n] = token(step, first + n + 1);
       const Elems place = n % (of_a_sequence * document_tokens);
-      batch.document_starts.as<std::int32_t>()[n] = static_cast<std::int32_t>(place / document_tokens * document_tokens);
+      batch.document_starts.as<std::int32_t>()[n] =
+          static_cast<std::int32_t>(place / document_tokens * document_tokens);
     }
   };
 }
@@ -47,7 +50,8 @@ TEST_CASE("documents that share a sequence train as sequences of their own do") 
   const Family family = GENERATE(Family::gpt2, Family::llama);
   const LocalResult alone = train_locally(settings_of(family, 1), {.ranks = 2, .edit_batch = documents(1)}, steps);
   for (const int shared : {2, 4}) {
-    const LocalResult packed = train_locally(settings_of(family, shared), {.ranks = 2, .edit_batch = documents(shared)}, steps);
+    const LocalResult packed =
+        train_locally(settings_of(family, shared), {.ranks = 2, .edit_batch = documents(shared)}, steps);
     for (std::size_t s = 0; s < steps; ++s) {
       // The same sums in f32 in other blocks.
       CHECK(packed.steps[s].loss == Approx(alone.steps[s].loss).epsilon(1e-5));

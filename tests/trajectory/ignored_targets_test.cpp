@@ -30,7 +30,9 @@ void ignore_by_weight(std::int64_t step, int microbatch, Batch batch) {
   }
 }
 
-TrainerSettings any_settings() { return tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16); }
+TrainerSettings any_settings() {
+  return tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, DType::bf16);
+}
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// A printed program that was changed somewhere: either check refuses it, or it runs to the same bits. What changes the data
-// flow into another valid program is found by comparison with what the builder makes.
+// A printed program that was changed somewhere: either check refuses it, or it runs to the same bits. What changes the
+// data flow into another valid program is found by comparison with what the builder makes.
 
 #include <catch2/catch.hpp>
 
@@ -42,7 +42,8 @@ class Text {
       Fields fields;
       for (std::string word; words >> word;) fields.push_back(word);
       if (fields.empty()) continue;
-      if (fields[0] == "buffer" || fields[0] == "op") (fields[0] == "op" ? ops_begin : buffers_begin) = lines.size() + 1;
+      if (fields[0] == "buffer" || fields[0] == "op")
+        (fields[0] == "op" ? ops_begin : buffers_begin) = lines.size() + 1;
       if (fields[0] == "boundary") buffers_end = lines.size();
       lines.push_back(std::move(fields));
     }
@@ -98,7 +99,8 @@ class Mutation {
     else if (kind == "stream") of_op("stream") = of_op("stream") == "comm" ? "compute" : "comm";
     else if (kind == "type") of_buffer("type") = another(t.buffers_begin, t.buffers_end, "type");
     else if (kind == "space") of_buffer("space") = "host";
-    else if (kind == "order") std::swap(op, t.lines[std::min(t.lines.size() - 1, static_cast<std::size_t>(&op - t.lines.data()) + 1)]);
+    else if (kind == "order")
+      std::swap(op, t.lines[std::min(t.lines.size() - 1, static_cast<std::size_t>(&op - t.lines.data()) + 1)]);
     else if (kind == "slot" || kind == "buffer") {
       std::string& cell = of_op(below(2) ? "reads" : "writes");
       const std::size_t mark = cell.find('=');
@@ -151,8 +153,9 @@ LocalResult train(const TrainerSettings& settings, const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("a step whose waits, records, offsets, streams, slots, types, spaces or order were changed is refused or runs to the "
-          "same bits") {
+TEST_CASE(
+    "a step whose waits, records, offsets, streams, slots, types, spaces or order were changed is refused or runs "
+    "to the same bits") {
   const TrainerSettings settings = settings_of(GENERATE(Family::gpt2, Family::llama));
   const PlannedPrograms planned = plan_programs(settings, mutated_rank, ranks);
   const std::string text = print(*planned.programs.run.find(ScheduleKind::step));
@@ -176,7 +179,8 @@ TEST_CASE("a step whose waits, records, offsets, streams, slots, types, spaces o
   CHECK(refused.size() >= 6);
 }
 
-TEST_CASE("a step with another data flow is refused, or differs from what the builder makes in a line that is printed") {
+TEST_CASE(
+    "a step with another data flow is refused, or differs from what the builder makes in a line that is printed") {
   const TrainerSettings settings = settings_of(Family::llama);
   const PlannedPrograms planned = plan_programs(settings, mutated_rank, ranks);
   const std::string text = print(*planned.programs.run.find(ScheduleKind::step));

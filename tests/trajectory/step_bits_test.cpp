@@ -53,8 +53,8 @@ std::vector<NamedModel> models() {
   return list;
 }
 
-void check_layout(const TrainerSettings& settings, const Layout& layout, const LocalResult& expected, int checked_seed = -1,
-                  const BatchSource& edit_batch = {}) {
+void check_layout(const TrainerSettings& settings, const Layout& layout, const LocalResult& expected,
+                  int checked_seed = -1, const BatchSource& edit_batch = {}) {
   CAPTURE(layout.ranks, layout.threads, layout.prefetch, name(layout.recompute), cpu::name(layout.isa), checked_seed);
   const LocalResult got = train_laid_out(settings, layout, steps, checked_seed, edit_batch);
   CHECK(got.weights == expected.weights);
@@ -70,13 +70,18 @@ void check_share(const NamedModel& model, std::size_t share, std::size_t all) {
   // Better than chance after a few steps: the targets follow the tokens.
   REQUIRE(expected.steps.back().loss < std::log(static_cast<double>(model.settings.model.vocab)));
   const std::vector<Layout> rows = covering_layouts();
-  for (std::size_t i = share; i < rows.size(); i += all) check_layout(model.settings, rows[i], expected, -1, model.edit_batch);
+  for (std::size_t i = share; i < rows.size(); i += all)
+    check_layout(model.settings, rows[i], expected, -1, model.edit_batch);
 }
 
 constexpr std::size_t columns = 6;
 
 std::array<int, columns> values(const Layout& layout) {
-  return {layout.ranks, layout.threads, layout.prefetch, static_cast<int>(layout.recompute), static_cast<int>(layout.isa),
+  return {layout.ranks,
+          layout.threads,
+          layout.prefetch,
+          static_cast<int>(layout.recompute),
+          static_cast<int>(layout.isa),
           static_cast<int>(layout.transport)};
 }
 
@@ -84,8 +89,10 @@ std::array<int, columns> values(const Layout& layout) {
 
 TEST_CASE("covering layouts: every pair of values of two columns stands in a row") {
   std::vector<int> isas;  // AMX runs products of the chain order as AVX-512 BF16 does
-  for (const cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2}) isas.push_back(static_cast<int>(isa));
-  const std::array<std::vector<int>, columns> wanted = {{{1, 2, 3, 4, 5, 7, 8}, {1, 2, 4}, {0, 1, 2, 3}, {0, 1, 2, 3}, isas, {0, 1, 2}}};
+  for (const cpu::Isa isa : {cpu::Isa::avx512_bf16, cpu::Isa::avx512f, cpu::Isa::avx2})
+    isas.push_back(static_cast<int>(isa));
+  const std::array<std::vector<int>, columns> wanted = {
+      {{1, 2, 3, 4, 5, 7, 8}, {1, 2, 4}, {0, 1, 2, 3}, {0, 1, 2, 3}, isas, {0, 1, 2}}};
   const std::vector<Layout> rows = covering_layouts();
   for (std::size_t a = 0; a < columns; ++a)
     for (std::size_t b = a + 1; b < columns; ++b) {
