@@ -98,7 +98,7 @@ Found ByteOwners::read(OpId op, Identity id) {
   const Buffer& buffer = sequence_.buffer(id);
   if (!is_placed(buffer)) return std::nullopt;
   if (buffer.lifetime == Lifetime::persistent) {
-    persistent_[static_cast<std::size_t>(id)].reads[static_cast<std::size_t>(sequence_.op(op).stream)] = op;
+    persistent_[static_cast<std::size_t>(id)].reads[sequence_.op(op).stream] = op;
     return std::nullopt;
   }
   Segments& all = segments(buffer);
