@@ -13,7 +13,8 @@ inline constexpr int largest_ranks = 262'144;
 void check_limits(const Config& config);
 
 /// Errors: Error(config) where a rank's step would have more than 100,000 pairs of layer and microbatch, or as many
-/// reduces of groups that span ranks, which take longer to plan than a user waits; and where nodes of parallel.ranks_per_node do not divide the ranks, but node_shard needs it.
+/// reduces of groups that span ranks, which take longer to plan than a user waits; and where nodes of
+/// parallel.ranks_per_node do not divide the ranks, but node_shard needs it.
 void check_plannable(const Config& config, int ranks);
 
 }  // namespace trireme

@@ -390,24 +390,28 @@ TEST_CASE("load_config: a WSD run may have no steps") {
 
 TEST_CASE("check_plannable: too many pairs of layer and microbatch are refused before they are built") {
   const TextFile file(good_text);
-  const Config config = load_config(file.path, {"--model.layers=1000", "--train.global_batch=400", "--train.micro_batch=2"});
+  const Config config =
+      load_config(file.path, {"--model.layers=1000", "--train.global_batch=400", "--train.micro_batch=2"});
   CHECK_NOTHROW(check_plannable(config, 2));
-  CHECK_THROWS_WITH(check_plannable(config, 1), Catch::Contains("model.layers = 1000") && Catch::Contains("train.global_batch") && Catch::Contains("100000"));
+  CHECK_THROWS_WITH(check_plannable(config, 1), Catch::Contains("model.layers = 1000") &&
+                                                    Catch::Contains("train.global_batch") && Catch::Contains("100000"));
 }
 
 TEST_CASE("check_plannable: reduces of groups that span ranks count, too") {
   const TextFile file(good_text);
-  const Config config = load_config(file.path, {"--model.layers=100", "--train.global_batch=4096", "--train.micro_batch=1",
-                                                "--train.sum_group=4"});
+  const Config config = load_config(
+      file.path, {"--model.layers=100", "--train.global_batch=4096", "--train.micro_batch=1", "--train.sum_group=4"});
   CHECK_NOTHROW(check_plannable(config, 1024));
-  CHECK_THROWS_WITH(check_plannable(config, 4096), Catch::Contains("train.sum_group = 4") && Catch::Contains("larger sum_group"));
+  CHECK_THROWS_WITH(check_plannable(config, 4096),
+                    Catch::Contains("train.sum_group = 4") && Catch::Contains("larger sum_group"));
 }
 
 TEST_CASE("check_limits: more layers than are planned in some seconds are refused, with the limit and what to do") {
   const TextFile file(good_text);
   CHECK_NOTHROW(load_config(file.path, {"--model.layers=20000"}));
-  CHECK_THROWS_WITH(load_config(file.path, {"--model.layers=100000"}),
-                    Catch::Contains("model.layers = 100000") && Catch::Contains("at most 20000") && Catch::Contains("fewer"));
+  CHECK_THROWS_WITH(load_config(file.path, {"--model.layers=100000"}), Catch::Contains("model.layers = 100000") &&
+                                                                           Catch::Contains("at most 20000") &&
+                                                                           Catch::Contains("fewer"));
 }
 
 TEST_CASE("load_config: mistakes in the file name its line") {
