@@ -1,10 +1,13 @@
 #pragma once
 // What the ranks compare before step 0, over any communicator.
 
+#include <algorithm>
 #include <exception>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -52,5 +55,28 @@ auto on_all_ranks(Communicator& communicator, const Make& make) {
 
 /// `text` of every rank, by rank.
 std::vector<std::string> all_gather(Communicator& communicator, std::string_view text);
+
+/// `own` of every rank, by rank: a record without pointers.
+template <typename Record>
+  requires(std::is_trivially_copyable_v<Record> && !std::is_convertible_v<const Record&, std::string_view>)
+std::vector<Record> all_gather(Communicator& communicator, const Record& own) {
+  std::vector<Record> all(static_cast<std::size_t>(communicator.size()), own);
+  for (int rank = 0; rank < communicator.size(); ++rank)
+    communicator.broadcast(std::as_writable_bytes(std::span(&all[static_cast<std::size_t>(rank)], 1)), rank);
+  return all;
+}
+
+/// The list of every rank, of any length, by rank.
+template <typename Record>
+std::vector<std::vector<Record>> all_gather_lists(Communicator& communicator, std::span<const Record> own) {
+  const std::vector<std::size_t> counts = all_gather(communicator, own.size());
+  std::vector<std::vector<Record>> all;
+  for (int rank = 0; rank < communicator.size(); ++rank) {
+    std::vector<Record>& list = all.emplace_back(counts[static_cast<std::size_t>(rank)]);
+    if (rank == communicator.rank()) std::copy(own.begin(), own.end(), list.begin());
+    if (!list.empty()) communicator.broadcast(std::as_writable_bytes(std::span(list)), rank);
+  }
+  return all;
+}
 
 }  // namespace trireme

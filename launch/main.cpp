@@ -1,6 +1,4 @@
-// The one binary: commands, and the one place where errors end.
-
-#include <CLI/CLI.hpp>
+// The one binary: a function for each verb, and the one place where errors end.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,11 +11,11 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <thread>
 
 #include "comm/agreement.h"
 #include "comm/bootstrap.h"
+#include "launch/command_line.h"
 #include "launch/config/config.h"
 #include "launch/config/config_limits.h"
 #include "launch/config/notices.h"
@@ -44,43 +42,38 @@
 namespace trireme {
 namespace {
 
-/// What was typed.
-struct Command {
-  TrainOptions train;
-  int ranks = 1, rank = 0, ranks_per_node = 0;
-  std::string device_memory, schedule = name(ScheduleKind::step), after, output, tokenizer = "byte";
-  std::vector<std::string> texts;
-  std::string export_format, export_type, model_folder;
-  bool json = false;
-
-  int ranks_on_node() const { return ranks_per_node > 0 ? std::min(ranks_per_node, ranks) : ranks; }
-};
-
 TrainerSettings settings_of(const Command& command) {
   Config config = load_config(command.train.config_path, command.train.overrides);
   for (const std::string& notice : notices(config)) fmt::print(stderr, "{}\n", notice);
   if (!command.device_memory.empty()) config.memory.device = command.device_memory;
   check_plannable(config, command.ranks);
   require(!config.parallel.node_shard || command.ranks % command.ranks_on_node() == 0, ErrorKind::config,
-          "parallel.node_shard on {} ranks with --ranks-per-node {}: nodes must be equal; use a divisor of the number of ranks",
+          "parallel.node_shard on {} ranks with --ranks-per-node {}: nodes must be equal; use a divisor of the number "
+          "of ranks",
           command.ranks, command.ranks_on_node());
   return trainer_settings(config, command.ranks_on_node());
 }
 
 void require_ranks(const Command& command) {
-  require(command.ranks >= 1 && command.ranks <= largest_ranks, ErrorKind::config, "--ranks {}: it must be at least 1 and at "
-          "most {}", command.ranks, largest_ranks);
-  require(command.rank >= 0 && command.rank < command.ranks, ErrorKind::config, "--rank {}: ranks are 0 to {}", command.rank,
-          command.ranks - 1);
-  require(command.ranks_per_node >= 0, ErrorKind::config, "--ranks-per-node {}: it must be at least 1", command.ranks_per_node);
-  require(command.ranks_per_node <= command.ranks, ErrorKind::config, "--ranks-per-node {}: the run has only --ranks {}; give "
-          "more ranks or leave it out", command.ranks_per_node, command.ranks);
+  require(command.ranks >= 1 && command.ranks <= largest_ranks, ErrorKind::config,
+          "--ranks {}: it must be at least 1 and at "
+          "most {}",
+          command.ranks, largest_ranks);
+  require(command.rank >= 0 && command.rank < command.ranks, ErrorKind::config, "--rank {}: ranks are 0 to {}",
+          command.rank, command.ranks - 1);
+  require(command.ranks_per_node >= 0, ErrorKind::config, "--ranks-per-node {}: it must be at least 1",
+          command.ranks_per_node);
+  require(command.ranks_per_node <= command.ranks, ErrorKind::config,
+          "--ranks-per-node {}: the run has only --ranks {}; give "
+          "more ranks or leave it out",
+          command.ranks_per_node, command.ranks);
 }
 
 // Standard output may be a full disk.
 void print_out(const std::string& text) {
   const SystemCall put(write_out(text) ? 0 : -1);
-  require(put.succeeded(), ErrorKind::data, "standard output cannot be written: {}{}", put.reason(), put.place_advice());
+  require(put.succeeded(), ErrorKind::data, "standard output cannot be written: {}{}", put.reason(),
+          put.place_advice());
 }
 
 void plan(const Command& command) {
@@ -93,16 +86,20 @@ void plan(const Command& command) {
     plans = plan_ranks(settings, command.ranks, on_node, limits);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::plan) throw;
-    throw Error(ErrorKind::plan, fmt::format("{}; {}", error.what(), fitting_change(settings, command.ranks, on_node, limits)), error.where());
+    throw Error(ErrorKind::plan,
+                fmt::format("{}; {}", error.what(), fitting_change(settings, command.ranks, on_node, limits)),
+                error.where());
   }
   print_out(command.json ? print_plan_json(plans, on_node) : print_plan(plans, on_node));
 }
 
 const Schedule& find_schedule(const RunPrograms& run, const Command& command) {
   const Schedule* found = run.find(parse_schedule_kind(command.schedule));
-  require(found != nullptr, ErrorKind::config, "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
+  require(found != nullptr, ErrorKind::config,
+          "this run has no schedule '{}'; it has init (or load, with model.hf), enter (with "
           "prefetch), step, step_with_audit (with train.audit), diagnose, sample, "
-          "and validate (with data.valid)", command.schedule);
+          "and validate (with data.valid)",
+          command.schedule);
   return *found;
 }
 
@@ -161,6 +158,11 @@ const std::optional<Launch>& launched() {
 
 int launched_rank() { return launched() ? launched()->rank : 0; }
 
+// Asked for under mpirun, too.
+void help(const Command& command) {
+  if (launched_rank() == 0) print_out(command.help);
+}
+
 bool mpi_begun = false;
 bool needs_no_ranks = false;  // a command of one process: others that mpirun started may have ended well, without MPI
 
@@ -195,81 +197,30 @@ int end_alone(const Error& error) {
   return exit_code(error.kind());
 }
 
-/// An error from before MPI. Under mpirun that of a command for ranks is told as those of `train` are, by the same first calls: once, also where
-/// some ranks have it and others went on.
+/// An error from before MPI. Under mpirun that of a command for ranks is told as those of `train` are, by the same
+/// first calls: once, also where some ranks have it and others went on.
 int end_with(int argc, char** argv, const Error& error) {
   if (!launched() || !launched()->open_mpi || mpi_begun || needs_no_ranks) return end_alone(error);
   try {
-    return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
+    return run_on_all_ranks(argc, argv,
+                            [&](MpiRun& mpi) { agree_on_success(*mpi.make_communicator({.share = false}), &error); });
   } catch (const Error& none_either) {
     return end_alone(none_either);
   }
 }
 
 int run_command(int argc, char** argv) {
-  Command command;
-  CLI::App app("Trireme trains transformers across ranks with ZeRO-3. Any key of the configuration can be given as "
-               "--section.key=value.", "trireme");
-  app.require_subcommand(1);
-  app.set_version_flag("--version", TRIREME_VERSION);
-
-  CLI::App& train_app = *app.add_subcommand("train", "train a model: mpirun -n 2 trireme train run.toml");
-  train_app.add_option("config", command.train.config_path, "TOML file")->required();
-  train_app.add_option("--sample", command.train.sample, "text to continue at the end");
-  train_app.add_option("--export", command.train.model_out.folder, "folder for the trained model, as Hugging Face has them");
-  train_app.add_option("--export-type", command.export_type, "f32, bf16 or f16; as in model.hf, or f32, unless given");
-  CLI::App& plan_app = *app.add_subcommand("plan", "bytes of every rank, before anything runs");
-  CLI::App& schedule_app = *app.add_subcommand("schedule", "the printed program of one rank");
-  for (CLI::App* sub : {&plan_app, &schedule_app}) {
-    sub->add_option("config", command.train.config_path, "TOML file")->required();
-    sub->add_option("--ranks", command.ranks, "ranks of the run");
-    sub->add_option("--ranks-per-node", command.ranks_per_node, "ranks that share a node; all, unless given");
-    sub->add_option("--device-memory", command.device_memory, "refuse more than this, for example 80GiB");
+  const Command command = parse_command(argc, argv);
+  needs_no_ranks = command.verb != Verb::train && command.verb != Verb::doctor;
+  switch (command.verb) {
+    case Verb::help: help(command); break;
+    case Verb::train: return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
+    case Verb::plan: plan(command); break;
+    case Verb::schedule: schedule(command); break;
+    case Verb::tokenize: tokenize(command); break;
+    case Verb::checkpoint_export: checkpoint_export(command); break;
+    case Verb::doctor: return run_on_all_ranks(argc, argv, doctor);
   }
-  plan_app.add_flag("--json", command.json, "for scripts");
-  schedule_app.add_option("--rank", command.rank, "whose program");
-  schedule_app.add_option("--schedule", command.schedule, "init or load, enter, step, validate or sample");
-  schedule_app.add_option("--after", command.after, "as it is after this pass, for example prefetch");
-  CLI::App& tokenize_app = *app.add_subcommand("tokenize", "text files to one token file");
-  tokenize_app.add_option("files", command.texts, "text files")->required();
-  tokenize_app.add_option("--tokenizer", command.tokenizer, "byte");
-  tokenize_app.add_option("-o,--output", command.output, "the token file")->required();
-  CLI::App& checkpoint_app = *app.add_subcommand("checkpoint", "saved models");
-  checkpoint_app.require_subcommand(1);
-  CLI::App& export_app = *checkpoint_app.add_subcommand("export", "a model folder, in another type");
-  export_app.add_option("--format", command.export_format, "hf")->required();
-  export_app.add_option("--type", command.export_type, "f32, bf16 or f16; as they are unless given");
-  export_app.add_option("folder", command.model_folder, "a Hugging Face model folder")->required();
-  export_app.add_option("out", command.train.model_out.folder, "the new folder")->required();
-  app.add_subcommand("doctor", "what a run on this machine would meet");
-  for (CLI::App* sub : {&train_app, &plan_app, &schedule_app}) sub->allow_extras();
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // --help, --version
-      needs_no_ranks = true;
-      std::ostringstream text;
-      app.exit(error, text, text);
-      if (launched_rank() == 0) print_out(text.str());
-      return 0;
-    }
-    throw Error(ErrorKind::config, fmt::format("{}; trireme --help lists what there is", error.what()));
-  }
-  for (CLI::App* sub : app.get_subcommands()) command.train.overrides = sub->remaining();
-
-  if (!command.export_type.empty()) {
-    require(!command.train.model_out.folder.empty(), ErrorKind::config, "--export-type without --export: give the folder, too");
-    command.train.model_out.type = hf::parse_storage(command.export_type);
-  }
-  if (app.got_subcommand("train"))
-    return run_on_all_ranks(argc, argv, [&](MpiRun& mpi) { train(mpi, command.train); });
-  if (app.got_subcommand("doctor")) return run_on_all_ranks(argc, argv, doctor);
-  needs_no_ranks = true;
-  if (app.got_subcommand("plan")) plan(command);
-  if (app.got_subcommand("schedule")) schedule(command);
-  if (app.got_subcommand("tokenize")) tokenize(command);
-  if (app.got_subcommand("checkpoint")) checkpoint_export(command);
   return 0;
 }
 

@@ -37,5 +37,5 @@ cat <<'NEXT'
   memory on 64 ranks:          build/release/launch/trireme plan launch/quickstart.toml --ranks 64
   less memory, the same bits:  launch/quickstart.sh --memory.recompute=block      (compare the line weights=)
   your own text:               launch/quickstart.sh '--data.train=["your.txt"]' '--data.valid=["other.txt"]'
-  all keys:                    launch/README.md
+  all keys:                    launch/config/README.md
 NEXT

@@ -22,8 +22,8 @@ HashCombiner::HashCombiner() : state_(std::make_unique<State>()) { XXH3_64bits_r
 
 HashCombiner::~HashCombiner() = default;
 
-void HashCombiner::add_bytes(std::string_view hashes) {
-  XXH3_64bits_update(state_->hash.get(), hashes.data(), hashes.size());
+void HashCombiner::add(std::span<const std::uint64_t> hashes) {
+  XXH3_64bits_update(state_->hash.get(), hashes.data(), hashes.size_bytes());
 }
 
 std::uint64_t HashCombiner::value() const { return XXH3_64bits_digest(state_->hash.get()); }
@@ -32,7 +32,7 @@ std::uint64_t combine_hashes(std::span<const std::vector<std::vector<std::uint64
   HashCombiner combiner;
   for (std::size_t buffer = 0; !by_rank.empty() && buffer < by_rank.front().size(); ++buffer)
     for (const std::vector<std::vector<std::uint64_t>>& rank : by_rank)
-      combiner.add_bytes({reinterpret_cast<const char*>(rank[buffer].data()), rank[buffer].size() * sizeof(std::uint64_t)});
+      combiner.add(rank[buffer]);
   return combiner.value();
 }
 

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "runtime/base/tensor_view.h"
@@ -21,8 +20,7 @@ class HashCombiner {
  public:
   HashCombiner();
   ~HashCombiner();
-  /// 8 bytes per hash.
-  void add_bytes(std::string_view hashes);
+  void add(std::span<const std::uint64_t> hashes);
   std::uint64_t value() const;
 
  private:

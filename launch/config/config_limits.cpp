@@ -10,7 +10,7 @@ namespace {
 
 constexpr double largest_elems =
     1LL << 56;  // of all parameters, or of all activations: 16 bytes of each fit in 62 bits
-constexpr int largest_layers = 20'000, largest_size = 1 << 26, largest_threads = 1024;
+constexpr int largest_layers = 10'000, largest_size = 1 << 26, largest_threads = 1024;
 constexpr std::int64_t largest_layer_rounds = 100'000;  // a step of so many is planned in half a minute
 
 void check(bool holds, const std::string& message) {

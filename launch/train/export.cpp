@@ -93,33 +93,33 @@ void ModelExport::take_room(Communicator& communicator) const {
   });
 }
 
-void ModelExport::write_units(Trainer& trainer) const {
+void ModelExport::write_units(ProgramRunner& runner) const {
   std::optional<hf::FolderWriter> writer;
-  together(trainer, [&] { writer.emplace(paths_, plan_); });
+  together(runner, [&] { writer.emplace(paths_, plan_); });
   std::vector<std::byte> staging(static_cast<std::size_t>(staging_bytes));
   // The ranks meet behind every unit, on the disk: one that is slow keeps none waiting past the deadline at the end.
-  const std::vector<UnitSpec>& units = trainer.rank_programs().model.units;
+  const std::vector<UnitSpec>& units = runner.programs().model.units;
   for (std::size_t u = 0; u < units.size(); ++u)
-    together(trainer, [&] {
-      if (trainer.layouts()[u].is_empty()) return;
-      writer->write_slice(hf::overlaps(map_[described_unit(units, u)], trainer.layouts()[u], rank_), trainer.master(u),
+    together(runner, [&] {
+      if (runner.layouts()[u].is_empty()) return;
+      writer->write_slice(hf::overlaps(map_[described_unit(units, u)], runner.layouts()[u], rank_), runner.slice(Content::master, u),
                           {staging.data(), DType::byte, staging_bytes});
       writer->flush();
     });
 }
 
-void ModelExport::write(Trainer& trainer) {
+void ModelExport::write(ProgramRunner& runner) {
   discards_ = false;  // errors are agreed from here on, and rank 0 may give the folder its name before another hears it
-  write_units(trainer);
-  together(trainer, [&] {
+  write_units(runner);
+  together(runner, [&] {
     if (claim_) claim_->publish();
   });
 }
 
-void together(Trainer& trainer, const std::function<void()>& task) {
+void together(ProgramRunner& runner, const std::function<void()>& task) {
   const std::optional<Error> error = error_of(task);
   std::optional<AgreedError> agreed;
-  trainer.on_comm_stream([&](Communicator& communicator) {
+  runner.on_comm_stream([&](Communicator& communicator) {
     try {
       agree_on_success(communicator, error ? &*error : nullptr);
     } catch (const AgreedError& failure) {

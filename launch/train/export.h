@@ -7,7 +7,7 @@
 #include <string>
 
 #include "comm/communicator.h"
-#include "launch/train/trainer.h"
+#include "launch/train/program_runner.h"
 #include "models/hf/folder_writer.h"
 #include "models/hf/model_folder.h"
 
@@ -36,13 +36,13 @@ class ModelExport {
   void take_room(Communicator& communicator) const;
   /// Collective, on each rank's host thread, when nothing runs any more. The folder has its name when it is whole.
   /// Errors: AgreedError(data) from any rank; nothing is left then, or the whole folder under a name that is told.
-  void write(Trainer& trainer);
+  void write(ProgramRunner& runner);
 
   Bytes bytes() const { return plan_.total_bytes(); }
 
  private:
   void claim(Communicator& communicator);
-  void write_units(Trainer& trainer) const;
+  void write_units(ProgramRunner& runner) const;
 
   ExportOptions options_;
   ModelConfig model_;
@@ -58,7 +58,7 @@ class ModelExport {
 
 /// Runs `task` here and agrees with the other ranks on its success, on the stream to which the communicator belongs.
 /// Collective. Errors: AgreedError, thrown here and not on the stream, which goes on.
-void together(Trainer& trainer, const std::function<void()>& task);
+void together(ProgramRunner& runner, const std::function<void()>& task);
 
 /// The command `checkpoint export`: one process, a model folder again, in another type where one is given, a part at a
 /// time. Errors: those of reading and writing.

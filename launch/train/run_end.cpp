@@ -1,83 +1,113 @@
 #include "launch/train/run_end.h"
 
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <type_traits>
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
-#include "launch/train/log_folder.h"
+#include "comm/agreement.h"
+#include "launch/launcher_output.h"
+#include "launch/plan/process_memory.h"
+#include "launch/train/over_ranks.h"
 #include "launch/train/profile.h"
-#include "runtime/schedule/trace.h"
-#include "shard/state_hash.h"
+#include "launch/train/sample_text.h"
+#include "launch/train/write_trace.h"
+#include "runtime/base/log.h"
 
 namespace trireme {
+namespace {
 
-std::uint64_t hash_over_ranks(Trainer& trainer, std::vector<std::vector<std::uint64_t>> own) {
-  // Lists travel as text of bytes: the count of each, then the hashes.
-  std::string bytes;
-  for (std::vector<std::uint64_t>& list : own) {
-    const std::uint64_t count = list.size();
-    bytes.append(reinterpret_cast<const char*>(&count), sizeof count);
-    bytes.append(reinterpret_cast<const char*>(list.data()), count * sizeof(std::uint64_t));
-    list = {};
-  }
-  const std::vector<std::string> all = trainer.gather_text(bytes);
-  HashCombiner combiner;
-  std::vector<std::size_t> at(all.size());  // of the next list of each rank
-  for (std::size_t buffer = 0; buffer < own.size(); ++buffer)
-    for (std::size_t rank = 0; rank < all.size(); ++rank) {
-      std::uint64_t count = 0;
-      std::memcpy(&count, all[rank].data() + at[rank], sizeof count);
-      combiner.add_bytes(std::string_view(all[rank]).substr(at[rank] + sizeof count, count * sizeof(std::uint64_t)));
-      at[rank] += (count + 1) * sizeof(std::uint64_t);
-    }
-  return combiner.value();
+// For looking, on this rank alone: it cannot end a run whose results are there.
+void look(const char* what, const std::function<void()>& task) {
+  if (const std::optional<Error> error = error_of(task))
+    warn(fmt::format("{} of rank 0: {}; the run goes on without it", what, error->what()));
 }
 
-std::vector<RankMemory> memory_over_ranks(Trainer& trainer, const RankMemory& own) {
-  std::vector<RankMemory> ranks;
-  for (const std::string& line : trainer.gather_text(fmt::format("{} {} {} {}", own.planned_bytes, own.measured_bytes,
-                                                                  own.node_first_rank, own.node))) {
-    std::istringstream words(line);
-    RankMemory& rank = ranks.emplace_back();
-    words >> rank.planned_bytes >> rank.measured_bytes >> rank.node_first_rank >> rank.node;
-  }
-  return ranks;
+// Whether standard output took them; else they are on standard error.
+bool say_results(const Run& run, Trainer& trainer) {
+  const std::uint64_t weights = hash_over_ranks(trainer.runner(), trainer.results().hash_weights());
+  const std::uint64_t state = hash_over_ranks(trainer.runner(), trainer.results().hash_states());
+  if (!run.speaks()) return true;
+  const std::string results = fmt::format("weights=xxh3:{:016x}\nstate=xxh3:{:016x}", weights, state);
+  const Bytes said_before = launcher_output_bytes();
+  if (!say_result(results)) return false;
+  const std::string failure = launcher_output_failure(results, said_before);
+  if (failure.empty()) return true;
+  warn(fmt::format("standard output of mpirun cannot be written: {}; the run ended with\n{}", failure, results));
+  return false;
 }
 
-std::vector<RankWire> wire_over_ranks(Trainer& trainer) {
-  static_assert(std::is_trivially_copyable_v<RankWire>);
-  const RankWire own = trainer.wire();
-  std::vector<RankWire> ranks;
-  for (const std::string& bytes : trainer.gather_text(std::string(reinterpret_cast<const char*>(&own), sizeof own)))
-    std::memcpy(&ranks.emplace_back(), bytes.data(), sizeof own);
-  return ranks;
-}
-
-void write_trace(const std::string& path, Trainer& trainer, double peak_flops) {
-  const Schedule& step = *trainer.programs().find(ScheduleKind::step);
-  const ModelSpec& model = trainer.rank_programs().model;
-  const Timeline planned = plan_timeline(step, [&](OpId id) {
-    const Op& op = step.ops[static_cast<std::size_t>(id)];
-    double us = 1 + static_cast<double>(op.bytes) / 10e3;
-    if (op.stream == StreamId::compute) us += op_flops(model, op) / peak_flops * 1e6;
-    return us;
-  });
-  const Timeline measured = trainer.timeline(ScheduleKind::step);
-  const TraceRow rows[] = {{"rank 0 planned", &step, &planned}, {"rank 0 measured, last step", &step, &measured}};
-  std::ofstream file;
-  file.exceptions(std::ios::badbit | std::ios::failbit);  // at once, while errno is that of the write
+// An export that all ranks know to have failed leaves what is for looking to be said before the run ends with its
+// error.
+std::optional<AgreedError> write_export(const Run& run, RunStart& start, Trainer& trainer) {
+  if (!start.model_export) return std::nullopt;
   try {
-    file.open(path);
-    print_trace(file, rows);
-    file << std::flush;
-  } catch (const std::ios::failure&) {
-    const SystemCall cause(-1);
-    std::error_code failed;
-    if (std::filesystem::is_regular_file(path, failed)) std::filesystem::remove(path, failed);
-    warn_of_lost_log(path, cause);
+    start.model_export->write(trainer.runner());
+  } catch (const AgreedError& error) {
+    return error;
   }
+  if (run.speaks()) say(fmt::format("export: {}, {} bytes", run.options.model_out.folder, start.model_export->bytes()));
+  return std::nullopt;
+}
+
+void continue_sample(const Run& run, Trainer& trainer) {
+  if (run.options.sample.empty()) return;
+  std::vector<int> tokens;
+  for (const char c : run.options.sample) tokens.push_back(static_cast<unsigned char>(c));
+  const auto window = static_cast<std::size_t>(run.inputs.config.train.sequence);
+  for (int i = 0; i < run.options.sample_tokens; ++i) {
+    // The last tokens that fit: the whole context for each token.
+    const std::span<const int> all(tokens);
+    tokens.push_back(trainer.choose_next(all.last(std::min(window, all.size()))));
+  }
+  if (run.speaks()) say(print_sample(tokens));
+}
+
+void say_memory(const Run& run, const RunStart& start, ProgramRunner& runner) {
+  const std::vector<RankMemory> memory = memory_over_ranks(runner, {.node_first_rank = run.mpi.node_first_rank(),
+                                                                    .node = run.mpi.node_name(),
+                                                                    .planned_bytes = start.plan.process_bytes,
+                                                                    .measured_bytes = peak_process_bytes()});
+  const std::vector<RankWire> wire = wire_over_ranks(runner);
+  if (run.speaks()) say(print_memory(memory) + "\n" + print_wire(wire));
+}
+
+void say_looks(const Run& run, const RunStart& start, RunLoop& loop) {
+  Trainer& trainer = loop.trainer();
+  const std::string trace = start.log_folder ? start.log_folder->trace_path() : "";
+  if (!trace.empty() && run.inputs.config.train.steps > 0)
+    look("trace", [&] { write_trace(trace, trainer.runner(), start.rank_peak_flops()); });
+  if (loop.profiles()) {
+    trainer.runner().finish();
+    look("profile", [&] {
+      say(print_profile(trainer.runner().schedule(ScheduleKind::step), trainer.runner().programs().model, loop.times(),
+                        start.rank_peak_flops()));
+    });
+  }
+  continue_sample(run, trainer);
+  say_memory(run, start, trainer.runner());
+}
+
+}  // namespace
+
+void end_run(const Run& run, RunStart& start, RunLoop& loop) {
+  Trainer& trainer = loop.trainer();
+  // What the run was made for comes first. Nothing that is for looking can take it away any more.
+  const bool said_results = say_results(run, trainer);
+  const std::optional<AgreedError> no_export = write_export(run, start, trainer);
+  const int steps = run.inputs.config.train.steps, valid_every = run.inputs.config.train.valid_every;
+  const bool was_validated = steps > 0 && valid_every > 0 && steps % valid_every == 0;
+  if (run.inputs.valid && !was_validated) loop.validate(std::max(steps - 1, 0));
+  say_looks(run, start, loop);
+  trainer.runner().close();
+  if (no_export) throw *no_export;
+  together(trainer.runner(), [&] {
+    require(said_results, ErrorKind::data,
+            "standard output could not be written: what the run said there is lost, but for the lines weights= and "
+            "state=, which are on standard error; free space or choose another place");
+  });
 }
 
 }  // namespace trireme

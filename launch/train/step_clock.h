@@ -12,7 +12,7 @@ namespace trireme {
 
 /// Sums of times per op of the schedule `step`, from step 2 on: what comes before warms up.
 ///
-/// Threads  each stream keeps its own sums; times() is called while all streams stand still (after Trainer::finish()).
+/// Threads  each stream keeps its own sums; times() is called while all streams stand still (after ProgramRunner::finish()).
 /// Memory   taken at a stream's first op of a step; nothing later.
 class StepClock final : public OpObserver {
  public:

@@ -89,9 +89,9 @@ void Executor::fail(const Error& error) {
 }
 
 Executor::Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
-                   std::span<OpObserver* const> observers, std::function<void()> on_failure)
-    : device_(device), arenas_(arenas), observers_(observers.begin(), observers.end()),
-      on_failure_(std::move(on_failure)), compute_end_(device.create_event()), made_(Clock::now()) {
+                   const RunWatch& watch)
+    : device_(device), arenas_(arenas), observers_(watch.observers.begin(), watch.observers.end()),
+      on_failure_(watch.on_failure), compute_end_(device.create_event()), made_(Clock::now()) {
   for (const Schedule* schedule : schedules) bind(*schedule, table);
 }
 

@@ -20,6 +20,12 @@
 
 namespace trireme {
 
+/// Who is told what runs.
+struct RunWatch {
+  std::span<OpObserver* const> observers = {};
+  std::function<void()> on_failure = {};  // at once, on the stream whose op threw: it must wake what waits for other ranks
+};
+
 /// Runs the schedules of one rank over one arena per space.
 ///
 /// Threads  one host thread calls it; handlers and observers run on the device's streams.
@@ -31,10 +37,9 @@ class Executor {
   /// it submitted: wait() first, or let the device go first.
   /// Errors: Error(bug) for an op without handler, a buffer without offset or one that its arena does not hold, before
   /// anything runs.
-  /// `on_failure` runs at once on the stream whose op threw: it must wake what waits for other ranks.
-  /// What fails because of that is told as the op that failed first.
+  /// What fails because of on_failure is told as the op that failed first.
   Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
-           std::span<OpObserver* const> observers, std::function<void()> on_failure);
+           const RunWatch& watch);
   ~Executor();
 
   /// Submits all ops of schedule number `index`; returns when the streams have taken them.

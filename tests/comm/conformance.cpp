@@ -295,6 +295,20 @@ void agreements(Communicator& c, std::uint64_t) {
 
   const std::vector<std::string> texts = all_gather(c, std::string(static_cast<std::size_t>(c.rank() * 3), 'x'));
   for (std::size_t rank = 0; rank < texts.size(); ++rank) check(texts[rank].size() == rank * 3, "all_gather is wrong");
+
+  struct Record {
+    std::int64_t rank = 0;
+    double half = 0;
+  };
+  const std::vector<Record> records = all_gather(c, Record{.rank = c.rank(), .half = c.rank() / 2.0});
+  const std::vector<int> own(static_cast<std::size_t>(c.rank()), c.rank());
+  const std::vector<std::vector<int>> lists = all_gather_lists<int>(c, own);
+  check(records.size() == texts.size() && lists.size() == texts.size(), "all_gather is of other ranks");
+  for (std::size_t rank = 0; rank < texts.size(); ++rank) {
+    const int expected = static_cast<int>(rank);
+    check(records[rank].rank == expected && records[rank].half == expected / 2.0, "all_gather of records is wrong");
+    check(lists[rank] == std::vector<int>(rank, expected), "all_gather_lists is wrong");
+  }
 }
 
 }  // namespace

@@ -154,7 +154,7 @@ done
 
 # Sizes that no machine has.
 expect 2 '2147483647: .*at most' "$trireme" plan run.toml --ranks 2147483647
-expect 2 'model.layers = 100000: it must be at most 20000.*fewer' "$trireme" plan run.toml --model.layers=100000 --ranks 2
+expect 2 'model.layers = 100000: it must be at most 10000.*fewer' "$trireme" plan run.toml --model.layers=100000 --ranks 2
 expect 2 'ranks-per-node 100' "$trireme" plan run.toml --ranks 2 --ranks-per-node 100
 expect 2 'model.layers' "$trireme" plan run.toml --model.layers=2147483647
 expect 2 'model.width' "$trireme" plan run.toml --model.width=2147483646

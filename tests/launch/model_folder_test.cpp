@@ -33,7 +33,7 @@ LocalResult train_and_export(const TrainerSettings& settings, const ExportOption
   layout.at_end = [&](Trainer& trainer, Communicator& communicator) {
     ModelExport exported(options, settings.model, settings.folder, communicator);
     exported.take_room(communicator);
-    exported.write(trainer);
+    exported.write(trainer.runner());
   };
   return train_locally(settings, layout, steps);
 }

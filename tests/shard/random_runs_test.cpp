@@ -69,7 +69,7 @@ void run_and_compare(const Schedule& s, const MemoryPlan& plan, Device& device) 
         if (context.buffer(b).elems > 0) fill(context.view(b), digest);
       seen[static_cast<std::size_t>(context.id)] = digest;
     });
-  Executor executor(device, arenas, std::array{&s}, table, {}, [] {});
+  Executor executor(device, arenas, std::array{&s}, table, {});
   executor.run(0);
   executor.wait();
   CHECK(seen == run_in_order(s));

@@ -80,8 +80,8 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       auto& owner = trainers[static_cast<std::size_t>(rank)];
       PlannedPrograms planned = plan_programs(settings, rank, layout.ranks);
       if (layout.edit_programs) layout.edit_programs(planned, rank);
-      owner = std::make_unique<Trainer>(settings, std::move(planned), communicator, source, valid,
-                                        make_device(settings, layout, rank), std::span<OpObserver* const>(), edit);
+      owner = std::make_unique<Trainer>(settings, std::move(planned), communicator, BatchSources{source, valid},
+                                        RunnerParts{.device = make_device(settings, layout, rank), .edit_table = edit});
       Trainer& trainer = *owner;
       for (int step = 0; step < steps; ++step) {
         const bool audits = layout.audit_every > 0 && (step + 1) % layout.audit_every == 0;
@@ -93,13 +93,13 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
         result.steps.push_back(report);
         if (settings.validate) result.valid_losses.push_back(valid_loss);
       }
-      weights[static_cast<std::size_t>(rank)] = trainer.hash_weights();
-      state[static_cast<std::size_t>(rank)] = trainer.hash_states();
+      weights[static_cast<std::size_t>(rank)] = trainer.results().hash_weights();
+      state[static_cast<std::size_t>(rank)] = trainer.results().hash_states();
       // Ranks as threads read everything in place.
-      const RankWire wire = trainer.wire();
-      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages,
-             "took {} bytes, planned {} and {}", wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
-      trainer.close();
+      const RankWire wire = trainer.runner().wire();
+      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages, "took {} bytes, planned {} and {}",
+             wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
+      trainer.runner().close();
       if (layout.at_end) layout.at_end(trainer, communicator);
     } catch (const std::exception& error) {
       const std::lock_guard lock(mutex);

@@ -211,8 +211,8 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--model.ffn=2147483647"}, {"model.ffn = 2147483647", "at most"}},
       {{"--model.vocab=2147483647"}, {"model.vocab", "at most"}},
       {{"--model.context=2147483647"}, {"model.context", "at most"}},
-      {{"--model.layers=20001"}, {"model.layers = 20001", "20000"}},
-      {{"--model.layers=20000", "--model.width=16000000"}, {"parameters", "smaller model"}},
+      {{"--model.layers=10001"}, {"model.layers = 10001", "10000"}},
+      {{"--model.layers=10000", "--model.width=16000000"}, {"parameters", "smaller model"}},
       {{"--train.micro_batch=60000000", "--train.global_batch=60000000", "--model.context=60000000",
         "--train.sequence=60000000"}, {"activations", "train.micro_batch"}},
       {{"--device.threads=2147483647"}, {"device.threads", "at most"}},
@@ -408,9 +408,9 @@ TEST_CASE("check_plannable: reduces of groups that span ranks count, too") {
 
 TEST_CASE("check_limits: more layers than are planned in some seconds are refused, with the limit and what to do") {
   const TextFile file(good_text);
-  CHECK_NOTHROW(load_config(file.path, {"--model.layers=20000"}));
+  CHECK_NOTHROW(load_config(file.path, {"--model.layers=10000"}));
   CHECK_THROWS_WITH(load_config(file.path, {"--model.layers=100000"}), Catch::Contains("model.layers = 100000") &&
-                                                                           Catch::Contains("at most 20000") &&
+                                                                           Catch::Contains("at most 10000") &&
                                                                            Catch::Contains("fewer"));
 }
 

@@ -77,12 +77,12 @@ double loss_of(const std::string& path, const std::vector<int>& tokens, int sequ
     }
   };
   const TrainerSettings settings = settings_of(path, sequence);
-  Trainer trainer(settings, plan_programs(settings, 0, 1), *communicator, fill, fill, make_cpu_device(static_cast<int>(run_streams.size()), 1),
-                  {});
+  Trainer trainer(settings, plan_programs(settings, 0, 1), *communicator, {fill, fill},
+                  {.device = make_cpu_device(static_cast<int>(run_streams.size()), 1)});
   ExactSum loss;
   std::int64_t valid_tokens = 0;
   trainer.validate_round(0, loss, valid_tokens);
-  trainer.close();
+  trainer.runner().close();
   return loss.value() / static_cast<double>(valid_tokens);
 }
 

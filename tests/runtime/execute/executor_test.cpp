@@ -33,7 +33,8 @@ struct Machine {
       table.set(kind, [this](const OpContext&) { ++ran; });
   }
   std::unique_ptr<Executor> make(std::vector<const Schedule*> schedules, std::vector<OpObserver*> observers = {}) {
-    return std::make_unique<Executor>(*device, arenas, schedules, table, observers, [this] { ++failures; });
+    return std::make_unique<Executor>(*device, arenas, schedules, table,
+                                      RunWatch{.observers = observers, .on_failure = [this] { ++failures; }});
   }
 };
 
