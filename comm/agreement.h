@@ -58,8 +58,8 @@ std::vector<std::string> all_gather(Communicator& communicator, std::string_view
 
 /// `own` of every rank, by rank: a record without pointers.
 template <typename Record>
-  requires(std::is_trivially_copyable_v<Record> && !std::is_convertible_v<const Record&, std::string_view>)
-std::vector<Record> all_gather(Communicator& communicator, const Record& own) {
+requires(std::is_trivially_copyable_v<Record> && !std::is_convertible_v<const Record&, std::string_view>)
+    std::vector<Record> all_gather(Communicator& communicator, const Record& own) {
   std::vector<Record> all(static_cast<std::size_t>(communicator.size()), own);
   for (int rank = 0; rank < communicator.size(); ++rank)
     communicator.broadcast(std::as_writable_bytes(std::span(&all[static_cast<std::size_t>(rank)], 1)), rank);

@@ -21,8 +21,8 @@
 namespace trireme {
 namespace {
 
-// A rank that may not speak waits this long to be ended by the one that may; then it speaks if that one did not: it may be
-// held up, in a long op beside the wait that failed.
+// A rank that may not speak waits this long to be ended by the one that may; then it speaks if that one did not: it may
+// be held up, in a long op beside the wait that failed.
 constexpr int patience_s = 6;
 // Whatever hangs while a run is being stopped (MPI_Abort, too) ends by SIGALRM.
 constexpr unsigned last_resort_s = 9;

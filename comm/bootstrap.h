@@ -22,7 +22,8 @@ struct MpiStart {
 ///
 /// Failure  whatever ends one rank ends all within 10 s, with one message per node: an error (fail), exit() before
 ///          finish(), a death (the launcher's SIGTERM finds who is gone), a wait past its deadline (an error, too). The
-///          start, new communicators and the end are inside MPI for as long as it takes: SIGALRM ends them, exit code 7.
+///          start, new communicators and the end are inside MPI for as long as it takes: SIGALRM ends them, exit
+///          code 7.
 /// Threads  made, finished and destroyed on the main thread; no other thread is inside MPI then.
 class MpiRun {
  public:

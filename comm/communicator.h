@@ -22,7 +22,9 @@ struct Gather {
   std::span<const int> from;  // from[i] holds slice i; this rank is among them; empty: rank i holds slice i
 
   int slices(int group_size) const { return from.empty() ? group_size : static_cast<int>(from.size()); }
-  int holder(int slice_number) const { return from.empty() ? slice_number : from[static_cast<std::size_t>(slice_number)]; }
+  int holder(int slice_number) const {
+    return from.empty() ? slice_number : from[static_cast<std::size_t>(slice_number)];
+  }
   /// The number of the slice that `rank` holds.
   int slice_of(int rank) const {
     return from.empty() ? rank : static_cast<int>(std::find(from.begin(), from.end(), rank) - from.begin());
@@ -32,13 +34,13 @@ struct Gather {
 /// The ordered reduce-scatter: contributions to a range of a unit's gradient, added in the order of `from` in f32.
 /// acc = (accumulate ? acc : nothing) + from[0] + from[1] + ...: the first contribution is stored, not added to zero.
 struct Reduce {
-  ConstView gradient;         // [range.elems] this rank's contribution, exported; empty where it is not in `from`
+  ConstView gradient;  // [range.elems] this rank's contribution, exported; empty where it is not in `from`
   FlatRange range;
   std::span<const int> from;  // contributing ranks in adding order
   View accumulator;           // f32 [range.owned_by(rank).elems]
   bool accumulate = false;
-  View staging;               // owned elems of every contributor that does not share memory, in the gradient's type
-  DType wire = DType::bf16;   // type of the contributions, also on ranks without one
+  View staging;              // owned elems of every contributor that does not share memory, in the gradient's type
+  DType wire = DType::bf16;  // type of the contributions, also on ranks without one
 };
 
 /// Memory that other processes of the node can map: `file` begins with the byte at `data`.

@@ -111,8 +111,7 @@ void StatusPage::look_around() {
 
 void StatusPage::set_step(std::int64_t step) { own().step = step; }
 
-void StatusPage::begin(StreamId stream, ScheduleKind schedule, OpId op, OpKind kind,
-                       std::optional<std::int32_t> unit) {
+void StatusPage::begin(StreamId stream, ScheduleKind schedule, OpId op, OpKind kind, std::optional<std::int32_t> unit) {
   StreamStatus& status = own().streams[static_cast<int>(stream)];
   status.schedule.store(static_cast<std::int32_t>(schedule), std::memory_order_relaxed);
   status.kind.store(static_cast<std::int32_t>(kind), std::memory_order_relaxed);
@@ -168,8 +167,8 @@ std::optional<int> StatusPage::blamed() const {
   return rank == nobody ? std::nullopt : std::optional(rank);
 }
 
-// A rank that waits in a collective is at its collective; else at what it computes, or runs elsewhere; else at what it did
-// last.
+// A rank that waits in a collective is at its collective; else at what it computes, or runs elsewhere; else at what it
+// did last.
 StreamId StatusPage::stream_to_name(const Entry& entry) {
   if (entry.waiting_for != nobody) return StreamId::comm;
   for (const StreamId stream : all_streams)

@@ -48,8 +48,10 @@ std::string mapping_line(const DoctorRanks& ranks) {
     return line(refusal.empty(), fmt::format("shared mapping: {}", found), advice);
   }
   const bool all_share = ranks.sharing == ranks.on_node;
-  return line(all_share, fmt::format("shared mapping: {} of {} ranks on this node read each other's memory", ranks.sharing,
-                                     ranks.on_node), advice);
+  return line(
+      all_share,
+      fmt::format("shared mapping: {} of {} ranks on this node read each other's memory", ranks.sharing, ranks.on_node),
+      advice);
 }
 
 }  // namespace
@@ -63,12 +65,14 @@ std::string doctor_report(const DoctorRanks& ranks) {
   report += mapping_line(ranks);
   const cpu::Isa isa = cpu::detect_isa();
   const auto rate = [](DType type, ProductOrder order) { return cpu::register_peak_flops(type, order) / 1e9; };
-  report += line(isa != cpu::Isa::scalar,
-                 fmt::format("instruction set: {}, {:.0f} GF/s bf16 (products = tiles: {:.0f}) and {:.0f} GF/s f32 a thread",
-                             cpu::name(isa), rate(DType::bf16, ProductOrder::chain), rate(DType::bf16, ProductOrder::tiles),
-                             rate(DType::f32, ProductOrder::chain)),
-                 "no vector instructions: training will be slow");
-  report += line(available_memory_bytes() > GiB, fmt::format("memory left (and within the cgroup): {}", format_bytes(available_memory_bytes())),
+  report +=
+      line(isa != cpu::Isa::scalar,
+           fmt::format("instruction set: {}, {:.0f} GF/s bf16 (products = tiles: {:.0f}) and {:.0f} GF/s f32 a thread",
+                       cpu::name(isa), rate(DType::bf16, ProductOrder::chain), rate(DType::bf16, ProductOrder::tiles),
+                       rate(DType::f32, ProductOrder::chain)),
+           "no vector instructions: training will be slow");
+  report += line(available_memory_bytes() > GiB,
+                 fmt::format("memory left (and within the cgroup): {}", format_bytes(available_memory_bytes())),
                  "free memory before a run");
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
@@ -76,8 +80,9 @@ std::string doctor_report(const DoctorRanks& ranks) {
   report += disk_line("/dev/shm", 64 * MiB, "MPI keeps its shared memory there; enlarge it");
   report += disk_line(".", GiB, "logs need space");
   const char* wait = std::getenv("OMP_WAIT_POLICY");
-  report += line(wait != nullptr, fmt::format("OMP_WAIT_POLICY: {}", wait ? wait : "not set"),
-                 "set it to passive where threads share cores, and GOMP_SPINCOUNT=1000000 where a rank has several threads");
+  report +=
+      line(wait != nullptr, fmt::format("OMP_WAIT_POLICY: {}", wait ? wait : "not set"),
+           "set it to passive where threads share cores, and GOMP_SPINCOUNT=1000000 where a rank has several threads");
   return report;
 }
 

@@ -6,8 +6,8 @@
 namespace trireme {
 
 /// One microbatch: tokens, targets, positions, document starts i32 [N], weights f32 [N] (1, or 0), in one buffer.
-/// Positions count from the start of a document, which document_starts gives as a place in the sequence: 0 without documents.
-/// A target counts in the loss by target_counts(): not where it is below 0 or weighs 0.
+/// Positions count from the start of a document, which document_starts gives as a place in the sequence: 0 without
+/// documents. A target counts in the loss by target_counts(): not where it is below 0 or weighs 0.
 struct Batch {
   View tokens, targets, positions, document_starts, weights;
 
@@ -24,7 +24,8 @@ struct Batch {
   /// Targets that count.
   std::int64_t valid_tokens() const {
     std::int64_t count = 0;
-    for (Elems n = 0; n < token_count(); ++n) count += target_counts(targets.as<std::int32_t>()[n], weights.as<float>()[n]);
+    for (Elems n = 0; n < token_count(); ++n)
+      count += target_counts(targets.as<std::int32_t>()[n], weights.as<float>()[n]);
     return count;
   }
 };

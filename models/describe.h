@@ -13,7 +13,7 @@ struct MicrobatchShape {
   int sequence = 1;   // tokens of each
   DType compute = DType::bf16;
   ProductOrder products = ProductOrder::chain;
-  int threads = 1;    // workspace of kernels
+  int threads = 1;  // workspace of kernels
 };
 
 /// Units: embedding, blocks, head. Equal arguments give equal descriptions.
@@ -22,8 +22,8 @@ ModelSpec describe(const ModelConfig& config, const MicrobatchShape& shape);
 /// Parameters, without padding of the vocabulary; a tied tensor counts once.
 Elems parameter_count(const ModelConfig& config);
 
-/// Model flops of forward and backward of one token: attention at T^2/2, recompute not counted. `microbatch_tokens`: of the
-/// microbatch that the model was described for.
+/// Model flops of forward and backward of one token: attention at T^2/2, recompute not counted. `microbatch_tokens`: of
+/// the microbatch that the model was described for.
 double flops_per_token(const ModelSpec& model, Elems microbatch_tokens);
 
 }  // namespace trireme

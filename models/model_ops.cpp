@@ -43,9 +43,11 @@ class ModelOps {
     if (!head.unit->tied) return head[*head.unit->vocabulary];
     const TiedTensor& t = *head.unit->tied;
     const TensorSpec& spec = units_[static_cast<std::size_t>(t.unit)].tensors[static_cast<std::size_t>(t.tensor)];
-    const auto owner = static_cast<std::size_t>(spec.trainable ? t.unit : *units_[static_cast<std::size_t>(t.unit)].frozen);
+    const auto owner =
+        static_cast<std::size_t>(spec.trainable ? t.unit : *units_[static_cast<std::size_t>(t.unit)].frozen);
     if (tied.empty() || tied.elems() == spec.elems()) return tied.empty() ? View() : tied.reshape(spec.rows, spec.cols);
-    return UnitTensors{.unit = &units_[owner], .layout = &layouts_[owner], .flat = tied}[t.tensor];  // the owner's parameters, whole
+    return UnitTensors{
+        .unit = &units_[owner], .layout = &layouts_[owner], .flat = tied}[t.tensor];  // the owner's parameters, whole
   }
   void choose(const OpContext& context) const;
   void fill(const TensorSpec& spec, const TensorPart& part, View out) const;
@@ -61,15 +63,20 @@ void ModelOps::fill(const TensorSpec& spec, const TensorPart& part, View out) co
   const Elems count = std::min(part.elems, std::max<Elems>(0, real - part.first));
   if (count == 0) return;
   const View kept = out.cols_from(part.in_slice, count);
-  if (spec.init.kind == InitRule::Kind::constant) fill_constant(kept, static_cast<float>(spec.init.value));
-  else fill_normal({.out = kept, .random = Random(seed_, spec.name), .first_index = static_cast<std::uint64_t>(part.first),
-                    .scale = spec.init.value});
+  if (spec.init.kind == InitRule::Kind::constant)
+    fill_constant(kept, static_cast<float>(spec.init.value));
+  else
+    fill_normal({.out = kept,
+                 .random = Random(seed_, spec.name),
+                 .first_index = static_cast<std::uint64_t>(part.first),
+                 .scale = spec.init.value});
 }
 
 void ModelOps::init(const OpContext& context) const {
   const Op& op = context.op();
   for (BufferId b : op.writes())
-    if (const View view = context.view(b); !view.empty()) std::memset(view.data, 0, static_cast<std::size_t>(view.bytes()));
+    if (const View view = context.view(b); !view.empty())
+      std::memset(view.data, 0, static_cast<std::size_t>(view.bytes()));
   if (!op.unit) {
     if (const View constants = context.view(Slot::constants); !constants.empty()) model_->fill_constants(constants);
     return;
@@ -85,8 +92,10 @@ void ModelOps::init(const OpContext& context) const {
 void ModelOps::forward(const OpContext& context) const {
   switch (unit(context).kind) {
     case UnitKind::embedding:
-      model_->forward({.parameters = parameters(context), .batch = Batch(context.view(Slot::batch)),
-                       .out = context.view(Slot::out), .workspace = context.view(Slot::workspace)});
+      model_->forward({.parameters = parameters(context),
+                       .batch = Batch(context.view(Slot::batch)),
+                       .out = context.view(Slot::out),
+                       .workspace = context.view(Slot::workspace)});
       return;
     case UnitKind::block: return block_forward(context);
     case UnitKind::head: return context.op().has(Slot::choice) ? choose(context) : head(context);
@@ -96,10 +105,13 @@ void ModelOps::forward(const OpContext& context) const {
 
 // Also of recompute, which may need no output.
 void ModelOps::block_forward(const OpContext& context) const {
-  model_->forward(*context.op().segment,
-                  {.parameters = parameters(context), .x = context.view(Slot::x), .batch = Batch(context.view(Slot::batch)),
-                   .constants = context.view(Slot::constants), .out = context.view_if_any(Slot::out),
-                   .saved = context.view(Slot::saved), .workspace = context.view(Slot::workspace)});
+  model_->forward(*context.op().segment, {.parameters = parameters(context),
+                                          .x = context.view(Slot::x),
+                                          .batch = Batch(context.view(Slot::batch)),
+                                          .constants = context.view(Slot::constants),
+                                          .out = context.view_if_any(Slot::out),
+                                          .saved = context.view(Slot::saved),
+                                          .workspace = context.view(Slot::workspace)});
 }
 
 void ModelOps::backward(const OpContext& context) const {
@@ -108,27 +120,39 @@ void ModelOps::backward(const OpContext& context) const {
   const View d_out = context.view(Slot::d_out), workspace = context.view(Slot::workspace);
   if (unit(context).kind == UnitKind::embedding)
     return model_->backward({.d_out = d_out, .batch = batch, .gradients = g, .workspace = workspace});
-  model_->backward(*context.op().segment,
-                   {.parameters = parameters(context), .d_out = d_out, .x = context.view(Slot::x),
-                    .saved = context.view(Slot::saved), .batch = batch, .constants = context.view(Slot::constants),
-                    .d_x = context.view(Slot::d_x), .gradients = g, .workspace = workspace});
+  model_->backward(*context.op().segment, {.parameters = parameters(context),
+                                           .d_out = d_out,
+                                           .x = context.view(Slot::x),
+                                           .saved = context.view(Slot::saved),
+                                           .batch = batch,
+                                           .constants = context.view(Slot::constants),
+                                           .d_x = context.view(Slot::d_x),
+                                           .gradients = g,
+                                           .workspace = workspace});
 }
 
 void ModelOps::choose(const OpContext& context) const {
   const UnitTensors p = parameters(context);
-  model_->choose({.parameters = p, .vocabulary = vocabulary(p, context.view_if_any(Slot::tied)),
-                  .x = context.view(Slot::x), .position = context.record<StepValues>(Slot::values).position,
-                  .choice = context.view(Slot::choice), .workspace = context.view(Slot::workspace)});
+  model_->choose({.parameters = p,
+                  .vocabulary = vocabulary(p, context.view_if_any(Slot::tied)),
+                  .x = context.view(Slot::x),
+                  .position = context.record<StepValues>(Slot::values).position,
+                  .choice = context.view(Slot::choice),
+                  .workspace = context.view(Slot::workspace)});
 }
 
 // The loss; with the input's gradient also backward.
 void ModelOps::head(const OpContext& context) const {
   const bool backward = context.op().kind == OpKind::forward_backward;
   const UnitTensors p = parameters(context), g = gradients(context, context.view_if_any(Slot::gradient));
-  model_->loss({.parameters = p, .vocabulary = vocabulary(p, context.view_if_any(Slot::tied)), .x = context.view(Slot::x),
+  model_->loss({.parameters = p,
+                .vocabulary = vocabulary(p, context.view_if_any(Slot::tied)),
+                .x = context.view(Slot::x),
                 .batch = Batch(context.view(Slot::batch)),
                 .valid_tokens = backward ? context.record<TokenCount>(Slot::tokens).valid_tokens : 0,
-                .sums = &context.record<StepSums>(Slot::sums), .d_x = context.view_if_any(Slot::d_x), .gradients = g,
+                .sums = &context.record<StepSums>(Slot::sums),
+                .d_x = context.view_if_any(Slot::d_x),
+                .gradients = g,
                 .d_vocabulary = backward ? vocabulary(g, context.view_if_any(Slot::tied_gradient)) : View(),
                 .workspace = context.view(Slot::workspace)});
 }

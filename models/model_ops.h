@@ -13,7 +13,8 @@
 
 namespace trireme {
 
-/// `units` and `layouts` describe the whole model, in unit order, and outlive the table; `seed` makes the first parameters.
+/// `units` and `layouts` describe the whole model, in unit order, and outlive the table; `seed` makes the first
+/// parameters.
 void register_model_ops(OpTable& table, std::shared_ptr<const Model> model, std::span<const UnitSpec> units,
                         std::span<const FlatLayout> layouts, std::uint64_t seed);
 

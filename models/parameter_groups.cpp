@@ -24,7 +24,8 @@ void mark(TensorSpec& tensor, const ParameterGroup& group) {
 std::string names(const std::vector<TensorSpec*>& tensors) {
   std::string text;
   for (const TensorSpec* tensor : tensors)
-    if (!matches("blocks.*", tensor->name) || matches("blocks.0.*", tensor->name)) text += (text.empty() ? "" : ", ") + tensor->name;
+    if (!matches("blocks.*", tensor->name) || matches("blocks.0.*", tensor->name))
+      text += (text.empty() ? "" : ", ") + tensor->name;
   return text;
 }
 
@@ -62,13 +63,16 @@ void apply_groups(const std::vector<ParameterGroup>& groups, ModelSpec& model) {
       ++taken;
       mark(*tensors[t], group);
     }
-    require(found > 0, ErrorKind::config, "train.groups: no tensor is named like '{}'; there are {} (and the other blocks')",
-            group.pattern, names(tensors));
-    require(taken > 0, ErrorKind::config, "train.groups: all {} tensors named like '{}' are in groups above it; the first "
-            "group counts", found, group.pattern);
+    require(found > 0, ErrorKind::config,
+            "train.groups: no tensor is named like '{}'; there are {} (and the other blocks')", group.pattern,
+            names(tensors));
+    require(taken > 0, ErrorKind::config,
+            "train.groups: all {} tensors named like '{}' are in groups above it; the first "
+            "group counts",
+            found, group.pattern);
   }
-  require(std::any_of(tensors.begin(), tensors.end(), [](const TensorSpec* t) { return t->trainable; }), ErrorKind::config,
-          "train.groups: all tensors are frozen; leave some to train");
+  require(std::any_of(tensors.begin(), tensors.end(), [](const TensorSpec* t) { return t->trainable; }),
+          ErrorKind::config, "train.groups: all tensors are frozen; leave some to train");
 }
 
 }  // namespace trireme

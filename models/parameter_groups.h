@@ -24,7 +24,8 @@ bool matches(std::string_view pattern, std::string_view name);
 
 /// Marks every tensor by the first group that its name matches.
 ///
-/// Errors  Error(config) for a group that matches nothing, or whose tensors all belong to earlier groups, with names that
+/// Errors  Error(config) for a group that matches nothing, or whose tensors all belong to earlier groups, with names
+/// that
 ///         there are; and where nothing is left to train.
 void apply_groups(const std::vector<ParameterGroup>& groups, ModelSpec& model);
 

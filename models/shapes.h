@@ -26,10 +26,20 @@ struct Shapes {
   Elems qkv() const { return (H + 2 * K) * D; }
 };
 
-inline Shapes make_shapes(const ModelConfig& config, Elems sequences, Elems tokens_of_a_sequence, ProductOrder products) {
-  return {.B = sequences, .T = tokens_of_a_sequence, .N = sequences * tokens_of_a_sequence, .C = config.width,
-          .H = config.heads, .K = config.kv_heads, .D = config.head_size(), .F = config.ffn, .V = config.vocab,
-          .Vp = align_up(config.vocab, 128), .P = config.context, .L = config.layers,
+inline Shapes make_shapes(const ModelConfig& config, Elems sequences, Elems tokens_of_a_sequence,
+                          ProductOrder products) {
+  return {.B = sequences,
+          .T = tokens_of_a_sequence,
+          .N = sequences * tokens_of_a_sequence,
+          .C = config.width,
+          .H = config.heads,
+          .K = config.kv_heads,
+          .D = config.head_size(),
+          .F = config.ffn,
+          .V = config.vocab,
+          .Vp = align_up(config.vocab, 128),
+          .P = config.context,
+          .L = config.layers,
           .products = products};
 }
 

@@ -14,7 +14,8 @@ namespace {
 std::vector<TensorPart> parts_of(const Buffer& buffer, const Op& op, const FlatLayout& layout, int rank) {
   if (buffer.role == Role::activations) return {{.elems = buffer.elems}};
   if (op.range == layout.whole())
-    return held_parts(layout, buffer.elems == layout.full_elems() ? FlatRange{0, buffer.elems, buffer.elems} : op.range, rank);
+    return held_parts(layout, buffer.elems == layout.full_elems() ? FlatRange{0, buffer.elems, buffer.elems} : op.range,
+                      rank);
   // A tied tensor alone, or this rank's slice of it.
   const auto begin = std::find(layout.tensor_begin.begin(), layout.tensor_begin.end(), op.range.begin);
   const Elems first = buffer.elems == op.range.elems ? 0 : op.range.owned_by(rank).begin - op.range.begin;
@@ -61,12 +62,17 @@ std::string describe(const Finding& finding, const Schedule& schedule, const std
   const OpId made_by = maker(schedule, finding);
   const auto tensor = [&] { return unit.tensors[static_cast<std::size_t>(finding.tensor)].name; };
   std::string what;
-  if (buffer.role == Role::data) what = "the loss";
-  else if (buffer.role == Role::gathered) what = fmt::format("parameter {}, element {}", tensor(), finding.element);
-  else if (buffer.role == Role::gradients) what = fmt::format("the gradient of {}, element {}", tensor(), finding.element);
-  else what = fmt::format("activations {}, element {}", buffer.name, finding.element);
+  if (buffer.role == Role::data)
+    what = "the loss";
+  else if (buffer.role == Role::gathered)
+    what = fmt::format("parameter {}, element {}", tensor(), finding.element);
+  else if (buffer.role == Role::gradients)
+    what = fmt::format("the gradient of {}, element {}", tensor(), finding.element);
+  else
+    what = fmt::format("activations {}, element {}", buffer.name, finding.element);
   std::string where = describe(schedule, made_by);
-  if (check.segment) where += fmt::format(", segment {}", name(unit.segments[static_cast<std::size_t>(*check.segment)].kind));
+  if (check.segment)
+    where += fmt::format(", segment {}", name(unit.segments[static_cast<std::size_t>(*check.segment)].kind));
   if (check.microbatch) where += fmt::format(", microbatch {}", *check.microbatch);
   return fmt::format("{} of {} ({})", what, unit.name, where);
 }

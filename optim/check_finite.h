@@ -1,8 +1,8 @@
 #pragma once
 // Finds what is not finite first: the checks of the schedule `diagnose`.
 
-#include <string>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "runtime/execute/op_table.h"

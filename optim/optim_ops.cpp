@@ -28,7 +28,8 @@ class OptimOps {
 
  private:
   std::vector<TensorPart> parts(const OpContext& context) const {
-    return held_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.op().range, context.schedule.rank);
+    return held_parts(layouts_[static_cast<std::size_t>(*context.op().unit)], context.op().range,
+                      context.schedule.rank);
   }
   OptimizerSettings settings_;
   std::span<const UnitSpec> units_;
@@ -51,7 +52,8 @@ void OptimOps::add_uses(const OpContext& context) const {
   const View accumulator = context.view(Slot::accumulator);
   const ConstView other = context.view(Slot::other);
   ordered_add({.accumulator = accumulator.cols_from(own.begin - rank * own.slice_elems, own.elems),
-               .pieces = {&other, 1}, .store_first = false});
+               .pieces = {&other, 1},
+               .store_first = false});
 }
 
 void OptimOps::accumulate(const OpContext& context) const {
@@ -72,7 +74,8 @@ void OptimOps::verdict(const OpContext& context) const {
   Verdict& verdict = context.record<Verdict>(Slot::verdict);
   StepCounters& counters = context.record<StepCounters>(Slot::counters);
   const double norm = std::sqrt(sums.square_norm.value());
-  verdict = {.loss = sums.loss.value() / static_cast<double>(sums.valid_tokens), .gradient_norm = norm,
+  verdict = {.loss = sums.loss.value() / static_cast<double>(sums.valid_tokens),
+             .gradient_norm = norm,
              .learning_rate = values.learning_rate};
   verdict.go = std::isfinite(verdict.loss) && std::isfinite(norm) ? 1 : 0;
   if (!verdict.go) return;
@@ -98,12 +101,22 @@ void OptimOps::update(const OpContext& context) const {
   const View m = context.view(*states.begin()), v = context.view(*std::next(states.begin()));
   const std::vector<TensorSpec>& tensors = units_[static_cast<std::size_t>(*op.unit)].tensors;
   for (const TensorPart& part : parts(context)) {
-    const auto cut = [&](const View& view) { return view.empty() ? View() : view.cols_from(part.in_slice, part.elems); };
+    const auto cut = [&](const View& view) {
+      return view.empty() ? View() : view.cols_from(part.in_slice, part.elems);
+    };
     const TensorSpec& tensor = tensors[static_cast<std::size_t>(part.tensor)];
-    adamw({.master = cut(master), .m = cut(m), .v = cut(v), .gradient = cut(gradient), .exported = cut(exported),
-           .learning_rate = verdict.learning_rate * tensor.lr_factor, .beta1 = settings_.beta1, .beta2 = settings_.beta2,
-           .eps = settings_.eps, .weight_decay = tensor.decay ? settings_.weight_decay : 0.0,
-           .correction1 = verdict.correction1, .correction2 = verdict.correction2,
+    adamw({.master = cut(master),
+           .m = cut(m),
+           .v = cut(v),
+           .gradient = cut(gradient),
+           .exported = cut(exported),
+           .learning_rate = verdict.learning_rate * tensor.lr_factor,
+           .beta1 = settings_.beta1,
+           .beta2 = settings_.beta2,
+           .eps = settings_.eps,
+           .weight_decay = tensor.decay ? settings_.weight_decay : 0.0,
+           .correction1 = verdict.correction1,
+           .correction2 = verdict.correction2,
            .gradient_scale = verdict.clip_scale});
   }
 }

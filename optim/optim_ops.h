@@ -1,5 +1,6 @@
 #pragma once
-// Brings round, accumulate, add_uses, square_sum, verdict and update to the executor: from gradient slices to new parameters.
+// Brings round, accumulate, add_uses, square_sum, verdict and update to the executor: from gradient slices to new
+// parameters.
 
 #include <span>
 

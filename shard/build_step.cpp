@@ -61,7 +61,8 @@ const Schedule* RunPrograms::find(ScheduleKind kind) const {
 RunPrograms build_run(const ModelSpec& model, const StepSpec& spec, const Programs& programs,
                       const ModelSpec* sample_model) {
   RunBuilder run(model, spec, programs.after.empty() ? passes().size() : passes_up_to(programs.after));
-  run.add(programs.load_staging_bytes > 0 ? order_load(model, spec, programs.load_staging_bytes) : order_init(model, spec));
+  run.add(programs.load_staging_bytes > 0 ? order_load(model, spec, programs.load_staging_bytes)
+                                          : order_init(model, spec));
   run.add_step(order_step(model, spec));
   if (spec.audit) run.add(order_step_with_audit(model, spec));
   if (programs.diagnose) run.add(order_diagnose(model, spec));

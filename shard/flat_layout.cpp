@@ -22,11 +22,14 @@ std::vector<TensorPart> held_parts(const FlatLayout& layout, const FlatRange& ra
   for (std::size_t t = 0; t < layout.tensor_begin.size(); ++t) {
     const Elems first = std::max(begin, layout.tensor_begin[t]);
     const Elems last = std::min(end, layout.tensor_begin[t] + layout.tensor_elems[t]);
-    if (first < last) parts.push_back({static_cast<int>(t), first - layout.tensor_begin[t], first - begin, last - first});
+    if (first < last)
+      parts.push_back({static_cast<int>(t), first - layout.tensor_begin[t], first - begin, last - first});
   }
   return parts;
 }
 
-std::vector<TensorPart> owned_parts(const FlatLayout& layout, int rank) { return held_parts(layout, layout.whole(), rank); }
+std::vector<TensorPart> owned_parts(const FlatLayout& layout, int rank) {
+  return held_parts(layout, layout.whole(), rank);
+}
 
 }  // namespace trireme

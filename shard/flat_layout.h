@@ -27,7 +27,8 @@ struct FlatLayout {
   bool is_empty() const { return slice_elems == 0; }
   FlatRange whole() const { return {0, full_elems(), slice_elems}; }
   FlatRange tensor(int tensor) const {
-    return {tensor_begin[static_cast<std::size_t>(tensor)], tensor_elems[static_cast<std::size_t>(tensor)], slice_elems};
+    return {tensor_begin[static_cast<std::size_t>(tensor)], tensor_elems[static_cast<std::size_t>(tensor)],
+            slice_elems};
   }
 };
 
@@ -42,8 +43,8 @@ struct TensorPart {
 /// What rank `rank` owns of the tensors, padding left out, in layout order. `first` is a multiple of 1,024.
 std::vector<TensorPart> owned_parts(const FlatLayout& layout, int rank);
 
-/// The same for what rank `rank` holds of `range`: its slice, or everything where the range is one slice (`in_slice` then
-/// counts from the start of the flat buffer).
+/// The same for what rank `rank` holds of `range`: its slice, or everything where the range is one slice (`in_slice`
+/// then counts from the start of the flat buffer).
 std::vector<TensorPart> held_parts(const FlatLayout& layout, const FlatRange& range, int rank);
 
 }  // namespace trireme

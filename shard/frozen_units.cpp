@@ -9,7 +9,8 @@ ModelSpec split_frozen(ModelSpec model) {
   const std::size_t units = model.units.size();
   for (std::size_t u = 0; u < units; ++u) {
     UnitSpec& unit = model.units[u];
-    if (std::all_of(unit.tensors.begin(), unit.tensors.end(), [](const TensorSpec& t) { return t.trainable; })) continue;
+    if (std::all_of(unit.tensors.begin(), unit.tensors.end(), [](const TensorSpec& t) { return t.trainable; }))
+      continue;
     unit.frozen = static_cast<int>(model.units.size());
     UnitSpec frozen{.name = unit.name + ".frozen", .kind = UnitKind::frozen, .tensors = unit.tensors, .segments = {}};
     model.units.push_back(std::move(frozen));

@@ -12,8 +12,8 @@ struct Mesh {
 
 /// Which ranks share memory: they read each other's exports in place, and need no staging for them.
 struct NodeLayout {
-  std::vector<int> node_of;   // by rank, equal numbers share; ranks beyond the list are like those without one
-  int ranks_per_node = 0;     // of ranks without a number: so many of them in a row share; 0: all of them
+  std::vector<int> node_of;  // by rank, equal numbers share; ranks beyond the list are like those without one
+  int ranks_per_node = 0;    // of ranks without a number: so many of them in a row share; 0: all of them
 
   bool share(int a, int b) const { return node(a) == node(b); }
   /// A number for the node of a rank.

@@ -21,7 +21,8 @@ PlannedTraffic planned_traffic(const Schedule& schedule, const NodeLayout& nodes
         take(traffic.reduces, schedule, nodes, c.rank, op.range.owned_by(schedule.rank).elems * width);
     const bool receives = op.kind == OpKind::gather && op.has(Slot::full);
     for (std::size_t slice = 0; receives && slice < from.size(); ++slice)
-      take(traffic.gathers, schedule, nodes, from[slice].rank, op.range.owned_by(static_cast<int>(slice)).elems * width);
+      take(traffic.gathers, schedule, nodes, from[slice].rank,
+           op.range.owned_by(static_cast<int>(slice)).elems * width);
   }
   return traffic;
 }

@@ -14,39 +14,59 @@ BufferId add_persistent(ScheduleWriter& writer, Buffer buffer) {
   return writer.add(std::move(buffer));
 }
 
+// Masters, states and what peers gather of unit `u`, so many elements of it.
+StateBuffers add_unit(ScheduleWriter& writer, const ModelSpec& model, const StepSpec& spec, std::size_t u,
+                      Elems elems) {
+  const bool master_is_exported = spec.compute == DType::f32;
+  const auto of_unit = static_cast<std::int32_t>(u);
+  StateBuffers unit;
+  unit.master = add_persistent(writer, {.name = fmt::format("master{}", u),
+                                        .role = Role::parameters,
+                                        .type = DType::f32,
+                                        .content = Content::master,
+                                        .unit = of_unit,
+                                        .elems = elems,
+                                        .exported = master_is_exported,
+                                        .offset = {}});
+  const bool is_trained = model.units[u].kind != UnitKind::frozen;
+  for (std::size_t k = 0; is_trained && k < spec.states.size(); ++k)
+    unit.states.push_back(add_persistent(writer, {.name = fmt::format("{}{}", spec.states[k].name, u),
+                                                  .role = Role::optimizer,
+                                                  .type = spec.states[k].type,
+                                                  .content = Content::state,
+                                                  .state = static_cast<std::uint8_t>(k),
+                                                  .unit = of_unit,
+                                                  .elems = elems,
+                                                  .offset = {}}));
+  unit.exported = master_is_exported ? unit.master
+                                     : add_persistent(writer, {.name = fmt::format("shard{}", u),
+                                                               .role = Role::parameters,
+                                                               .type = spec.compute,
+                                                               .content = Content::exported,
+                                                               .unit = of_unit,
+                                                               .elems = elems,
+                                                               .exported = true,
+                                                               .offset = {}});
+  return unit;
+}
+
 }  // namespace
 
 RunBuffers add_run_buffers(ScheduleWriter& writer, const ModelSpec& model, const StepSpec& spec) {
   RunBuffers run;
-  const bool master_is_exported = spec.compute == DType::f32;
   for (std::size_t u = 0; u < model.units.size(); ++u) {
     run.layouts.emplace_back(model.units[u], spec.ranks());
     const Elems elems = run.layouts.back().slice_elems;
-    StateBuffers unit;
-    if (elems == 0) {
-      run.units.push_back(unit);
-      continue;
-    }
-    const auto of_unit = static_cast<std::int32_t>(u);
-    unit.master = add_persistent(writer, {.name = fmt::format("master{}", u), .role = Role::parameters, .type = DType::f32,
-                                          .content = Content::master, .unit = of_unit, .elems = elems,
-                                          .exported = master_is_exported, .offset = {}});
-    const bool is_trained = model.units[u].kind != UnitKind::frozen;
-    for (std::size_t k = 0; is_trained && k < spec.states.size(); ++k)
-      unit.states.push_back(add_persistent(
-          writer, {.name = fmt::format("{}{}", spec.states[k].name, u), .role = Role::optimizer, .type = spec.states[k].type,
-                   .content = Content::state, .state = static_cast<std::uint8_t>(k), .unit = of_unit, .elems = elems,
-                   .offset = {}}));
-    unit.exported = master_is_exported
-                        ? unit.master
-                        : add_persistent(writer, {.name = fmt::format("shard{}", u), .role = Role::parameters,
-                                                  .type = spec.compute, .content = Content::exported, .unit = of_unit,
-                                                  .elems = elems, .exported = true, .offset = {}});
-    run.units.push_back(unit);
+    run.units.push_back(elems == 0 ? StateBuffers() : add_unit(writer, model, spec, u, elems));
   }
   const auto record = [&](Content content, DType type, Elems elems) {
-    return add_persistent(writer, {.name = name(content), .role = Role::data, .type = type, .content = content, .unit = {},
-                                   .elems = elems, .offset = {}});
+    return add_persistent(writer, {.name = name(content),
+                                   .role = Role::data,
+                                   .type = type,
+                                   .content = content,
+                                   .unit = {},
+                                   .elems = elems,
+                                   .offset = {}});
   };
   run.constants = record(Content::constants, DType::byte, model.constants_bytes);
   run.counters = record(Content::counters, DType::byte, sizeof(StepCounters));

@@ -23,7 +23,7 @@ struct RunBuffers {
   std::vector<FlatLayout> layouts;  // per unit
   std::vector<StateBuffers> units;
   BufferId constants = 0, counters = 0, values = 0, tokens = 0, sums = 0, verdict = 0;  // the structs of step_records.h
-  BufferId choice = 0;  // i32, one token
+  BufferId choice = 0;                                                                  // i32, one token
   BufferId finding = 0;
   // Of an audit, i64: how many, then one for each gradient in the order of backward.
   std::optional<BufferId> own_hashes, replayed_hashes, received_hashes;

@@ -34,8 +34,8 @@ BufferId ScheduleWriter::add(Buffer buffer) {
 }
 
 BufferId ScheduleWriter::add(std::string name, Role role, DType type, Elems elems, bool exported) {
-  return add(Buffer{.name = std::move(name), .role = role, .type = type, .elems = elems, .exported = exported,
-                    .offset = {}});
+  return add(
+      Buffer{.name = std::move(name), .role = role, .type = type, .elems = elems, .exported = exported, .offset = {}});
 }
 
 BufferId ScheduleWriter::add_token(std::string name, Lifetime lifetime) {

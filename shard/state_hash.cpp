@@ -31,8 +31,7 @@ std::uint64_t HashCombiner::value() const { return XXH3_64bits_digest(state_->ha
 std::uint64_t combine_hashes(std::span<const std::vector<std::vector<std::uint64_t>>> by_rank) {
   HashCombiner combiner;
   for (std::size_t buffer = 0; !by_rank.empty() && buffer < by_rank.front().size(); ++buffer)
-    for (const std::vector<std::vector<std::uint64_t>>& rank : by_rank)
-      combiner.add(rank[buffer]);
+    for (const std::vector<std::vector<std::uint64_t>>& rank : by_rank) combiner.add(rank[buffer]);
   return combiner.value();
 }
 

@@ -9,12 +9,13 @@ namespace trireme {
 
 /// Written by the first op of a schedule from what the host prepared.
 struct StepValues {
-  std::int64_t step = 0;           // counted from 0
+  std::int64_t step = 0;  // counted from 0
   double learning_rate = 0;
-  std::int64_t position = 0;       // token whose successor a sample chooses
+  std::int64_t position = 0;  // token whose successor a sample chooses
 };
 
-/// Targets that count in a step: of this rank's microbatches from step_values on, of the global batch once they are summed.
+/// Targets that count in a step: of this rank's microbatches from step_values on, of the global batch once they are
+/// summed.
 struct TokenCount {
   std::int64_t valid_tokens = 0;
 };
@@ -29,16 +30,16 @@ static_assert(sizeof(StepSums) % sizeof(std::int64_t) == 0);
 
 /// What every update obeys, and what the host reads.
 struct Verdict {
-  double loss = 0, gradient_norm = 0;  // mean loss per valid token
-  double clip_scale = 0;               // min(1, clip / (norm + 1e-6))
+  double loss = 0, gradient_norm = 0;       // mean loss per valid token
+  double clip_scale = 0;                    // min(1, clip / (norm + 1e-6))
   double correction1 = 0, correction2 = 0;  // 1 - beta^t, t counting applied updates
   double learning_rate = 0;
-  std::int64_t go = 0;                 // 0: loss or norm is not finite, updates do nothing
+  std::int64_t go = 0;  // 0: loss or norm is not finite, updates do nothing
 };
 
 /// The first value of the schedule `diagnose` that is not finite.
 struct Finding {
-  std::int64_t op = -1;  // the check that found it; -1: none did
+  std::int64_t op = -1;                              // the check that found it; -1: none did
   std::int64_t buffer = 0, tensor = 0, element = 0;  // of the tensor of the unit; of the buffer where it has no tensors
 };
 

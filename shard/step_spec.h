@@ -38,14 +38,14 @@ struct OptimizerState {
 struct StepSpec {
   Mesh mesh;
   int rank = 0;
-  int microbatches = 1;   // of the global batch
-  int sum_group = 1;      // so many consecutive microbatches are summed, and the sum rounded, before they are added up
-  int zero = 3;           // ZeRO stage
-  int node_ranks = 0;     // stage 3 with a copy of the parameters on every so many ranks in a row; 0: without
-  int prefetch = 1;       // uses that a gather may run ahead of compute; 0: blocking order
+  int microbatches = 1;  // of the global batch
+  int sum_group = 1;     // so many consecutive microbatches are summed, and the sum rounded, before they are added up
+  int zero = 3;          // ZeRO stage
+  int node_ranks = 0;    // stage 3 with a copy of the parameters on every so many ranks in a row; 0: without
+  int prefetch = 1;      // uses that a gather may run ahead of compute; 0: blocking order
   Recompute recompute = Recompute::none;
-  bool audit = false;     // the run has a step in which ranks replay each other's microbatches
-  NodeLayout nodes;       // a reduce receives contributions of other nodes into staging
+  bool audit = false;           // the run has a step in which ranks replay each other's microbatches
+  NodeLayout nodes;             // a reduce receives contributions of other nodes into staging
   DType compute = DType::bf16;  // gathered parameters and activations
   DType wire = DType::bf16;     // gradients that are sent
   std::vector<OptimizerState> states = {{"m", DType::f32}, {"v", DType::f32}};

@@ -14,7 +14,7 @@ namespace trireme {
 /// How a tensor starts. Counter-based: element i is a function of (seed, tensor name, i) alone.
 struct InitRule {
   enum class Kind { normal, constant } kind = Kind::normal;
-  double value = 0;    // standard deviation, or the constant
+  double value = 0;        // standard deviation, or the constant
   Elems padding_rows = 0;  // the last rows, which start as zero
 };
 
@@ -23,7 +23,7 @@ struct TensorSpec {
   std::string name;  // unique in the model
   Elems rows = 1, cols = 1;
   InitRule init;
-  bool decay = false;  // weight decay applies
+  bool decay = false;     // weight decay applies
   double lr_factor = 1;   // of the learning rate
   bool trainable = true;  // else it has no gradient and no optimizer state
 
@@ -36,8 +36,8 @@ const char* name(SegmentKind kind);
 /// A run of compute of one unit with one op each for forward, recompute and backward.
 struct SegmentSpec {
   SegmentKind kind = SegmentKind::attention;
-  Bytes saved_bytes = 0;                 // what backward needs of forward, for one microbatch
-  Bytes forward_workspace_bytes = 0;     // also of recompute
+  Bytes saved_bytes = 0;              // what backward needs of forward, for one microbatch
+  Bytes forward_workspace_bytes = 0;  // also of recompute
   Bytes backward_workspace_bytes = 0;
   double forward_flops = 0, backward_flops = 0;  // model flops of one microbatch: attention at T^2/2
 };
@@ -48,8 +48,8 @@ struct TiedTensor {
   int tensor = 0;  // index into that unit's tensors
 };
 
-/// `embedding` reads tokens and is first; `block` maps activations to activations; `head` ends in the loss. Behind it may
-/// stand units that are `frozen`: those tensors of an earlier unit that are not trained.
+/// `embedding` reads tokens and is first; `block` maps activations to activations; `head` ends in the loss. Behind it
+/// may stand units that are `frozen`: those tensors of an earlier unit that are not trained.
 enum class UnitKind { embedding, block, head, frozen };
 
 struct UnitSpec {
@@ -58,7 +58,7 @@ struct UnitSpec {
   std::vector<TensorSpec> tensors;    // of its flat buffer, in this order
   std::vector<SegmentSpec> segments;  // of a head: loss, choose
   std::optional<TiedTensor> tied;
-  std::optional<int> frozen;  // the unit of its frozen tensors
+  std::optional<int> frozen;      // the unit of its frozen tensors
   std::optional<int> vocabulary;  // of a head that is not tied: its tensor that makes logits
 
   /// Whether a tensor lies in this unit's flat buffer.

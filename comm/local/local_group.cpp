@@ -152,8 +152,8 @@ void LocalCommunicator::let_go(int peer) {
   if (--shown(peer).readers == 0 && shown(peer).withdrawn) state_->changed.notify_all();
 }
 
-// Before an error frees this rank's memory, whoever reads it finishes. This rank reads no more: were it to hold on to peers
-// that withdraw, too, they would wait for each other.
+// Before an error frees this rank's memory, whoever reads it finishes. This rank reads no more: were it to hold on to
+// peers that withdraw, too, they would wait for each other.
 void LocalCommunicator::withdraw(Lock& lock) {
   while (!held_.empty()) let_go(held_.back());
   shown(rank_).withdrawn = true;

@@ -21,7 +21,8 @@ class OpenFile {
  public:
   OpenFile(const std::string& path, FileAccess access)
       // Not blocking: a number of another namespace may stand for a pipe.
-      : file_(open(path.c_str(), (access == FileAccess::read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+      : file_(
+            open(path.c_str(), (access == FileAccess::read ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
     require(file_.succeeded(), ErrorKind::comm, "{}: {}", path, file_.reason());
   }
   OpenFile(const OpenFile&) = delete;

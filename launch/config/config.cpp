@@ -54,7 +54,8 @@ class Setter {
   void operator()(float* field) const {
     const double value = number();
     *field = static_cast<float>(value);
-    if (!std::isfinite(*field)) refuse(where_, fmt::format("{} = {}: it must fit a 32-bit float", key_.full_name(), value));
+    if (!std::isfinite(*field))
+      refuse(where_, fmt::format("{} = {}: it must fit a 32-bit float", key_.full_name(), value));
   }
   void operator()(bool* field) const {
     const auto flag = value_.value_exact<bool>();
@@ -115,7 +116,8 @@ class Setter {
   std::string where_;
 };
 
-void set(Config& config, std::string_view section, std::string_view name, const toml::node& value, const std::string& where) {
+void set(Config& config, std::string_view section, std::string_view name, const toml::node& value,
+         const std::string& where) {
   const ConfigKey* key = find_key(section, name);
   if (!key) {
     const std::string full = fmt::format("{}.{}", section, name);
@@ -132,19 +134,24 @@ void require_file(const std::string& path) {
   std::error_code failed;
   const auto status = std::filesystem::status(path, failed);
   if (failed && status.type() != std::filesystem::file_type::not_found)
-    throw Error(ErrorKind::config, fmt::format("{}: {}; give the path of a run's TOML file", shown_path, failed.message()));
+    throw Error(ErrorKind::config,
+                fmt::format("{}: {}; give the path of a run's TOML file", shown_path, failed.message()));
   if (status.type() == std::filesystem::file_type::not_found)
     throw Error(ErrorKind::config, fmt::format("{}: no such file; give the path of a run's TOML file", shown_path));
   if (status.type() != std::filesystem::file_type::regular)
-    throw Error(ErrorKind::config, fmt::format("{}: {}; give the path of a run's TOML file", shown_path,
-                                               status.type() == std::filesystem::file_type::directory ? "is a folder" : "is no file"));
+    throw Error(ErrorKind::config,
+                fmt::format("{}: {}; give the path of a run's TOML file", shown_path,
+                            status.type() == std::filesystem::file_type::directory ? "is a folder" : "is no file"));
 }
 
 void read_section(Config& config, const std::string& path, std::string_view section, const toml::node& body) {
   const std::string where = fmt::format("{}:{}", path, body.source().begin.line);
-  if (body.is_array_of_tables()) refuse(where, fmt::format("[[{}]] is a list of sections; write [{}]", section, section));
+  if (body.is_array_of_tables())
+    refuse(where, fmt::format("[[{}]] is a list of sections; write [{}]", section, section));
   const toml::table* keys = body.as_table();
-  if (!keys) refuse(where, fmt::format("key {} stands outside a section; sections are {}", section, joined(section_names(), ", ")));
+  if (!keys)
+    refuse(where,
+           fmt::format("key {} stands outside a section; sections are {}", section, joined(section_names(), ", ")));
   const std::vector<std::string> known = section_names();
   const bool is_known = std::find(known.begin(), known.end(), section) != known.end();
   if (!is_known && later_capability(section, "").empty())
@@ -187,7 +194,8 @@ void apply_override(Config& config, const std::string& text) {
     parsed = toml::parse("value = " + value);
   } catch (const toml::parse_error&) {
   }
-  // A bare word is a text (--model.family=gpt2 needs no quotes), and where a text belongs whatever is not quoted is one.
+  // A bare word is a text (--model.family=gpt2 needs no quotes), and where a text belongs whatever is not quoted is
+  // one.
   if (parsed.empty() || (is_a<std::string>(config, key) && !parsed.get("value")->is_string()))
     parsed.insert_or_assign("value", value);
   set(config, section, name, *parsed.get("value"), text);
@@ -197,20 +205,26 @@ std::string print_value(const ConfigField& field) {
   return std::visit(
       [](const auto* value) -> std::string {
         using T = std::remove_cv_t<std::remove_pointer_t<decltype(value)>>;
-        if constexpr (std::is_same_v<T, std::string>) return quoted(*value);
-        else if constexpr (std::is_same_v<T, Family>) return quoted(name(*value));
-        else if constexpr (std::is_same_v<T, RopeScaling>) return print_rope_scaling(*value);
-        else if constexpr (std::is_same_v<T, std::vector<ParameterGroup>>) return print_groups(*value);
+        if constexpr (std::is_same_v<T, std::string>)
+          return quoted(*value);
+        else if constexpr (std::is_same_v<T, Family>)
+          return quoted(name(*value));
+        else if constexpr (std::is_same_v<T, RopeScaling>)
+          return print_rope_scaling(*value);
+        else if constexpr (std::is_same_v<T, std::vector<ParameterGroup>>)
+          return print_groups(*value);
         else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
           std::vector<std::string> items;
           for (const std::string& item : *value) items.push_back(quoted(item));
           return "[" + joined(items, ", ") + "]";
-        } else return fmt::format("{}", *value);
+        } else
+          return fmt::format("{}", *value);
       },
       field);
 }
 
-// The model section from its folder. Keys that are given as well must say the same: they are set once more, on top of it.
+// The model section from its folder. Keys that are given as well must say the same: they are set once more, on top of
+// it.
 void take_model_folder(Config& config, const std::string& path, const std::vector<std::string>& overrides) {
   Config folder = config;
   const hf::FolderConfig found_model = hf::read_model(config.model_folder);
@@ -224,8 +238,9 @@ void take_model_folder(Config& config, const std::string& path, const std::vecto
     if (std::string_view(key.section) != "model") continue;
     const std::string found = print_value(key.field(folder)), given = print_value(key.field(again));
     if (found != given)
-      refuse(fmt::format("{} = {}", key.full_name(), given), fmt::format("the folder model.hf = '{}' has {}; leave {} out", config.model_folder,
-                                                                         found, key.full_name()));
+      refuse(
+          fmt::format("{} = {}", key.full_name(), given),
+          fmt::format("the folder model.hf = '{}' has {}; leave {} out", config.model_folder, found, key.full_name()));
   }
   config.model = folder.model;
 }
@@ -237,8 +252,10 @@ void resolve(Config& config) {
   if (model.kv_heads == 0) model.kv_heads = model.heads;
   if (model.head_dim == 0 && model.heads > 0 && model.width % model.heads == 0) model.head_dim = model.head_size();
   if (model.ffn == 0) {
-    const std::int64_t ffn = model.family == Family::gpt2 ? 4LL * model.width : align_up(ceil_div(8LL * model.width, 3), 64);
-    model.ffn = static_cast<int>(std::min<std::int64_t>(ffn, std::numeric_limits<int>::max()));  // then refused as too large
+    const std::int64_t ffn =
+        model.family == Family::gpt2 ? 4LL * model.width : align_up(ceil_div(8LL * model.width, 3), 64);
+    model.ffn =
+        static_cast<int>(std::min<std::int64_t>(ffn, std::numeric_limits<int>::max()));  // then refused as too large
   }
   if (model.context == 0) model.context = config.train.sequence;
   if (config.train.min_lr < 0) config.train.min_lr = config.train.lr / 10;
@@ -271,26 +288,33 @@ void check_together(const Config& config) {
   check(t.global_batch % t.micro_batch == 0,
         fmt::format("train.global_batch = {} is not divisible by train.micro_batch = {}; both count sequences",
                     t.global_batch, t.micro_batch));
-  check(t.sequence <= config.model.context, fmt::format("train.sequence = {} is longer than model.context = {}", t.sequence,
-                                                        config.model.context));
+  check(t.sequence <= config.model.context,
+        fmt::format("train.sequence = {} is longer than model.context = {}", t.sequence, config.model.context));
   check_text(config);
   const DataConfig& data = config.data;
   check(!data.documents || data.end_of_document >= 0,
         "data.documents = true needs data.end_of_document: the id of the token that ends a document");
-  check(data.end_of_document < config.model.vocab, fmt::format("data.end_of_document = {} is outside model.vocab = {}",
-                                                               data.end_of_document, config.model.vocab));
+  check(data.end_of_document < config.model.vocab,
+        fmt::format("data.end_of_document = {} is outside model.vocab = {}", data.end_of_document, config.model.vocab));
   check(t.valid_every == 0 || !config.data.valid.empty(),
         fmt::format("train.valid_every = {} without data.valid; name validation files or set it to 0", t.valid_every));
-  check(t.beta1 < 1 && t.beta2 < 1, fmt::format("train.beta1 = {}, train.beta2 = {}: both must be below 1", t.beta1, t.beta2));
-  check(t.eps > 0, fmt::format("train.eps = {}: it must be above 0, or a weight without a gradient would be divided by 0", t.eps));
+  check(t.beta1 < 1 && t.beta2 < 1,
+        fmt::format("train.beta1 = {}, train.beta2 = {}: both must be below 1", t.beta1, t.beta2));
+  check(t.eps > 0,
+        fmt::format("train.eps = {}: it must be above 0, or a weight without a gradient would be divided by 0", t.eps));
   check(config.parallel.zero <= 3, fmt::format("parallel.zero = {}: ZeRO has stages 0 to 3", config.parallel.zero));
-  check(!config.parallel.node_shard || config.parallel.zero == 3,
-        fmt::format("parallel.node_shard with parallel.zero = {}: only stage 3 gathers parameters for each use; use zero = 3 or "
-                    "leave node_shard out", config.parallel.zero));
+  check(
+      !config.parallel.node_shard || config.parallel.zero == 3,
+      fmt::format(
+          "parallel.node_shard with parallel.zero = {}: only stage 3 gathers parameters for each use; use zero = 3 or "
+          "leave node_shard out",
+          config.parallel.zero));
   validate(lr_schedule(config));
   check(config.precision.products != "tiles" || config.precision.compute == "bf16",
-        fmt::format("precision.products = 'tiles' is an order of bf16 products and precision.compute = '{}'; use 'chain', or "
-                    "compute = 'bf16'", config.precision.compute));
+        fmt::format(
+            "precision.products = 'tiles' is an order of bf16 products and precision.compute = '{}'; use 'chain', or "
+            "compute = 'bf16'",
+            config.precision.compute));
   if (config.memory.device != "auto") parse_bytes(config.memory.device);
 }
 

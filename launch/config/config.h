@@ -68,7 +68,7 @@ struct LogConfig {
 
 struct Config {
   ModelConfig model;
-  std::string model_folder;  // model.hf: the model section was taken from it; empty: none
+  std::string model_folder;        // model.hf: the model section was taken from it; empty: none
   std::string dropout = "refuse";  // model.dropout: what training does about a folder that has some; or "ignore"
   DataConfig data;
   TrainConfig train;
@@ -94,7 +94,8 @@ std::string print_config(const Config& config);
 /// The first of the files that is text, not a token file; empty where none is.
 std::string first_text_file(const DataConfig& data);
 
-/// One line per key that the trajectory depends on (marked M in the design), and `parallel.*`: what ranks must agree on.
+/// One line per key that the trajectory depends on (marked M in the design), and `parallel.*`: what ranks must agree
+/// on.
 std::string agreed_text(const Config& config);
 
 }  // namespace trireme

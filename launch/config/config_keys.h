@@ -9,16 +9,15 @@
 namespace trireme {
 
 /// Where a key's value lies in a Config.
-using ConfigField =
-    std::variant<int*, double*, float*, bool*, std::string*, std::vector<std::string>*, Family*, RopeScaling*,
-                 std::vector<ParameterGroup>*>;
+using ConfigField = std::variant<int*, double*, float*, bool*, std::string*, std::vector<std::string>*, Family*,
+                                 RopeScaling*, std::vector<ParameterGroup>*>;
 
 struct ConfigKey {
   const char* section;
   const char* name;
-  bool agreed;                     // ranks must have the same value
+  bool agreed;  // ranks must have the same value
   ConfigField (*field)(Config&);
-  double lowest = -1e300;          // of a number
+  double lowest = -1e300;            // of a number
   std::vector<std::string> choices;  // of a string; empty: any
 
   std::string full_name() const { return std::string(section) + "." + name; }

@@ -26,25 +26,31 @@ void check_at_most(const char* key, std::int64_t value, std::int64_t limit) {
 void check_limits(const Config& config) {
   const ModelConfig& m = config.model;
   const TrainConfig& t = config.train;
-  check(m.layers <= largest_layers,
-        fmt::format("model.layers = {}: it must be at most {}, as many as are planned in some seconds; use fewer, wider "
-                    "layers",
-                    m.layers, largest_layers));
-  const std::pair<const char*, int> sizes[] = {{"model.width", m.width}, {"model.heads", m.heads},
-                                               {"model.head_dim", m.head_dim}, {"model.ffn", m.ffn}, {"model.vocab", m.vocab},
-                                               {"model.context", m.context}, {"train.sequence", t.sequence},
-                                               {"train.micro_batch", t.micro_batch}};
+  check(
+      m.layers <= largest_layers,
+      fmt::format("model.layers = {}: it must be at most {}, as many as are planned in some seconds; use fewer, wider "
+                  "layers",
+                  m.layers, largest_layers));
+  const std::pair<const char*, int> sizes[] = {{"model.width", m.width},       {"model.heads", m.heads},
+                                               {"model.head_dim", m.head_dim}, {"model.ffn", m.ffn},
+                                               {"model.vocab", m.vocab},       {"model.context", m.context},
+                                               {"train.sequence", t.sequence}, {"train.micro_batch", t.micro_batch}};
   for (const auto& [key, value] : sizes) check_at_most(key, value, largest_size);
   check_at_most("device.threads", config.device.threads, largest_threads);
   const double width = m.width, layers = m.layers;
   const double mixed = std::max(width, static_cast<double>(m.heads) * m.head_size());
   const double parameters = layers * (4 * width * mixed + 3 * width * m.ffn) + width * (2.0 * m.vocab + m.context);
-  check(parameters <= largest_elems, fmt::format("model.width = {}, model.ffn = {}, model.vocab = {}, model.layers = {}: {:.3g} "
-        "parameters are more than can be counted; use a smaller model", m.width, m.ffn, m.vocab, m.layers, parameters));
+  check(parameters <= largest_elems,
+        fmt::format("model.width = {}, model.ffn = {}, model.vocab = {}, model.layers = {}: {:.3g} "
+                    "parameters are more than can be counted; use a smaller model",
+                    m.width, m.ffn, m.vocab, m.layers, parameters));
   const double activations = layers * t.micro_batch * t.sequence * (8 * mixed + 4.0 * m.ffn + 1024);
-  check(activations <= largest_elems, fmt::format("train.micro_batch = {}, train.sequence = {}: {:.3g} activations are more than "
-        "can be counted; use smaller ones", t.micro_batch, t.sequence, activations));
-  check(config.parallel.deadline_s <= 1e6, fmt::format("parallel.deadline_s = {}: it must be at most 1e6", config.parallel.deadline_s));
+  check(activations <= largest_elems,
+        fmt::format("train.micro_batch = {}, train.sequence = {}: {:.3g} activations are more than "
+                    "can be counted; use smaller ones",
+                    t.micro_batch, t.sequence, activations));
+  check(config.parallel.deadline_s <= 1e6,
+        fmt::format("parallel.deadline_s = {}: it must be at most 1e6", config.parallel.deadline_s));
 }
 
 void check_plannable(const Config& config, int ranks) {

@@ -10,7 +10,8 @@
 namespace trireme {
 namespace {
 
-constexpr const char* example = "[{ pattern = \"*.norm.*\", lr_factor = 0.1, decay = false }, { pattern = \"embedding.*\", frozen = true }]";
+constexpr const char* example =
+    "[{ pattern = \"*.norm.*\", lr_factor = 0.1, decay = false }, { pattern = \"embedding.*\", frozen = true }]";
 
 template <typename T>
 T read(const toml::node& value, const char* expected, const std::string& where) {
@@ -22,16 +23,23 @@ T read(const toml::node& value, const char* expected, const std::string& where) 
 double read_factor(const toml::node& value, const std::string& where) {
   const bool is_number = value.is_integer() || value.is_floating_point();
   const double factor = is_number ? value.value_or(-1.0) : -1.0;
-  require(is_number && std::isfinite(factor) && factor >= 0, ErrorKind::config, "{}: expected a number of at least 0", where);
+  require(is_number && std::isfinite(factor) && factor >= 0, ErrorKind::config, "{}: expected a number of at least 0",
+          where);
   return factor;
 }
 
 void read_field(ParameterGroup& group, std::string_view name, const toml::node& value, const std::string& where) {
-  if (name == "pattern") group.pattern = read<std::string>(value, "a text in quotes", where);
-  else if (name == "lr_factor") group.lr_factor = read_factor(value, where);
-  else if (name == "decay") group.decay = read<bool>(value, "true or false", where);
-  else if (name == "frozen") group.frozen = read<bool>(value, "true or false", where);
-  else throw Error(ErrorKind::config, fmt::format("{}: unknown key; a group has pattern, lr_factor, decay, frozen", where));
+  if (name == "pattern")
+    group.pattern = read<std::string>(value, "a text in quotes", where);
+  else if (name == "lr_factor")
+    group.lr_factor = read_factor(value, where);
+  else if (name == "decay")
+    group.decay = read<bool>(value, "true or false", where);
+  else if (name == "frozen")
+    group.frozen = read<bool>(value, "true or false", where);
+  else
+    throw Error(ErrorKind::config,
+                fmt::format("{}: unknown key; a group has pattern, lr_factor, decay, frozen", where));
 }
 
 ParameterGroup read_group(const toml::table& table, const std::string& where) {
@@ -39,9 +47,10 @@ ParameterGroup read_group(const toml::table& table, const std::string& where) {
   for (const auto& [key, value] : table) read_field(group, key.str(), value, fmt::format("{}.{}", where, key.str()));
   require(!group.pattern.empty(), ErrorKind::config, "{}: pattern is missing; write {}", where, example);
   const bool changes_rate = group.lr_factor != 1 || group.decay.has_value();
-  require(!(group.frozen && changes_rate), ErrorKind::config, "{}: what is frozen has neither lr_factor nor decay; leave them out", where);
-  require(group.frozen || changes_rate, ErrorKind::config, "{}: the group '{}' changes nothing; give lr_factor, decay or frozen", where,
-          group.pattern);
+  require(!(group.frozen && changes_rate), ErrorKind::config,
+          "{}: what is frozen has neither lr_factor nor decay; leave them out", where);
+  require(group.frozen || changes_rate, ErrorKind::config,
+          "{}: the group '{}' changes nothing; give lr_factor, decay or frozen", where, group.pattern);
   return group;
 }
 

@@ -12,7 +12,8 @@ namespace trireme {
 
 /// Reads tables { pattern = "*.norm.*", lr_factor = 0.1, decay = false, frozen = true }; only the pattern is a must.
 ///
-/// Errors  Error(config) that starts with `where`: no list of tables, no pattern, an unknown key, a wrong type, a factor
+/// Errors  Error(config) that starts with `where`: no list of tables, no pattern, an unknown key, a wrong type, a
+/// factor
 ///         below 0, a table that changes nothing, one that is frozen and has a factor or decay.
 std::vector<ParameterGroup> read_groups(const toml::node& value, const std::string& where);
 

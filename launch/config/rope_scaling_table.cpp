@@ -30,7 +30,8 @@ double read_number(const toml::table& table, const char* name, const std::string
   require(value, ErrorKind::config, "{}: {} is missing; write {}", where, name, example);
   const bool is_number = value->is_integer() || value->is_floating_point();
   const double number = is_number ? value->value_or(0.0) : 0.0;
-  require(is_number && std::isfinite(number), ErrorKind::config, "{}: {} is no finite number; write {}", where, name, example);
+  require(is_number && std::isfinite(number), ErrorKind::config, "{}: {} is no finite number; write {}", where, name,
+          example);
   return number;
 }
 
@@ -41,24 +42,28 @@ RopeScaling read_rope_scaling(const toml::node& value, const std::string& where)
   require(table, ErrorKind::config, "{}: expected a table, for example {}", where, example);
   RopeScaling scaling;
   if (table->empty()) return scaling;
-  const Fields fields = {{"factor", &scaling.factor}, {"low_freq_factor", &scaling.low_freq_factor},
+  const Fields fields = {{"factor", &scaling.factor},
+                         {"low_freq_factor", &scaling.low_freq_factor},
                          {"high_freq_factor", &scaling.high_freq_factor},
                          {"original_max_position_embeddings", &scaling.original_context}};
   check_names(*table, fields, where);
   const auto type = (*table)["rope_type"].value_exact<std::string>();
-  require(type && *type == "llama3", ErrorKind::config, "{}: rope_type = {}; \"llama3\" is the one there is, or leave the whole key out",
-          where, type ? "\"" + *type + "\"" : "no text");
+  require(type && *type == "llama3", ErrorKind::config,
+          "{}: rope_type = {}; \"llama3\" is the one there is, or leave the whole key out", where,
+          type ? "\"" + *type + "\"" : "no text");
   for (const auto& [name, field] : fields) *field = read_number(*table, name, where);
   require(scaling.original_context == std::floor(scaling.original_context), ErrorKind::config,
-          "{}: original_max_position_embeddings = {}: it counts tokens; use a whole number", where, scaling.original_context);
+          "{}: original_max_position_embeddings = {}: it counts tokens; use a whole number", where,
+          scaling.original_context);
   return scaling;
 }
 
 std::string print_rope_scaling(const RopeScaling& scaling) {
   if (scaling == RopeScaling()) return "{}";
-  return fmt::format("{{ rope_type = \"llama3\", factor = {}, low_freq_factor = {}, high_freq_factor = {}, "
-                     "original_max_position_embeddings = {} }}",
-                     scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor, scaling.original_context);
+  return fmt::format(
+      "{{ rope_type = \"llama3\", factor = {}, low_freq_factor = {}, high_freq_factor = {}, "
+      "original_max_position_embeddings = {} }}",
+      scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor, scaling.original_context);
 }
 
 }  // namespace trireme

@@ -32,7 +32,10 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
   settings.spec.compute = parse_dtype(config.precision.compute);
   settings.spec.wire = parse_dtype(config.precision.wire);
   settings.products = config.precision.products == "tiles" ? ProductOrder::tiles : ProductOrder::chain;
-  settings.optimizer = {.beta1 = train.beta1, .beta2 = train.beta2, .eps = train.eps, .weight_decay = train.weight_decay,
+  settings.optimizer = {.beta1 = train.beta1,
+                        .beta2 = train.beta2,
+                        .eps = train.eps,
+                        .weight_decay = train.weight_decay,
                         .clip = train.clip};
   settings.groups = train.groups;
   settings.spec.sum_group = train.sum_group;
@@ -54,13 +57,17 @@ TrainerSettings trainer_settings(const Config& config, int ranks_on_node) {
 
 LrSchedule lr_schedule(const Config& config) {
   const TrainConfig& train = config.train;
-  return {.shape = parse_lr_shape(train.schedule), .lr = train.lr, .min_lr = train.min_lr, .warmup = train.warmup,
-          .steps = train.steps, .decay_steps = train.decay_steps};
+  return {.shape = parse_lr_shape(train.schedule),
+          .lr = train.lr,
+          .min_lr = train.min_lr,
+          .warmup = train.warmup,
+          .steps = train.steps,
+          .decay_steps = train.decay_steps};
 }
 
 std::string numerics_fingerprint(const Config& config) {
-  std::string text = fmt::format("cpu kernels {} compute {} wire {}", kernel_version, config.precision.compute,
-                                 config.precision.wire);
+  std::string text =
+      fmt::format("cpu kernels {} compute {} wire {}", kernel_version, config.precision.compute, config.precision.wire);
   if (config.precision.products == "tiles") text += " products tiles";
   return fmt::format("{:016x}", XXH3_64bits(text.data(), text.size()));
 }

@@ -15,7 +15,8 @@ std::span<std::int32_t> sequence_of(const View& field, std::int64_t place, std::
 }
 
 // Sequence `index` of the stream at a place of the batch.
-void fill_sequence(const TokenStream& stream, std::int64_t index, const Batch& batch, std::int64_t place, std::int64_t length) {
+void fill_sequence(const TokenStream& stream, std::int64_t index, const Batch& batch, std::int64_t place,
+                   std::int64_t length) {
   const std::span<std::int32_t> tokens = sequence_of(batch.tokens, place, length);
   stream.read(index, tokens, sequence_of(batch.targets, place, length));
   stream.find_documents(tokens, sequence_of(batch.document_starts, place, length));
@@ -23,7 +24,8 @@ void fill_sequence(const TokenStream& stream, std::int64_t index, const Batch& b
 
 }  // namespace
 
-TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary, std::optional<int> end_of_document)
+TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary,
+                         std::optional<int> end_of_document)
     : sequence_(sequence), end_of_document_(end_of_document) {
   require(!paths.empty(), ErrorKind::data, "no data files; name some in data.train");
   std::int64_t tokens = 0, documents = 0;
@@ -34,8 +36,8 @@ TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, in
     const TokenFile::Summary summary = file.summarize(end_of_document);
     documents += summary.count;
     largest_token_ = std::max(largest_token_, summary.largest);
-    require(summary.largest < vocabulary, ErrorKind::data, "{}: token {} is outside model.vocab = {}", path, summary.largest,
-            vocabulary);
+    require(summary.largest < vocabulary, ErrorKind::data, "{}: token {} is outside model.vocab = {}", path,
+            summary.largest, vocabulary);
     summary_ += fmt::format("{}: {} tokens, xxh3 {:016x}", path, file.tokens(), summary.hash) + add_mask(file);
     if (end_of_document) summary_ += fmt::format(", {} documents end", summary.count);
     if (has_byte_order_mark(file)) summary_ += fmt::format(", {}", byte_order_note);
@@ -44,8 +46,10 @@ TokenStream::TokenStream(const std::vector<std::string>& paths, int sequence, in
   require_documents(paths, documents);
   start_.push_back(tokens);
   sequences_ = (tokens - 1) / sequence;
-  require(sequences_ >= 1, ErrorKind::data, "{} tokens in {} are too few for one sequence of {} and its last target; use more "
-          "data or a smaller train.sequence", tokens, fmt::join(paths, ", "), sequence);
+  require(sequences_ >= 1, ErrorKind::data,
+          "{} tokens in {} are too few for one sequence of {} and its last target; use more "
+          "data or a smaller train.sequence",
+          tokens, fmt::join(paths, ", "), sequence);
 }
 
 // An id that ends nothing is another tokenizer's: everything would be one document.
@@ -73,7 +77,8 @@ template <typename Use>
 void TokenStream::for_each_file(std::int64_t first, std::span<std::int32_t> tokens, Use use) const {
   auto file = static_cast<std::size_t>(std::upper_bound(start_.begin(), start_.end(), first) - start_.begin()) - 1;
   while (!tokens.empty()) {
-    const auto count = static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(tokens.size()), start_[file + 1] - first));
+    const auto count = static_cast<std::size_t>(
+        std::min<std::int64_t>(static_cast<std::int64_t>(tokens.size()), start_[file + 1] - first));
     use(file, first - start_[file], tokens.first(count));
     tokens = tokens.subspan(count);
     first = start_[++file];
@@ -81,7 +86,9 @@ void TokenStream::for_each_file(std::int64_t first, std::span<std::int32_t> toke
 }
 
 void TokenStream::read_range(std::int64_t first, std::span<std::int32_t> out) const {
-  for_each_file(first, out, [&](std::size_t file, std::int64_t at, std::span<std::int32_t> piece) { files_[file].read(at, piece); });
+  for_each_file(first, out, [&](std::size_t file, std::int64_t at, std::span<std::int32_t> piece) {
+    files_[file].read(at, piece);
+  });
 }
 
 void TokenStream::read(std::int64_t index, std::span<std::int32_t> tokens, std::span<std::int32_t> targets) const {

@@ -2,8 +2,8 @@
 // Which tokens a microbatch holds: a function of (seed, step, microbatch) alone, never of the rank that asks.
 
 #include <cstdint>
-#include <span>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,13 +14,14 @@
 namespace trireme {
 
 /// Files as one stream of tokens, cut into sequences: sequence i is tokens [i T, i T + T], targets shifted by one;
-/// those that the mask beside a token file leaves out are ignored_target. A document ends with its end_of_document token, and
-/// with its sequence; the end of a file ends none.
+/// those that the mask beside a token file leaves out are ignored_target. A document ends with its end_of_document
+/// token, and with its sequence; the end of a file ends none.
 class TokenStream {
  public:
   /// Errors: Error(data) for no files, damaged ones, masks that do not fit, tokens of `vocabulary` or more, fewer
   /// tokens than one sequence, an end_of_document that occurs in none of them.
-  TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary, std::optional<int> end_of_document = {});
+  TokenStream(const std::vector<std::string>& paths, int sequence, int vocabulary,
+              std::optional<int> end_of_document = {});
 
   /// Sequences of one epoch: (tokens - 1) / T.
   std::int64_t sequences() const { return sequences_; }
@@ -45,7 +46,7 @@ class TokenStream {
 
   std::vector<TokenFile> files_;
   std::vector<std::optional<TargetMask>> masks_;  // of each file
-  std::vector<std::int64_t> start_;  // of each file in the stream
+  std::vector<std::int64_t> start_;               // of each file in the stream
   std::int64_t sequence_ = 0, sequences_ = 0, counted_ = 0, largest_token_ = 0;
   std::optional<int> end_of_document_;
   std::string summary_;
@@ -69,7 +70,8 @@ class Permutation {
   int half_bits_ = 1;
 };
 
-/// Training order: microbatch j of step s holds sequences s * global_batch + j * micro_batch ..., counted through epochs.
+/// Training order: microbatch j of step s holds sequences s * global_batch + j * micro_batch ..., counted through
+/// epochs.
 struct DataOrder {
   bool shuffled = false;
   std::uint64_t seed = 1;

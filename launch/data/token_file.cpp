@@ -28,9 +28,12 @@ void widen(const void* raw, std::span<std::int32_t> out) {
 }
 
 void widen(Bytes width, const void* raw, std::span<std::int32_t> out) {
-  if (width == 1) widen<std::uint8_t>(raw, out);
-  else if (width == 2) widen<std::uint16_t>(raw, out);
-  else widen<std::uint32_t>(raw, out);
+  if (width == 1)
+    widen<std::uint8_t>(raw, out);
+  else if (width == 2)
+    widen<std::uint16_t>(raw, out);
+  else
+    widen<std::uint32_t>(raw, out);
 }
 
 std::string temporary_name(const std::string& path) { return path + ".part"; }
@@ -114,15 +117,21 @@ namespace {
 
 // What would read its own output, or be read as something else later.
 void check_names(const std::string& path, std::span<const std::string> text_files) {
-  require(names_token_file(path), ErrorKind::config, "{}: a token file's name must end in .bin, or it would be read as text; "
-          "write -o {}.bin", path, path);
+  require(names_token_file(path), ErrorKind::config,
+          "{}: a token file's name must end in .bin, or it would be read as text; "
+          "write -o {}.bin",
+          path, path);
   for (const std::string& text : text_files) {
-    require(!names_token_file(text), ErrorKind::config, "{}: is a token file by its name, and tokenize reads text; rename it if "
-            "it is text", text);
+    require(!names_token_file(text), ErrorKind::config,
+            "{}: is a token file by its name, and tokenize reads text; rename it if "
+            "it is text",
+            text);
     for (const std::string& written : {path, temporary_name(path)}) {
       std::error_code missing;
-      require(!std::filesystem::equivalent(text, written, missing), ErrorKind::data, "{}: is the same file as {}, which would be "
-              "overwritten; choose another output", text, written);
+      require(!std::filesystem::equivalent(text, written, missing), ErrorKind::data,
+              "{}: is the same file as {}, which would be "
+              "overwritten; choose another output",
+              text, written);
     }
   }
 }
@@ -134,8 +143,8 @@ void write_token_file(const std::string& path, std::span<const std::string> text
   std::vector<TokenFile> files;
   std::int64_t tokens = 0;
   for (const std::string& text : text_files) tokens += files.emplace_back(text).tokens();
-  require(tokens < 2147483648LL, ErrorKind::data, "{}: {} tokens are more than one token file holds (2^31 - 1); split it", path,
-          tokens);
+  require(tokens < 2147483648LL, ErrorKind::data,
+          "{}: {} tokens are more than one token file holds (2^31 - 1); split it", path, tokens);
   NewFile out(path);
   std::array<std::int32_t, 256> header{token_file_magic, 1, static_cast<std::int32_t>(tokens)};
   out.write(header.data(), token_file_header_bytes);
@@ -143,7 +152,8 @@ void write_token_file(const std::string& path, std::span<const std::string> text
   std::vector<std::uint16_t> narrow(wide.size());
   for (const TokenFile& file : files)
     for (std::int64_t first = 0; first < file.tokens();) {
-      const auto count = static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(wide.size()), file.tokens() - first));
+      const auto count = static_cast<std::size_t>(
+          std::min<std::int64_t>(static_cast<std::int64_t>(wide.size()), file.tokens() - first));
       file.read(first, {wide.data(), count});
       std::copy_n(wide.begin(), count, narrow.begin());
       out.write(narrow.data(), static_cast<Bytes>(count) * 2);

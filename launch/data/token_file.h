@@ -41,8 +41,8 @@ class TokenFile {
 };
 
 /// Writes tokens as a version 1 file: to a temporary name, flushed, then renamed, so that no half a file is ever seen.
-/// Errors: Error(config) for an output that does not end in .bin and for inputs that do; Error(data) with path and reason
-/// (an input that is the output, a full disk); the temporary file is removed.
+/// Errors: Error(config) for an output that does not end in .bin and for inputs that do; Error(data) with path and
+/// reason (an input that is the output, a full disk); the temporary file is removed.
 void write_token_file(const std::string& path, std::span<const std::string> text_files);
 
 }  // namespace trireme

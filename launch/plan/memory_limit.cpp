@@ -35,7 +35,8 @@ Bytes read_value(const std::string& path, const std::string& wanted) {
 struct GroupFiles {
   const char *limit, *usage, *idle, *active;  // the last two: file pages
 };
-constexpr GroupFiles version_1{"/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file", "total_active_file"};
+constexpr GroupFiles version_1{"/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file",
+                               "total_active_file"};
 constexpr GroupFiles version_2{"/memory.max", "/memory.current", "inactive_file", "active_file"};
 
 Bytes left_in(const std::string& folder, const GroupFiles& files, Bytes own_bytes) {

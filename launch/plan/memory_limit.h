@@ -6,10 +6,10 @@
 
 namespace trireme {
 
-/// Memory that this node has for those who hold `own_bytes` of it by now, these included: the smallest of MemAvailable and
-/// what the cgroup of this process (v1 or v2) and each of its parents have left. File pages that the kernel drops when
-/// memory is wanted count as left. No cgroup has more than its limit.
-/// `root`: where proc/ and sys/ lie; empty but in tests.
+/// Memory that this node has for those who hold `own_bytes` of it by now, these included: the smallest of MemAvailable
+/// and what the cgroup of this process (v1 or v2) and each of its parents have left. File pages that the kernel drops
+/// when memory is wanted count as left. No cgroup has more than its limit. `root`: where proc/ and sys/ lie; empty but
+/// in tests.
 Bytes available_memory_bytes(Bytes own_bytes = 0, const std::string& root = "");
 
 /// What the kernel itself holds for a process, and holes between blocks of its heap: left free beside what is planned.

@@ -16,9 +16,10 @@ struct NodeMemory {
 };
 
 std::string compare(Bytes planned_bytes, Bytes measured_bytes) {
-  const auto percent = 100 * static_cast<double>(measured_bytes - planned_bytes) / static_cast<double>(std::max<Bytes>(1, planned_bytes));
-  return fmt::format("planned {} ({} bytes), measured {} ({} bytes), {:+.1f}%", format_bytes(planned_bytes), planned_bytes,
-                     format_bytes(measured_bytes), measured_bytes, percent);
+  const auto percent = 100 * static_cast<double>(measured_bytes - planned_bytes) /
+                       static_cast<double>(std::max<Bytes>(1, planned_bytes));
+  return fmt::format("planned {} ({} bytes), measured {} ({} bytes), {:+.1f}%", format_bytes(planned_bytes),
+                     planned_bytes, format_bytes(measured_bytes), measured_bytes, percent);
 }
 
 bool is_farther(const auto& a, const auto& b) {
@@ -46,11 +47,13 @@ std::string print_memory(std::span<const RankMemory> ranks) {
                                  compare(ranks[worst].planned_bytes, ranks[worst].measured_bytes), node->second.name,
                                  compare(node->second.planned_bytes, node->second.measured_bytes));
   for (const auto& [first_rank, memory] : nodes) {
-    const Bytes beyond = std::abs(memory.measured_bytes - memory.planned_bytes), bound = plan_tolerance_bytes(memory.measured_bytes, memory.ranks);
+    const Bytes beyond = std::abs(memory.measured_bytes - memory.planned_bytes),
+                bound = plan_tolerance_bytes(memory.measured_bytes, memory.ranks);
     if (beyond > bound)
-      text += fmt::format("\nwarning: the {} ranks of node {} held {} {} than planned; 2% and 32 MiB a rank ({}) are allowed",
-                          memory.ranks, memory.name, format_bytes(beyond),
-                          memory.measured_bytes > memory.planned_bytes ? "more" : "less", format_bytes(bound));
+      text += fmt::format(
+          "\nwarning: the {} ranks of node {} held {} {} than planned; 2% and 32 MiB a rank ({}) are allowed",
+          memory.ranks, memory.name, format_bytes(beyond),
+          memory.measured_bytes > memory.planned_bytes ? "more" : "less", format_bytes(bound));
   }
   return text;
 }

@@ -14,8 +14,11 @@ Bytes role_bytes(const ArenaPlan& arena, Role role) { return arena.role_bytes[st
 
 // By kind, as printed and as JSON names them.
 std::array<std::pair<const char*, Bytes>, 5> kinds(const PlannedStates& states) {
-  return {{{"parameters", states.parameters}, {"masters", states.masters}, {"optimizer", states.optimizer},
-           {"gradients", states.gradients}, {"sums", states.sums}}};
+  return {{{"parameters", states.parameters},
+           {"masters", states.masters},
+           {"optimizer", states.optimizer},
+           {"gradients", states.gradients},
+           {"sums", states.sums}}};
 }
 
 }  // namespace
@@ -32,15 +35,16 @@ std::string print_plan(const std::vector<RankPlan>& plans, int ranks_per_node) {
                           role_bytes(arena, role));
     text += fmt::format("  {:<14} {:>12}  {:>16}\n", "fragmentation", format_bytes(arena.fragmentation_bytes),
                         arena.fragmentation_bytes);
-    text += fmt::format("  {:<14} {:>12}  {:>16}  alive in every schedule\n", "states", format_bytes(arena.states_bytes),
-                        arena.states_bytes);
+    text += fmt::format("  {:<14} {:>12}  {:>16}  alive in every schedule\n", "states",
+                        format_bytes(arena.states_bytes), arena.states_bytes);
     if (plan.load_bytes > 0)
       text += fmt::format("  {:<14} {:>12}  {:>16}  of the arena while the model folder is read\n", "load",
                           format_bytes(plan.load_bytes), plan.load_bytes);
     text += fmt::format("  {:<14} {:>12}  {:>16}  of the heap while programs are built and checked, before that\n",
                         "building", format_bytes(plan.building_bytes), plan.building_bytes);
     const Bytes remainder = plan.remainder.total();
-    text += fmt::format("  {:<14} {:>12}  {:>16}  beside the arena:\n", "remainder", format_bytes(remainder), remainder);
+    text +=
+        fmt::format("  {:<14} {:>12}  {:>16}  beside the arena:\n", "remainder", format_bytes(remainder), remainder);
     for (const Remainder::Part& part : plan.remainder.parts())
       text += fmt::format("    {:<12} {:>12}  {:>16}\n", part.name, format_bytes(part.bytes), part.bytes);
     text += "  training state, of which sums of gradients are alive during a step alone:\n";
@@ -65,7 +69,8 @@ std::string print_plan_json(const std::vector<RankPlan>& plans, int ranks_per_no
     for (const Remainder::Part& part : plan.remainder.parts()) remainder[std::string(part.name)] = part.bytes;
     nlohmann::ordered_json states;
     for (const auto& [kind, bytes] : kinds(plan.states)) states[kind] = bytes;
-    const nlohmann::ordered_json wire = {{"gathers_bytes", plan.wire.gathers.total()}, {"reduces_bytes", plan.wire.reduces.total()}};
+    const nlohmann::ordered_json wire = {{"gathers_bytes", plan.wire.gathers.total()},
+                                         {"reduces_bytes", plan.wire.reduces.total()}};
     json["ranks"].push_back({{"class", describe(plan.ranks)},
                              {"count", plan.ranks.count},
                              {"peak_bytes", plan.arena.peak_bytes},

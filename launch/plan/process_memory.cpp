@@ -21,7 +21,8 @@ Bytes read_kib(const char* path, const std::string& key) {
 }  // namespace
 
 Bytes peak_process_bytes() {
-  const Bytes resident_peak = read_kib("/proc/self/status", "VmHWM:"), resident = read_kib("/proc/self/status", "VmRSS:");
+  const Bytes resident_peak = read_kib("/proc/self/status", "VmHWM:"),
+              resident = read_kib("/proc/self/status", "VmRSS:");
   const Bytes proportional = read_kib("/proc/self/smaps_rollup", "Pss:");
   return proportional > 0 ? proportional + std::max<Bytes>(0, resident_peak - resident) : resident_peak;
 }

@@ -12,8 +12,8 @@ Bytes peak_process_bytes();
 /// What this process holds now that no file on disk backs, its page tables included.
 Bytes unbacked_process_bytes();
 
-/// Before any thread: large blocks of the heap lie in pages of their own from now on, which go back to the system when they
-/// are freed. malloc would raise that threshold with each such block and keep what was freed for later ones.
+/// Before any thread: large blocks of the heap lie in pages of their own from now on, which go back to the system when
+/// they are freed. malloc would raise that threshold with each such block and keep what was freed for later ones.
 void return_large_blocks();
 
 /// Gives the heap's free pages back to the system: what planning took must not stand beside the arena.

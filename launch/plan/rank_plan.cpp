@@ -136,10 +136,11 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int
     const Bytes kept = is_first ? meter.held_bytes() : 0;
     RankPlan plan;
     const Bytes planning = kept + build_within(limits.heap_bytes - kept, [&] {
-      const PlannedPrograms planned = is_first ? plan_programs(std::move(first), limited.device_memory)
-                                               : plan_programs(limited, rank_class.rank, ranks);
-      plan = plan_of(planned, rank_class, std::min(ranks, ranks_per_node), limited.threads);
-    });
+                             const PlannedPrograms planned =
+                                 is_first ? plan_programs(std::move(first), limited.device_memory)
+                                          : plan_programs(limited, rank_class.rank, ranks);
+                             plan = plan_of(planned, rank_class, std::min(ranks, ranks_per_node), limited.threads);
+                           });
     plan.building_bytes = std::max(proving, planning);
     plan.remainder = plan.remainder.after_building(plan.building_bytes, plan.arena.peak_bytes);
     require(plan.bytes() <= limits.process_bytes, ErrorKind::plan,

@@ -55,7 +55,8 @@ RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks
 }
 
 std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks, RankPrograms* first) {
-  RankPrograms common{.model = model_of(settings, settings.micro_batch), .spec = spec_of(settings, 0, ranks), .run = {}};
+  RankPrograms common{
+      .model = model_of(settings, settings.micro_batch), .spec = spec_of(settings, 0, ranks), .run = {}};
   std::vector<RankClass> classes = rank_classes(common.model, common.spec);
   std::vector<RunPrograms> runs;
   runs.reserve(classes.size());

@@ -8,12 +8,13 @@
 namespace trireme {
 namespace {
 
-// Measured in smaps of runs of 1 to 8 ranks (Debian 12, Open MPI 4.1), and of a program that starts MPI and nothing else.
-// Of the program: the streams' rings; stacks, the heap at rest; pages of code that the ranks of a node share.
+// Measured in smaps of runs of 1 to 8 ranks (Debian 12, Open MPI 4.1), and of a program that starts MPI and nothing
+// else. Of the program: the streams' rings; stacks, the heap at rest; pages of code that the ranks of a node share.
 constexpr Bytes streams_bytes = 768 * KiB, program_bytes = 512 * KiB, program_code_bytes = 3800 * KiB;
 // Of MPI: its heap and data, a little for each rank of the node; pages of code that the launcher shares, too.
 constexpr Bytes mpi_bytes = 3 * MiB, mpi_bytes_a_rank = 16 * KiB, mpi_code_bytes = 10800 * KiB;
-// Pieces of messages in MPI's shared segment, where the kernel lets no process read another's memory; it grows no further.
+// Pieces of messages in MPI's shared segment, where the kernel lets no process read another's memory; it grows no
+// further.
 constexpr Bytes message_bytes = 64 * KiB, message_bytes_a_peer = 200 * KiB, segment_bytes = 4 * MiB;
 constexpr Bytes thread_bytes = 64 * KiB;  // touched pages of its stack, and what OpenMP keeps of it
 
@@ -77,8 +78,14 @@ Bytes heap_bytes(const Schedule& schedule) {
 }
 
 std::array<Remainder::Part, 8> Remainder::parts() const {
-  return {{{"process", process}, {"mpi", mpi}, {"messages", messages}, {"programs", programs}, {"streams", streams},
-           {"threads", threads}, {"hashes", hashes}, {"building", building}}};
+  return {{{"process", process},
+           {"mpi", mpi},
+           {"messages", messages},
+           {"programs", programs},
+           {"streams", streams},
+           {"threads", threads},
+           {"hashes", hashes},
+           {"building", building}}};
 }
 
 Remainder Remainder::after_building(Bytes building_bytes, Bytes arena_bytes) const {
@@ -103,7 +110,8 @@ Remainder remainder_of(const RankPrograms& programs, int ranks_on_node, int thre
                       .streams = streams_bytes,
                       .threads = (threads - 1) * thread_bytes,
                       .hashes = hash_bytes(programs.model, ranks)};
-  for (const Schedule& schedule : programs.run.schedules) remainder.programs += heap_bytes(schedule) + Executor::bound_bytes(schedule);
+  for (const Schedule& schedule : programs.run.schedules)
+    remainder.programs += heap_bytes(schedule) + Executor::bound_bytes(schedule);
   return remainder;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// What a rank's process holds beside its arena, by cause. Pure: constants measured once, and sizes of what a run builds.
+// What a rank's process holds beside its arena, by cause. Pure: constants measured once, and sizes of what a run
+// builds.
 
 #include <array>
 #include <string_view>

@@ -102,8 +102,8 @@ void ModelExport::write_units(ProgramRunner& runner) const {
   for (std::size_t u = 0; u < units.size(); ++u)
     together(runner, [&] {
       if (runner.layouts()[u].is_empty()) return;
-      writer->write_slice(hf::overlaps(map_[described_unit(units, u)], runner.layouts()[u], rank_), runner.slice(Content::master, u),
-                          {staging.data(), DType::byte, staging_bytes});
+      writer->write_slice(hf::overlaps(map_[described_unit(units, u)], runner.layouts()[u], rank_),
+                          runner.slice(Content::master, u), {staging.data(), DType::byte, staging_bytes});
       writer->flush();
     });
 }

@@ -38,7 +38,10 @@ std::string print_row(const Row& row, const Whole& whole) {
 }
 
 Row row_of(const Op& op, const ModelSpec& model, double us) {
-  return {.stream = name(op.stream), .what = name(op.kind), .count = 1, .us = us,
+  return {.stream = name(op.stream),
+          .what = name(op.kind),
+          .count = 1,
+          .us = us,
           .flops = op.stream == StreamId::compute ? op_flops(model, op) : 0,
           .bytes = is_collective(op.kind) ? static_cast<double>(op.bytes) : 0};
 }
@@ -48,7 +51,8 @@ std::string full_name(const Op& op, const ModelSpec& model) {
   if (op.unit) {
     const UnitSpec& unit = model.units[static_cast<std::size_t>(*op.unit)];
     text += " " + unit.name;
-    if (op.segment && unit.segments.size() > 1) text += fmt::format(" {}", name(unit.segments[static_cast<std::size_t>(*op.segment)].kind));
+    if (op.segment && unit.segments.size() > 1)
+      text += fmt::format(" {}", name(unit.segments[static_cast<std::size_t>(*op.segment)].kind));
   }
   if (op.microbatch) text += fmt::format(" mb {}", *op.microbatch);
   return text;
@@ -64,8 +68,12 @@ std::vector<Row> rows_by_kind(const Schedule& step, const std::vector<Row>& ops,
   for (std::size_t i = 0; i < ops.size(); ++i) {
     if (step.ops[i].stream != stream) continue;
     Row& row = kinds[step.ops[i].kind];
-    row = {.stream = ops[i].stream, .what = ops[i].what, .count = row.count + 1, .us = row.us + ops[i].us,
-           .flops = row.flops + ops[i].flops, .bytes = row.bytes + ops[i].bytes};
+    row = {.stream = ops[i].stream,
+           .what = ops[i].what,
+           .count = row.count + 1,
+           .us = row.us + ops[i].us,
+           .flops = row.flops + ops[i].flops,
+           .bytes = row.bytes + ops[i].bytes};
   }
   std::vector<Row> rows;
   for (const auto& [kind, row] : kinds) rows.push_back(row);
@@ -84,7 +92,8 @@ std::vector<Row> longest_rows(const Schedule& step, const ModelSpec& model, std:
 
 double op_flops(const ModelSpec& model, const Op& op) {
   if (!op.unit || !op.segment) return 0;
-  const SegmentSpec& segment = model.units.at(static_cast<std::size_t>(*op.unit)).segments.at(static_cast<std::size_t>(*op.segment));
+  const SegmentSpec& segment =
+      model.units.at(static_cast<std::size_t>(*op.unit)).segments.at(static_cast<std::size_t>(*op.segment));
   switch (op.kind) {
     case OpKind::forward:
     case OpKind::recompute: return segment.forward_flops;
@@ -113,7 +122,8 @@ double op_flops(const ModelSpec& model, const Op& op) {
 
 std::string print_profile(const Schedule& step, const ModelSpec& model, const StepTimes& times, double peak_flops) {
   if (times.steps == 0) return fmt::format("profile of rank {}: no step was counted; it begins with step 2", step.rank);
-  ensure(times.ops.size() == step.ops.size(), "a profile of {} ops for the {} of the step", times.ops.size(), step.ops.size());
+  ensure(times.ops.size() == step.ops.size(), "a profile of {} ops for the {} of the step", times.ops.size(),
+         step.ops.size());
   const double steps = times.steps;
   const Whole whole{.step_us = times.wall_us / steps, .peak_flops = peak_flops};
   std::vector<Row> ops;
@@ -124,14 +134,15 @@ std::string print_profile(const Schedule& step, const ModelSpec& model, const St
     stalled_us += times.ops[i].stalled_us / steps;
   }
   const double skew_us = times.skew_us / steps;
-  std::string text = fmt::format("profile of rank {}: {} steps from step 2 on, {:.3f} ms each\n", step.rank, times.steps,
-                                 whole.step_us / 1000);
-  text += fmt::format("{:<8} {:<34} {:>6} {:>11} {:>8} {:>9} {:>8} {:>8}\n", "stream", "op", "count", "ms a step", "of step",
-                      "GF/s", "of peak", "GB/s");
+  std::string text = fmt::format("profile of rank {}: {} steps from step 2 on, {:.3f} ms each\n", step.rank,
+                                 times.steps, whole.step_us / 1000);
+  text += fmt::format("{:<8} {:<34} {:>6} {:>11} {:>8} {:>9} {:>8} {:>8}\n", "stream", "op", "count", "ms a step",
+                      "of step", "GF/s", "of peak", "GB/s");
   for (const Row& row : rows_by_kind(step, ops, StreamId::compute)) text += print_row(row, whole);
   text += print_row({.stream = "compute", .what = "exposed communication", .us = stalled_us - skew_us}, whole);
   text += print_row({.stream = "compute", .what = "skew", .us = skew_us}, whole);
-  text += print_row({.stream = "compute", .what = "idle", .us = std::max(0.0, whole.step_us - busy_us - stalled_us)}, whole);
+  text += print_row({.stream = "compute", .what = "idle", .us = std::max(0.0, whole.step_us - busy_us - stalled_us)},
+                    whole);
   for (const Row& row : rows_by_kind(step, ops, StreamId::comm)) text += print_row(row, whole);
   text += "the longest ops\n";
   for (const Row& row : longest_rows(step, model, std::move(ops))) text += print_row(row, whole);

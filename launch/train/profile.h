@@ -16,8 +16,8 @@ struct StepTimes {
     double stalled_us = 0;  // compute stood still before it, for events
   };
   int steps = 0;
-  double wall_us = 0;     // from the end of compute in the step before to the end of compute
-  double skew_us = 0;     // of stalled time: a peer had not produced yet what was waited for
+  double wall_us = 0;       // from the end of compute in the step before to the end of compute
+  double skew_us = 0;       // of stalled time: a peer had not produced yet what was waited for
   std::vector<OpTime> ops;  // of the schedule `step`
 };
 

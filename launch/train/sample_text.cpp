@@ -11,7 +11,8 @@ std::string print_sample(std::span<const int> tokens) {
   std::string text = std::all_of(tokens.begin(), tokens.end(), is_byte)
                          ? "sample:\n"
                          : "sample (tokens of 256 and more are no bytes and stand as <id>):\n";
-  for (const int token : tokens) text += is_byte(token) ? std::string(1, static_cast<char>(token)) : fmt::format("<{}>", token);
+  for (const int token : tokens)
+    text += is_byte(token) ? std::string(1, static_cast<char>(token)) : fmt::format("<{}>", token);
   return text;
 }
 

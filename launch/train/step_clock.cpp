@@ -13,9 +13,7 @@ const Op& op_of(const Schedule& schedule, OpId op) { return schedule.ops[static_
 
 }  // namespace
 
-StepClock::Track& StepClock::track_of(const Schedule& schedule, OpId op) {
-  return tracks_[op_of(schedule, op).stream];
-}
+StepClock::Track& StepClock::track_of(const Schedule& schedule, OpId op) { return tracks_[op_of(schedule, op).stream]; }
 
 void StepClock::before(const Schedule& schedule, OpId op) {
   Track& track = track_of(schedule, op);

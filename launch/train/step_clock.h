@@ -12,8 +12,8 @@ namespace trireme {
 
 /// Sums of times per op of the schedule `step`, from step 2 on: what comes before warms up.
 ///
-/// Threads  each stream keeps its own sums; times() is called while all streams stand still (after ProgramRunner::finish()).
-/// Memory   taken at a stream's first op of a step; nothing later.
+/// Threads  each stream keeps its own sums; times() is called while all streams stand still (after
+/// ProgramRunner::finish()). Memory   taken at a stream's first op of a step; nothing later.
 class StepClock final : public OpObserver {
  public:
   void before(const Schedule& schedule, OpId op) override;
@@ -29,8 +29,8 @@ class StepClock final : public OpObserver {
   /// What one stream has seen.
   struct Track {
     std::vector<StepTimes::OpTime> ops;
-    OpId first = 0;         // its first op of a step
-    int runs = 0;           // of the step, this one included
+    OpId first = 0;  // its first op of a step
+    int runs = 0;    // of the step, this one included
     double wall_us = 0;
     bool in_steps = false;  // its last op was one of a step
     Clock::time_point begun, ended;

@@ -9,7 +9,8 @@
 
 namespace trireme {
 
-/// Behind a step that audits: who computed other gradients than their replay, in words; none where all agree. Collective.
+/// Behind a step that audits: who computed other gradients than their replay, in words; none where all agree.
+/// Collective.
 std::optional<std::string> audit_together(Trainer& trainer, int audited_ranks);
 
 /// Behind a step that was not applied: what became infinite or not a number first, in words. Collective.

@@ -16,7 +16,9 @@ namespace trireme {
 namespace {
 
 // JSON has no NaN; a loss that is none is null.
-nlohmann::ordered_json number(double x) { return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(); }
+nlohmann::ordered_json number(double x) {
+  return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json();
+}
 
 // mpirun gives every rank a terminal of its own: what counts is where mpirun itself writes to.
 bool writes_to_terminal() {
@@ -34,8 +36,8 @@ std::string print_step(const StepLine& line) {
   return fmt::format(
       "step={} loss={:.6f} grad_norm={:.4f} lr={:.3e} tokens_per_s={:.0f} step_ms={:.1f} exposed_comm_ms={:.2f} "
       "skew_ms={:.2f} mfu={:.3f}",
-      line.step, line.loss, line.grad_norm, line.lr, line.tokens_per_s, line.step_ms, line.exposed_comm_ms, line.skew_ms,
-      line.mfu);
+      line.step, line.loss, line.grad_norm, line.lr, line.tokens_per_s, line.step_ms, line.exposed_comm_ms,
+      line.skew_ms, line.mfu);
 }
 
 std::string print_step_json(const StepLine& line) {

@@ -23,8 +23,8 @@ std::string print_step_json(const StepLine& line);
 /// Writes step lines where they belong, from the rank that speaks.
 class StepLog {
  public:
-  /// `path`: where steps.jsonl goes, an earlier one is emptied; empty: nowhere. Every `every`th step is printed, and the
-  /// last. Errors: none; what cannot be written is told once.
+  /// `path`: where steps.jsonl goes, an earlier one is emptied; empty: nowhere. Every `every`th step is printed, and
+  /// the last. Errors: none; what cannot be written is told once.
   StepLog(const std::string& path, int every, std::int64_t steps);
 
   void step(const StepLine& line);

@@ -14,10 +14,10 @@ std::string print_wire(std::span<const RankWire> ranks) {
     planned += rank.planned;
     measured += rank.measured;
   }
-  std::string text = fmt::format("wire of a step: gathers {} bytes, reduces {} bytes, of both {} bytes by messages\n"
-                                 "wire of the run: planned {} bytes in place and {} by messages, measured {} and {}",
-                                 gathers, reduces, elsewhere, planned.in_place, planned.messages, measured.in_place,
-                                 measured.messages);
+  std::string text = fmt::format(
+      "wire of a step: gathers {} bytes, reduces {} bytes, of both {} bytes by messages\n"
+      "wire of the run: planned {} bytes in place and {} by messages, measured {} and {}",
+      gathers, reduces, elsewhere, planned.in_place, planned.messages, measured.in_place, measured.messages);
   if (planned != measured) text += "\nwarning: ranks took other bytes from each other than planned";
   return text;
 }

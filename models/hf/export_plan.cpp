@@ -50,7 +50,8 @@ std::string header_of(const std::vector<Entry>& entries) {
   json["__metadata__"] = {{"format", "pt"}};
   Bytes at = 0;
   for (const Entry& entry : entries) {
-    json[entry.piece->name] = {{"dtype", safetensors_name(entry.type)}, {"shape", entry.piece->shape()},
+    json[entry.piece->name] = {{"dtype", safetensors_name(entry.type)},
+                               {"shape", entry.piece->shape()},
                                {"data_offsets", {at, at + entry.bytes()}}};
     at += entry.bytes();
   }

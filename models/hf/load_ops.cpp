@@ -47,8 +47,9 @@ void Loader::read_unit(const OpContext& context) const {
 
 void register_load_ops(OpTable& table, std::shared_ptr<const ModelFolder> folder, std::span<const UnitSpec> units,
                        std::span<const FlatLayout> layouts) {
-  table.set(OpKind::read, [loader = Loader{std::move(folder), units, layouts}](
-                              const OpContext& context) { loader.read_unit(context); });
+  table.set(OpKind::read, [loader = Loader{std::move(folder), units, layouts}](const OpContext& context) {
+    loader.read_unit(context);
+  });
 }
 
 }  // namespace trireme::hf

@@ -20,9 +20,22 @@ constexpr Bytes length_bytes = 8, longest_header_bytes = 100'000'000;
 constexpr auto most = std::numeric_limits<std::int64_t>::max();
 constexpr const char* damaged = "the file is damaged or was not copied whole: fetch it again";
 
-constexpr std::array<std::pair<const char*, Bytes>, 16> types = {{{"BOOL", 1}, {"U8", 1}, {"I8", 1}, {"F8_E4M3", 1},
-    {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2}, {"BF16", 2}, {"I32", 4}, {"U32", 4}, {"F32", 4},
-    {"I64", 8}, {"U64", 8}, {"F64", 8}}};
+constexpr std::array<std::pair<const char*, Bytes>, 16> types = {{{"BOOL", 1},
+                                                                  {"U8", 1},
+                                                                  {"I8", 1},
+                                                                  {"F8_E4M3", 1},
+                                                                  {"F8_E5M2", 1},
+                                                                  {"F8_E8M0", 1},
+                                                                  {"I16", 2},
+                                                                  {"U16", 2},
+                                                                  {"F16", 2},
+                                                                  {"BF16", 2},
+                                                                  {"I32", 4},
+                                                                  {"U32", 4},
+                                                                  {"F32", 4},
+                                                                  {"I64", 8},
+                                                                  {"U64", 8},
+                                                                  {"F64", 8}}};
 
 std::optional<Bytes> type_bytes(const std::string& name) {
   for (const auto& [type, bytes] : types)
@@ -120,8 +133,10 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(open_fetched(p
   const Bytes data_begin = length_bytes + static_cast<Bytes>(header.size());
   const Json parsed = parse_object(header, ErrorKind::data, path);
   for (const auto& [name, entry] : parsed.items())
-    if (name == "__metadata__") check_metadata(entry, path);
-    else tensors_.push_back(read_tensor(name, entry, data_begin, file_));
+    if (name == "__metadata__")
+      check_metadata(entry, path);
+    else
+      tensors_.push_back(read_tensor(name, entry, data_begin, file_));
   std::sort(tensors_.begin(), tensors_.end(), [](const StoredTensor& a, const StoredTensor& b) {
     return std::tie(a.begin, a.bytes, a.name) < std::tie(b.begin, b.bytes, b.name);
   });

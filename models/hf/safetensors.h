@@ -13,8 +13,8 @@ namespace trireme::hf {
 /// A tensor of a file.
 struct StoredTensor {
   std::string name;
-  std::string type;           // as the file says it: F32, BF16, I64, ...
-  std::vector<Elems> shape;   // none: one element
+  std::string type;            // as the file says it: F32, BF16, I64, ...
+  std::vector<Elems> shape;    // none: one element
   Bytes begin = 0, bytes = 0;  // in the file
 };
 

@@ -59,8 +59,13 @@ std::vector<Block> blocks(const Overlap& overlap, Elems most_elems) {
 Exchange exchange(const Overlap& overlap, const Block& block, float* values, std::byte* stored, Storage type) {
   const Piece& piece = *overlap.piece;
   const Elems first = (piece.transposed ? block.row * piece.cols : 0) + block.col - overlap.first;
-  return {.values = values + first, .value_stride = piece.cols, .stored = stored, .type = type, .rows = block.rows,
-          .cols = block.cols, .transposed = piece.transposed};
+  return {.values = values + first,
+          .value_stride = piece.cols,
+          .stored = stored,
+          .type = type,
+          .rows = block.rows,
+          .cols = block.cols,
+          .transposed = piece.transposed};
 }
 
 void read_slice(const Weights& weights, const std::vector<Overlap>& parts, View slice, View staging) {

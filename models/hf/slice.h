@@ -13,7 +13,7 @@ namespace trireme::hf {
 /// A run of elements of one piece that one slice holds.
 struct Overlap {
   const Piece* piece = nullptr;
-  Elems first = 0;     // element of the piece
+  Elems first = 0;  // element of the piece
   Elems elems = 0;
   Elems in_slice = 0;  // element of the slice
 };

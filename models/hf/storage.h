@@ -33,7 +33,7 @@ const char* torch_name(Storage type);
 
 /// A matrix [rows, cols] of f32, and the same elements in a file's type, in either order of dimensions.
 struct Exchange {
-  float* values = nullptr;     // element (r, c) at r * value_stride + c
+  float* values = nullptr;  // element (r, c) at r * value_stride + c
   Elems value_stride = 0;
   std::byte* stored = nullptr;  // element (r, c) at r * cols + c, or c * rows + r where transposed
   Storage type = Storage::f32;

@@ -1,5 +1,5 @@
-// Rates of attention forward and backward, one thread, bf16, in causal flops (T^2/2), in both orders of sums: 12 heads of 64
-// as in GPT-2, one group of heads over long sequences, other head sizes. `bench_attention ISA` runs on a lesser
+// Rates of attention forward and backward, one thread, bf16, in causal flops (T^2/2), in both orders of sums: 12 heads
+// of 64 as in GPT-2, one group of heads over long sequences, other head sizes. `bench_attention ISA` runs on a lesser
 // instruction set.
 
 #include <algorithm>
@@ -28,22 +28,50 @@ void measure(ProductOrder order, const AttentionShape& shape, int runs) {
   const Elems q_width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim, t = shape.tokens;
   const Elems width = q_width + 2 * kv_width;
   const bench::Memory qkv(t * width * 2), d_qkv(t * width * 2), out(t * q_width * 2), sums(shape.heads * t * 4);
-  const bench::Memory workspace(std::max(attention_forward_workspace_bytes(shape, 1), attention_backward_workspace_bytes(shape, 1)));
+  const bench::Memory workspace(
+      std::max(attention_forward_workspace_bytes(shape, 1), attention_backward_workspace_bytes(shape, 1)));
   const View x = qkv.matrix(DType::bf16, t, width), dx = d_qkv.matrix(DType::bf16, t, width);
   const View y = out.matrix(DType::bf16, t, q_width), lse = sums.matrix(DType::f32, shape.heads, t);
   fill(x);
   const auto q = [&](const View& whole) { return whole.cols_from(0, q_width); };
   const auto k = [&](const View& whole) { return whole.cols_from(q_width, kv_width); };
   const auto v = [&](const View& whole) { return whole.cols_from(q_width + kv_width, kv_width); };
-  const double forward_s = bench::best_seconds(runs, [&] {
-    attention_forward({.q = q(x), .k = k(x), .v = v(x), .out = y, .log_sum_exp = lse, .batch = 1, .heads = shape.heads,
-                       .kv_heads = shape.kv_heads, .scale = 0.125f, .workspace = workspace.bytes(), .order = order});
-  }, bench::thread_seconds);
-  const double backward_s = bench::best_seconds(runs, [&] {
-    attention_backward({.q = q(x), .k = k(x), .v = v(x), .out = y, .d_out = y, .log_sum_exp = lse, .dq = q(dx), .dk = k(dx),
-                        .dv = v(dx), .batch = 1, .heads = shape.heads, .kv_heads = shape.kv_heads, .scale = 0.125f,
-                        .workspace = workspace.bytes(), .order = order});
-  }, bench::thread_seconds);
+  const double forward_s = bench::best_seconds(
+      runs,
+      [&] {
+        attention_forward({.q = q(x),
+                           .k = k(x),
+                           .v = v(x),
+                           .out = y,
+                           .log_sum_exp = lse,
+                           .batch = 1,
+                           .heads = shape.heads,
+                           .kv_heads = shape.kv_heads,
+                           .scale = 0.125f,
+                           .workspace = workspace.bytes(),
+                           .order = order});
+      },
+      bench::thread_seconds);
+  const double backward_s = bench::best_seconds(
+      runs,
+      [&] {
+        attention_backward({.q = q(x),
+                            .k = k(x),
+                            .v = v(x),
+                            .out = y,
+                            .d_out = y,
+                            .log_sum_exp = lse,
+                            .dq = q(dx),
+                            .dk = k(dx),
+                            .dv = v(dx),
+                            .batch = 1,
+                            .heads = shape.heads,
+                            .kv_heads = shape.kv_heads,
+                            .scale = 0.125f,
+                            .workspace = workspace.bytes(),
+                            .order = order});
+      },
+      bench::thread_seconds);
   const double flops = 2.0 * static_cast<double>(shape.heads * t * t / 2 * shape.head_dim * 2);
   std::printf("%s heads=%d/%d D=%-4ld T=%-6ld forward %6.1f GF/s  backward %6.1f GF/s\n", name(order), shape.heads,
               shape.kv_heads, static_cast<long>(shape.head_dim), static_cast<long>(t), flops / forward_s / 1e9,

@@ -1,6 +1,6 @@
-// Rates of the matrix products of a GPT-2 124M step and of some awkward shapes, bf16: prints "name GF/s" a line, and the
-// register peak of a thread; then the same in the tiles order, each name after "tiles ".
-// usage: bench_matmul [THREADS] [ORDER] [NAME]   (chain or tiles: that order only; NAME: only products whose name contains it)
+// Rates of the matrix products of a GPT-2 124M step and of some awkward shapes, bf16: prints "name GF/s" a line, and
+// the register peak of a thread; then the same in the tiles order, each name after "tiles ". usage: bench_matmul
+// [THREADS] [ORDER] [NAME]   (chain or tiles: that order only; NAME: only products whose name contains it)
 
 #include <cstdio>
 #include <cstdlib>
@@ -28,12 +28,19 @@ double rate(const Product& p, ProductOrder order) {
   if (p.epilogue == Product::bias_residual) epilogue.residual = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::bias_gelu) epilogue.gelu_pre = other.matrix(DType::bf16, p.m, p.n);
   if (p.epilogue == Product::gelu_slope) epilogue.gelu_backward_pre = other.matrix(DType::bf16, p.m, p.n);
-  const double seconds = bench::best_seconds(5, [&] {
-    matmul({.a = p.a_transposed ? a.matrix(DType::bf16, p.k, p.m) : a.matrix(DType::bf16, p.m, p.k),
-            .b = p.b_transposed ? b.matrix(DType::bf16, p.n, p.k) : b.matrix(DType::bf16, p.k, p.n),
-            .a_transposed = p.a_transposed, .b_transposed = p.b_transposed, .out = out.matrix(DType::bf16, p.m, p.n),
-            .epilogue = epilogue, .workspace = workspace.bytes(), .order = order});
-  }, threads == 1 ? bench::thread_seconds : bench::wall_seconds);
+  const double seconds = bench::best_seconds(
+      5,
+      [&] {
+        matmul({.a = p.a_transposed ? a.matrix(DType::bf16, p.k, p.m) : a.matrix(DType::bf16, p.m, p.k),
+                .b = p.b_transposed ? b.matrix(DType::bf16, p.n, p.k) : b.matrix(DType::bf16, p.k, p.n),
+                .a_transposed = p.a_transposed,
+                .b_transposed = p.b_transposed,
+                .out = out.matrix(DType::bf16, p.m, p.n),
+                .epilogue = epilogue,
+                .workspace = workspace.bytes(),
+                .order = order});
+      },
+      threads == 1 ? bench::thread_seconds : bench::wall_seconds);
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / seconds / 1e9;
 }
 

@@ -28,10 +28,13 @@ double rate(const dnnl::engine& engine, const bench::Product& p) {
   dnnl::stream stream(engine);
   const dnnl::memory a_memory(a_desc, engine, a.bytes().data), b_memory(b_desc, engine, b.bytes().data),
       out_memory(out_desc, engine, out.bytes().data);
-  const double seconds = bench::best_seconds(3, [&] {
-    product.execute(stream, {{DNNL_ARG_SRC, a_memory}, {DNNL_ARG_WEIGHTS, b_memory}, {DNNL_ARG_DST, out_memory}});
-    stream.wait();
-  }, bench::thread_seconds);
+  const double seconds = bench::best_seconds(
+      3,
+      [&] {
+        product.execute(stream, {{DNNL_ARG_SRC, a_memory}, {DNNL_ARG_WEIGHTS, b_memory}, {DNNL_ARG_DST, out_memory}});
+        stream.wait();
+      },
+      bench::thread_seconds);
   return 2.0 * static_cast<double>(p.m) * static_cast<double>(p.n) * static_cast<double>(p.k) / seconds / 1e9;
 }
 

@@ -9,8 +9,8 @@ struct CosSin {
   double cosine, sine;
 };
 
-/// Cosine and sine of an angle in radians, |angle| < 2^26, by our own arithmetic, so that their bits do not depend on a C
-/// library: Taylor series on [-pi/4, pi/4] after taking off multiples of pi/2 in two parts. Absolute error at most
+/// Cosine and sine of an angle in radians, |angle| < 2^26, by our own arithmetic, so that their bits do not depend on a
+/// C library: Taylor series on [-pi/4, pi/4] after taking off multiples of pi/2 in two parts. Absolute error at most
 /// 2^-51 + |angle| 2^-52.
 inline CosSin cos_sin(double angle) {
   constexpr double pi_2_high = 1.57079632679489655800e+00, pi_2_low = 6.12323399573676603587e-17;

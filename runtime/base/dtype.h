@@ -48,16 +48,28 @@ inline bf16 to_bf16(float x) {
 template <typename T>
 struct dtype_of;
 template <>
-struct dtype_of<bf16> { static constexpr DType value = DType::bf16; };
+struct dtype_of<bf16> {
+  static constexpr DType value = DType::bf16;
+};
 template <>
-struct dtype_of<float> { static constexpr DType value = DType::f32; };
+struct dtype_of<float> {
+  static constexpr DType value = DType::f32;
+};
 template <>
-struct dtype_of<double> { static constexpr DType value = DType::f64; };
+struct dtype_of<double> {
+  static constexpr DType value = DType::f64;
+};
 template <>
-struct dtype_of<std::int32_t> { static constexpr DType value = DType::i32; };
+struct dtype_of<std::int32_t> {
+  static constexpr DType value = DType::i32;
+};
 template <>
-struct dtype_of<std::int64_t> { static constexpr DType value = DType::i64; };
+struct dtype_of<std::int64_t> {
+  static constexpr DType value = DType::i64;
+};
 template <>
-struct dtype_of<std::byte> { static constexpr DType value = DType::byte; };
+struct dtype_of<std::byte> {
+  static constexpr DType value = DType::byte;
+};
 
 }  // namespace trireme

@@ -40,12 +40,14 @@ Bytes own_pages_bytes() {
 Bytes untouched_bytes(const void* block, Bytes bytes) {
   if (bytes < look_every_bytes) return 0;
   const Bytes page = ::sysconf(_SC_PAGESIZE);
-  const auto first = reinterpret_cast<std::uintptr_t>(block) / static_cast<std::uintptr_t>(page) * static_cast<std::uintptr_t>(page);
+  const auto first =
+      reinterpret_cast<std::uintptr_t>(block) / static_cast<std::uintptr_t>(page) * static_cast<std::uintptr_t>(page);
   Bytes untouched = 0;
   unsigned char resident[1024];
   for (Bytes done = 0; done < bytes; done += page * 1024) {
     const Bytes part = std::min<Bytes>(align_up(bytes - done, page), page * 1024);
-    if (::mincore(reinterpret_cast<void*>(first + static_cast<std::uintptr_t>(done)), static_cast<std::size_t>(part), resident) != 0)
+    if (::mincore(reinterpret_cast<void*>(first + static_cast<std::uintptr_t>(done)), static_cast<std::size_t>(part),
+                  resident) != 0)
       return bytes;
     untouched += page * std::count_if(resident, resident + part / page, [](unsigned char r) { return (r & 1) == 0; });
   }

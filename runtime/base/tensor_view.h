@@ -36,8 +36,10 @@ struct BasicView {
   template <typename T>
   auto as() const {
     ensure(type == dtype_of<T>::value, "a view of {} was read as another type", name(type));
-    if constexpr (std::is_const_v<std::remove_pointer_t<Pointer>>) return static_cast<const T*>(data);
-    else return static_cast<T*>(data);
+    if constexpr (std::is_const_v<std::remove_pointer_t<Pointer>>)
+      return static_cast<const T*>(data);
+    else
+      return static_cast<T*>(data);
   }
 
   /// Row `row`, as a vector.

@@ -17,11 +17,12 @@ enum class Pages { own, shared };
 ///
 /// Order    tasks of a stream run one after the other in submission order. wait(s, e): later tasks of s start only
 ///          after the most recent record of e submitted before this call; passes at once if there was none.
-/// Failure  a task that throws stops the device: no later task runs, waits pass, synchronize() rethrows the first error.
+/// Failure  a task that throws stops the device: no later task runs, waits pass, synchronize() rethrows the first
+/// error.
 class Device {
  public:
-  using Stream = int;  // 0 .. streams - 1
-  using Event = int;   // what create_event returned
+  using Stream = int;                  // 0 .. streams - 1
+  using Event = int;                   // what create_event returned
   using Task = std::function<void()>;  // keep captures to 16 bytes: then submitting allocates nothing
 
   virtual ~Device() = default;

@@ -52,7 +52,7 @@ struct Executor::Program {
   std::vector<BoundOp> ops;
   std::vector<Device::Event> waits;  // of all ops, in order
   Lifetimes lifetimes;               // empty where the device does not watch
-  Timeline timeline;  // since the executor was made
+  Timeline timeline;                 // since the executor was made
   Clock::time_point made;
 };
 
@@ -70,11 +70,11 @@ void Executor::BoundOp::execute() const {
 }
 
 void Executor::BoundOp::fail(const Error& error) const {
-  program->executor->fail({error.kind(),
-                           fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, name(context.schedule.kind),
-                                       describe(context.schedule, context.id), error.what(),
-                                       around(context.schedule, context.id)),
-                           error.where()});
+  program->executor->fail(
+      {error.kind(),
+       fmt::format("rank {}, schedule {}, {}: {}{}", context.schedule.rank, name(context.schedule.kind),
+                   describe(context.schedule, context.id), error.what(), around(context.schedule, context.id)),
+       error.where()});
 }
 
 void Executor::fail(const Error& error) {
@@ -88,10 +88,14 @@ void Executor::fail(const Error& error) {
   std::rethrow_exception(first);
 }
 
-Executor::Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
-                   const RunWatch& watch)
-    : device_(device), arenas_(arenas), observers_(watch.observers.begin(), watch.observers.end()),
-      on_failure_(watch.on_failure), compute_end_(device.create_event()), made_(Clock::now()) {
+Executor::Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules,
+                   const OpTable& table, const RunWatch& watch)
+    : device_(device),
+      arenas_(arenas),
+      observers_(watch.observers.begin(), watch.observers.end()),
+      on_failure_(watch.on_failure),
+      compute_end_(device.create_event()),
+      made_(Clock::now()) {
   for (const Schedule* schedule : schedules) bind(*schedule, table);
 }
 
@@ -151,15 +155,18 @@ Bytes Executor::bound_bytes(const Schedule& schedule) {
 void Executor::run(std::size_t index) {
   Program& program = *programs_[index];
   const auto none = std::vector<BufferId>();
-  const auto of = [&](const std::vector<std::vector<BufferId>>& lists, const BoundOp& op) -> const std::vector<BufferId>& {
+  const auto of = [&](const std::vector<std::vector<BufferId>>& lists,
+                      const BoundOp& op) -> const std::vector<BufferId>& {
     return lists.empty() ? none : lists[static_cast<std::size_t>(op.context.id)];
   };
   for (const BoundOp& op : program.ops) {
     const auto stream = static_cast<Device::Stream>(op.context.op().stream);
     for (Device::Event event : op.waits) device_.wait(stream, event);
-    for (BufferId b : of(program.lifetimes.births, op)) device_.on_birth(stream, op.context.address(b), op.context.buffer(b).bytes());
+    for (BufferId b : of(program.lifetimes.births, op))
+      device_.on_birth(stream, op.context.address(b), op.context.buffer(b).bytes());
     device_.submit(stream, [bound = &op] { bound->execute(); });
-    for (BufferId b : of(program.lifetimes.deaths, op)) device_.on_death(stream, op.context.address(b), op.context.buffer(b).bytes());
+    for (BufferId b : of(program.lifetimes.deaths, op))
+      device_.on_death(stream, op.context.address(b), op.context.buffer(b).bytes());
     if (op.records) device_.record(stream, *op.records);
   }
   device_.record(static_cast<Device::Stream>(StreamId::compute), compute_end_);

@@ -23,7 +23,8 @@ namespace trireme {
 /// Who is told what runs.
 struct RunWatch {
   std::span<OpObserver* const> observers = {};
-  std::function<void()> on_failure = {};  // at once, on the stream whose op threw: it must wake what waits for other ranks
+  std::function<void()> on_failure =
+      {};  // at once, on the stream whose op threw: it must wake what waits for other ranks
 };
 
 /// Runs the schedules of one rank over one arena per space.
@@ -33,11 +34,10 @@ struct RunWatch {
 ///          ops around it in front.
 class Executor {
  public:
-  /// Binds every op to its handler and its events. Schedules and arenas must outlive the executor, and the executor whatever
-  /// it submitted: wait() first, or let the device go first.
-  /// Errors: Error(bug) for an op without handler, a buffer without offset or one that its arena does not hold, before
-  /// anything runs.
-  /// What fails because of on_failure is told as the op that failed first.
+  /// Binds every op to its handler and its events. Schedules and arenas must outlive the executor, and the executor
+  /// whatever it submitted: wait() first, or let the device go first. Errors: Error(bug) for an op without handler, a
+  /// buffer without offset or one that its arena does not hold, before anything runs. What fails because of on_failure
+  /// is told as the op that failed first.
   Executor(Device& device, const Arenas& arenas, std::span<const Schedule* const> schedules, const OpTable& table,
            const RunWatch& watch);
   ~Executor();

@@ -6,22 +6,24 @@
 namespace trireme {
 
 /// Causal attention of a microbatch, forward: out = softmax(scale q k^T, masked) v, per sequence and head.
-/// Tiled with online softmax: no T x T matrix exists. With documents a query sees the keys of its own: softmax over keys
-/// [document_starts[n], place of n].
+/// Tiled with online softmax: no T x T matrix exists. With documents a query sees the keys of its own: softmax over
+/// keys [document_starts[n], place of n].
 ///
 /// Shapes  N = batch * T tokens. q, out [N, heads * D]; k, v [N, kv_heads * D]; any row stride (columns of one matrix).
 ///         heads is a multiple of kv_heads: query head h reads key head h / (heads / kv_heads).
-///         document_starts i32 [N], or empty: a sequence is one document. By token, the place in its sequence at which its
-///         document starts: that of the token before, or its own place.
-///         log_sum_exp f32 [batch * heads, T]: log2 of the sum of 2^(scale log2(e) q k), what backward needs.
-/// Types   q, k, v, out: bf16 or f32, all the same. Scores, sums and accumulators: f32; probabilities are rounded to the
+///         document_starts i32 [N], or empty: a sequence is one document. By token, the place in its sequence at which
+///         its document starts: that of the token before, or its own place. log_sum_exp f32 [batch * heads, T]: log2 of
+///         the sum of 2^(scale log2(e) q k), what backward needs.
+/// Types   q, k, v, out: bf16 or f32, all the same. Scores, sums and accumulators: f32; probabilities are rounded to
+/// the
 ///         storage type before they meet v.
 /// Memory  workspace: attention_forward_workspace_bytes(), 64-byte aligned; linear in T.
-/// Order   fixed per sequence and head; bits depend on neither threads nor instruction set nor place in the batch. A score
+/// Order   fixed per sequence and head; bits depend on neither threads nor instruction set nor place in the batch. A
+/// score
 ///         is one sum over D; the softmax of a query rescales once per 192 keys; out is one sum over the keys. Sums are
-///         chains, or blocks of 32 in the tiles order (bf16 only): counted from the first channel, and from keys whose number
-///         is a multiple of 32, which the causal cuts then are, too. The last block of a sequence is padded by zeros.
-///         Keys that a query does not see add nothing; starts that are all 0 give the bits of none.
+///         chains, or blocks of 32 in the tiles order (bf16 only): counted from the first channel, and from keys whose
+///         number is a multiple of 32, which the causal cuts then are, too. The last block of a sequence is padded by
+///         zeros. Keys that a query does not see add nothing; starts that are all 0 give the bits of none.
 /// Errors  bug for views of other shapes or types, and document starts that are none.
 /// Source  Dao 2023 (arXiv 2307.08691).
 struct AttentionForward {

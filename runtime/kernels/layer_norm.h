@@ -19,7 +19,8 @@ void layer_norm_forward(const LayerNormForward& k);
 
 /// d_x = d_residual + the gradient of x; d_gain, d_bias: one f32 chain over the tokens per channel, rounded once.
 ///
-/// Shapes  x, d_out, d_residual, d_x [N,C]; gain, d_gain, d_bias [C]; mean, inv_std [N]. d_residual may be empty; so may
+/// Shapes  x, d_out, d_residual, d_x [N,C]; gain, d_gain, d_bias [C]; mean, inv_std [N]. d_residual may be empty; so
+/// may
 ///         d_gain and d_bias, which are then not computed.
 /// Types   as forward; d_gain and d_bias bf16 or f32.
 /// Memory  d_x may be d_residual; no other overlap.

@@ -15,13 +15,14 @@ struct Epilogue {
   bool accumulate = false;      // the chain starts from what out holds, f32, instead of zero
 };
 
-/// Matrix product out = a b, with an epilogue. Every element is one sum over K in f32, in an order that is written down: f32
-/// is a chain of fused multiply-adds in order of k; bf16 goes by `order` (product_order.h). So the bits depend on no
-/// blocking, no thread count and no instruction set. With `accumulate` a later call goes on where an earlier one stopped;
-/// its blocks are counted from its own first k. An odd K is padded by one zero.
+/// Matrix product out = a b, with an epilogue. Every element is one sum over K in f32, in an order that is written
+/// down: f32 is a chain of fused multiply-adds in order of k; bf16 goes by `order` (product_order.h). So the bits
+/// depend on no blocking, no thread count and no instruction set. With `accumulate` a later call goes on where an
+/// earlier one stopped; its blocks are counted from its own first k. An odd K is padded by one zero.
 ///
-/// Shapes  a [M,K], or [K,M] when a_transposed; b [K,N], or [N,K] when b_transposed; out [M,N]; none is 0. Any row stride.
-/// Types   a, b: bf16 or f32, the same; f32 only in chain order. out, bias, residual and gelu_backward_pre: bf16 or f32
+/// Shapes  a [M,K], or [K,M] when a_transposed; b [K,N], or [N,K] when b_transposed; out [M,N]; none is 0. Any row
+/// stride. Types   a, b: bf16 or f32, the same; f32 only in chain order. out, bias, residual and gelu_backward_pre:
+/// bf16 or f32
 ///         each; gelu_pre: as out.
 /// Memory  workspace: matmul_workspace_bytes(), 64-byte aligned. out may be residual; no other overlap.
 struct Matmul {
@@ -34,8 +35,9 @@ struct Matmul {
 };
 void matmul(const Matmul& k);
 
-/// Workspace of one product on up to `threads` threads, on any instruction set and with any transposes: packed operands,
-/// and sums where K is split.
-Bytes matmul_workspace_bytes(Elems m, Elems n, Elems k, DType type, int threads, ProductOrder order = ProductOrder::chain);
+/// Workspace of one product on up to `threads` threads, on any instruction set and with any transposes: packed
+/// operands, and sums where K is split.
+Bytes matmul_workspace_bytes(Elems m, Elems n, Elems k, DType type, int threads,
+                             ProductOrder order = ProductOrder::chain);
 
 }  // namespace trireme

@@ -6,7 +6,8 @@ namespace trireme {
 
 /// RMS normalisation, forward: out = x / sqrt(mean(x*x) + eps) * gain, per token.
 ///
-/// Shapes  x, out [N,G*C], any row stride; gain [C]; inv_rms [N*G]. Each run of C channels is normalised by itself: G is
+/// Shapes  x, out [N,G*C], any row stride; gain [C]; inv_rms [N*G]. Each run of C channels is normalised by itself: G
+/// is
 ///         1, or the number of heads.
 /// Types   x, out, gain: one of bf16, f32. inv_rms and all sums: f32.
 /// Memory  no overlap. Order: fixed per row (16 lanes), so bits do not depend on the thread count.

@@ -46,9 +46,9 @@ class ByteOwners {
 
   const Sequence& sequence_;
   std::array<Segments, space_count> segments_;                       // by space; of all but persistent buffers
-  std::vector<Segment> persistent_;                        // by identity: whole, as nobody else writes them
+  std::vector<Segment> persistent_;                                  // by identity: whole, as nobody else writes them
   std::array<std::vector<Identity>, space_count> persistent_order_;  // by space: ascending by place
-  std::vector<OpId> carried_out_;                          // by identity: who last wrote a carried buffer
+  std::vector<OpId> carried_out_;                                    // by identity: who last wrote a carried buffer
 };
 
 }  // namespace trireme::checking

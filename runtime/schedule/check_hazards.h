@@ -8,9 +8,9 @@
 
 namespace trireme::checking {
 
-/// Rules: a buffer is written before it is read, and every two ops that touch it, one of them writing, are ordered. A record
-/// that a schedule makes anew (its sums, its verdict) is made before anything in that schedule reads it: an older one may
-/// still lie there.
+/// Rules: a buffer is written before it is read, and every two ops that touch it, one of them writing, are ordered. A
+/// record that a schedule makes anew (its sums, its verdict) is made before anything in that schedule reads it: an
+/// older one may still lie there.
 ///
 /// Only the last write and, per stream, the last read since then are kept: ops of one stream are ordered by it, and
 /// whoever came earlier was proved to be before those.

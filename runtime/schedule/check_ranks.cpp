@@ -35,8 +35,8 @@ bool equal_lists(const List* a, const List* b) {
   return a == b || (a && b && *a == *b);
 }
 
-// On one node all is equal. Ranks of two nodes count from the first of their own, and one node may receive where the other
-// does not (in the last round).
+// On one node all is equal. Ranks of two nodes count from the first of their own, and one node may receive where the
+// other does not (in the last round).
 bool equal_within_nodes(const Schedule& a, const Op& x, const Schedule& b, const Op& y) {
   const auto *from_a = from_list(a, x), *from_b = from_list(b, y);
   if (!from_a || !from_b || from_a->empty() || from_b->empty()) return false;
@@ -47,7 +47,8 @@ bool equal_within_nodes(const Schedule& a, const Op& x, const Schedule& b, const
 }
 
 bool equal_collectives(const Schedule& a, const Op& x, const Schedule& b, const Op& y) {
-  if (x.kind != y.kind || x.group != y.group || x.unit != y.unit || x.bytes != y.bytes || x.range != y.range) return false;
+  if (x.kind != y.kind || x.group != y.group || x.unit != y.unit || x.bytes != y.bytes || x.range != y.range)
+    return false;
   if (x.group == Group::node) return equal_within_nodes(a, x, b, y);
   return equal_lists(from_list(a, x), from_list(b, y)) && equal_lists(to_list(a, x), to_list(b, y));
 }
@@ -79,16 +80,18 @@ struct Lists {
     const bool a_is_longer = of_a.size() > of_b.size();
     const Schedule &longer = a_is_longer ? a : b, &shorter = a_is_longer ? b : a;
     const OpId extra = a_is_longer ? of_a[common] : of_b[common];
-    return Problem{longer.kind, extra, fmt::format("{}; number {} is missing on one:\n  {}\n  rank {}: {} in all", rule,
-                                                   common, describe_rank(longer, extra), shorter.rank, common)};
+    return Problem{longer.kind, extra,
+                   fmt::format("{}; number {} is missing on one:\n  {}\n  rank {}: {} in all", rule, common,
+                               describe_rank(longer, extra), shorter.rank, common)};
   }
 };
 
 std::optional<Problem> check_collectives(const Schedule& a, const Schedule& b) {
   // Those within nodes stand in the common order, too: one communicator counts all of them.
   const auto joins = [](const Op& op) { return is_collective(op.kind) && op.group != Group::self; };
-  const Lists lists{a, b, find_ops(a, joins), find_ops(b, joins),
-                    "the collectives of group data, and of node within theirs, must be equal, in the same order, on all ranks"};
+  const Lists lists{
+      a, b, find_ops(a, joins), find_ops(b, joins),
+      "the collectives of group data, and of node within theirs, must be equal, in the same order, on all ranks"};
   return lists.check([&](const Op& x, const Op& y) { return equal_collectives(a, x, b, y); });
 }
 
@@ -111,8 +114,9 @@ std::optional<Problem> check_messages(std::span<const Schedule* const> ranks) {
       const auto peer = by_rank.find(key.first);
       if (peer == by_rank.end()) continue;  // stands for no class of its own
       const OpKind other = key.second == OpKind::send ? OpKind::receive : OpKind::send;
-      const Lists lists{*own.first, *peer->second.first, ops, peer->second.second[{rank, other}],
-                        fmt::format("each send must have its receive, in the same order; ranks {} and {}", rank, key.first)};
+      const Lists lists{
+          *own.first, *peer->second.first, ops, peer->second.second[{rank, other}],
+          fmt::format("each send must have its receive, in the same order; ranks {} and {}", rank, key.first)};
       if (auto problem = lists.check([](const Op& x, const Op& y) {
             return x.unit == y.unit && x.microbatch == y.microbatch && x.bytes == y.bytes;
           }))
@@ -126,8 +130,9 @@ std::optional<Problem> check_places(std::span<const Schedule* const> ranks) {
   for (const Schedule* schedule : ranks) {
     if (auto problem = checking::check_structure(*schedule, checking::RecordPlace::anywhere)) return problem;
     if (schedule->world != ranks[0]->world)
-      return Problem{schedule->kind, 0, fmt::format("rank {} knows {} ranks, rank {} knows {}", ranks[0]->rank,
-                                                    ranks[0]->world, schedule->rank, schedule->world)};
+      return Problem{schedule->kind, 0,
+                     fmt::format("rank {} knows {} ranks, rank {} knows {}", ranks[0]->rank, ranks[0]->world,
+                                 schedule->rank, schedule->world)};
     if (!seen.insert(schedule->rank).second)
       return Problem{schedule->kind, 0, fmt::format("rank {} is there twice", schedule->rank)};
   }

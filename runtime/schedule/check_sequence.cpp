@@ -41,7 +41,8 @@ const Op& Sequence::op(OpId op) const {
 std::string Sequence::describe(OpId op) const {
   const std::size_t run = run_of(op);
   const std::string text = trireme::describe(*schedules_[run], op - first_op_[run]);
-  return runs() == 1 ? text : fmt::format("{} of {}, number {} of the sequence", text, name(schedules_[run]->kind), run + 1);
+  return runs() == 1 ? text
+                     : fmt::format("{} of {}, number {} of the sequence", text, name(schedules_[run]->kind), run + 1);
 }
 
 Problem Sequence::problem(const Finding& finding) const {

@@ -43,9 +43,9 @@ class Sequence {
 
  private:
   std::span<const Schedule* const> schedules_;
-  std::vector<OpId> first_op_;                  // per run
+  std::vector<OpId> first_op_;                   // per run
   std::vector<std::vector<Identity>> identity_;  // [run][buffer]
-  std::vector<const Buffer*> buffers_;          // by identity: as the first schedule that has it says
+  std::vector<const Buffer*> buffers_;           // by identity: as the first schedule that has it says
   HappensBefore order_;
 };
 

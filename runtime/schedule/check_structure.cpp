@@ -42,7 +42,8 @@ class Structure {
     for (const Buffer& b : s_.buffers) {
       if (!names.insert(b.name).second) return fmt::format("two buffers have the name {}", b.name);
       if (b.elems < 0) return fmt::format("buffer {} has {} elements", b.name, b.elems);
-      if (b.role == Role::token && b.elems != 0) return fmt::format("token {} has {} elements, must have none", b.name, b.elems);
+      if (b.role == Role::token && b.elems != 0)
+        return fmt::format("token {} has {} elements, must have none", b.name, b.elems);
       if (b.offset && b.elems != 0 && (*b.offset < 0 || *b.offset % 256 != 0))
         return fmt::format("buffer {} lies at offset {:#x}, which is no multiple of 256", b.name, *b.offset);
     }
@@ -63,7 +64,8 @@ class Structure {
     for (const Operand& operand : op.operands)
       if (!in_range(operand.buffer, s_.buffers))
         return fmt::format("names buffer number {}, which does not exist", operand.buffer);
-    if (op.from && !in_range(*op.from, s_.from_lists)) return fmt::format("names from list {}, which does not exist", *op.from);
+    if (op.from && !in_range(*op.from, s_.from_lists))
+      return fmt::format("names from list {}, which does not exist", *op.from);
     if (op.to && !in_range(*op.to, s_.to_lists)) return fmt::format("names to list {}, which does not exist", *op.to);
     return std::nullopt;
   }
@@ -71,10 +73,12 @@ class Structure {
   Fault check_events(const Op& op) {
     for (EventId e : op.waits) {
       if (!in_range(e, recorded_)) return fmt::format("waits for e{}, which does not exist", e);
-      if (!recorded_[static_cast<std::size_t>(e)]) return fmt::format("waits for e{}, which no op {} records", e,
+      if (!recorded_[static_cast<std::size_t>(e)])
+        return fmt::format("waits for e{}, which no op {} records", e,
                            records_ == RecordPlace::above ? "above it" : "of the schedule");
     }
-    if (op.records && !in_range(*op.records, recorded_)) return fmt::format("records e{}, which does not exist", *op.records);
+    if (op.records && !in_range(*op.records, recorded_))
+      return fmt::format("records e{}, which does not exist", *op.records);
     if (op.records) recorded_[static_cast<std::size_t>(*op.records)] = true;
     return std::nullopt;
   }
@@ -92,7 +96,8 @@ class Structure {
   }
 
   Fault check_release(const Op& op) const {
-    if (const Operand* released = op.find(Slot::exported); released && buffer(released->buffer).exported) return std::nullopt;
+    if (const Operand* released = op.find(Slot::exported); released && buffer(released->buffer).exported)
+      return std::nullopt;
     return "releases nothing: it must read an exported buffer";
   }
 

@@ -18,7 +18,9 @@ class Records {
   using Carried = std::unordered_map<std::string_view, OpId>;  // by name of a boundary event
 
   Records(const Schedule& schedule, Carried& carried)
-      : schedule_(schedule), carried_(carried), last_(static_cast<std::size_t>(schedule.event_count), none),
+      : schedule_(schedule),
+        carried_(carried),
+        last_(static_cast<std::size_t>(schedule.event_count), none),
         is_boundary_(last_.size()) {
     for (const BoundaryEvent& boundary : schedule.boundary_events) {
       const auto earlier = carried.find(boundary.name);

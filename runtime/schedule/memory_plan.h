@@ -15,8 +15,8 @@ using RoleBytes = std::array<Bytes, role_count>;
 
 /// The arena of one space.
 struct ArenaPlan {
-  Bytes peak_bytes = 0;         // the arena: the largest end of any buffer
-  Bytes lower_bound_bytes = 0;  // the largest sum of live bytes over one position of any schedule
+  Bytes peak_bytes = 0;                             // the arena: the largest end of any buffer
+  Bytes lower_bound_bytes = 0;                      // the largest sum of live bytes over one position of any schedule
   ScheduleKind peak_schedule = ScheduleKind::step;  // where the sum of live bytes is largest
   OpId peak_op = 0;
   /// Live at peak_op, each buffer rounded up to 256; they and fragmentation_bytes sum to peak_bytes.

@@ -126,11 +126,13 @@ bool stands_before(const Operand& a, const Operand& b) {
 }
 
 bool Op::reads(BufferId buffer) const {
-  return std::any_of(operands.begin(), operands.end(), [&](const Operand& o) { return o.buffer == buffer && o.reads(); });
+  return std::any_of(operands.begin(), operands.end(),
+                     [&](const Operand& o) { return o.buffer == buffer && o.reads(); });
 }
 
 bool Op::writes(BufferId buffer) const {
-  return std::any_of(operands.begin(), operands.end(), [&](const Operand& o) { return o.buffer == buffer && o.writes(); });
+  return std::any_of(operands.begin(), operands.end(),
+                     [&](const Operand& o) { return o.buffer == buffer && o.writes(); });
 }
 
 const Operand* Op::find(Slot slot) const {

@@ -88,7 +88,7 @@ enum class Slot : std::uint8_t {
   audit_batch,    // a neighbour's microbatch
   staging,        // of a transport or a file
   workspace,
-  token,          // no operand: carries order alone
+  token,  // no operand: carries order alone
 };
 inline constexpr int slot_count = static_cast<int>(Slot::token) + 1;
 
@@ -150,9 +150,9 @@ struct Op {
   std::vector<Operand> operands;  // by slot, tokens last
   std::vector<EventId> waits;
   std::optional<EventId> records;
-  FlatRange range;                  // of a gather, reduce, round, add_uses, square_sum, update
-  std::optional<DType> wire;        // of a gather or reduce: the type that is sent
-  Bytes bytes = 0;                  // payload of a collective: range.elems in that type
+  FlatRange range;                   // of a gather, reduce, round, add_uses, square_sum, update
+  std::optional<DType> wire;         // of a gather or reduce: the type that is sent
+  Bytes bytes = 0;                   // payload of a collective: range.elems in that type
   std::optional<std::int32_t> from;  // index into Schedule::from_lists
   std::optional<std::int32_t> to;    // index into Schedule::to_lists
   std::optional<std::int32_t> peer;  // of a send or receive

@@ -10,18 +10,21 @@ namespace {
 
 using Use = SlotRule::Use;
 
-constexpr EnumSet<DType> number = {DType::bf16, DType::f32}, f32 = {DType::f32}, bytes = {DType::byte}, i32 = {DType::i32},
-                         i64 = {DType::i64};
+constexpr EnumSet<DType> number = {DType::bf16, DType::f32}, f32 = {DType::f32}, bytes = {DType::byte},
+                         i32 = {DType::i32}, i64 = {DType::i64};
 constexpr EnumSet<DType> any_type = {DType::bf16, DType::f32, DType::f64, DType::i32, DType::i64, DType::byte};
 // What stage 0 gathers is a sum of gradients; below stage 3 the parameters are whole, with f32 compute the masters.
-constexpr EnumSet<Role> flat = {Role::parameters, Role::gradients}, filled = {Role::gathered, Role::parameters, Role::gradients},
+constexpr EnumSet<Role> flat = {Role::parameters, Role::gradients},
+                        filled = {Role::gathered, Role::parameters, Role::gradients},
                         gathered = {Role::gathered, Role::parameters}, parameters = {Role::parameters},
                         gradients = {Role::gradients}, activations = {Role::activations}, optimizer = {Role::optimizer},
                         data = {Role::data}, scratch = {Role::workspace}, transport = {Role::communication};
 constexpr EnumSet<Role> inspected = {Role::gathered, Role::activations, Role::gradients, Role::data};
 
 constexpr SlotRule in(Slot slot, EnumSet<Role> roles, EnumSet<DType> types) { return {slot, Use::read, roles, types}; }
-constexpr SlotRule out(Slot slot, EnumSet<Role> roles, EnumSet<DType> types) { return {slot, Use::write, roles, types}; }
+constexpr SlotRule out(Slot slot, EnumSet<Role> roles, EnumSet<DType> types) {
+  return {slot, Use::write, roles, types};
+}
 constexpr SlotRule inout(Slot slot, EnumSet<Role> roles, EnumSet<DType> types) {
   return {slot, Use::update, roles, types};
 }
@@ -48,7 +51,8 @@ constexpr SlotRule sums_inout = inout(Slot::sums, data, bytes);
 constexpr SlotRule gradient_out = out(Slot::gradient, gradients, number);
 constexpr SlotRule workspace_out = out(Slot::workspace, scratch, bytes);
 
-constexpr SlotRule master_out = out(Slot::master, parameters, f32), states_out = out(Slot::states, optimizer, number).list(),
+constexpr SlotRule master_out = out(Slot::master, parameters, f32),
+                   states_out = out(Slot::states, optimizer, number).list(),
                    exported_out = out(Slot::exported, parameters, number).optional();
 
 constexpr SlotRule init_unit[] = {exported_out, master_out, states_out};
@@ -76,28 +80,54 @@ constexpr SlotRule reduce_slots[] = {of_op_type(in(Slot::gradient, gradients, nu
 constexpr OpForm reduce[] = {{"", reduce_slots}};
 
 constexpr SlotRule forward_embedding[] = {parameters_in, frozen_in, batch_in, x_out, workspace_out};
-constexpr SlotRule forward_block[] = {parameters_in, frozen_in, x_in,  out(Slot::saved, activations, bytes),
+constexpr SlotRule forward_block[] = {parameters_in, frozen_in,    x_in,  out(Slot::saved, activations, bytes),
                                       batch_in,      constants_in, x_out, workspace_out};
 constexpr SlotRule forward_loss[] = {parameters_in, frozen_in,    tied_in,    x_in,
                                      batch_in,      constants_in, sums_inout, workspace_out};
-constexpr SlotRule forward_choose[] = {parameters_in, frozen_in,    tied_in,
-                                       x_in,          batch_in,     constants_in,
-                                       in(Slot::values, data, bytes), out(Slot::choice, data, i32), workspace_out};
-constexpr OpForm forward[] = {{"of a block", forward_block}, {"of an embedding", forward_embedding},
-                              {"of a head, the loss", forward_loss}, {"of a head, a choice", forward_choose}};
+constexpr SlotRule forward_choose[] = {parameters_in,
+                                       frozen_in,
+                                       tied_in,
+                                       x_in,
+                                       batch_in,
+                                       constants_in,
+                                       in(Slot::values, data, bytes),
+                                       out(Slot::choice, data, i32),
+                                       workspace_out};
+constexpr OpForm forward[] = {{"of a block", forward_block},
+                              {"of an embedding", forward_embedding},
+                              {"of a head, the loss", forward_loss},
+                              {"of a head, a choice", forward_choose}};
 
-constexpr SlotRule recompute_slots[] = {parameters_in, frozen_in,    x_in,  out(Slot::saved, activations, bytes),
-                                        batch_in,      constants_in, x_out.optional(), workspace_out};
+constexpr SlotRule recompute_slots[] = {
+    parameters_in, frozen_in,        x_in,         out(Slot::saved, activations, bytes), batch_in,
+    constants_in,  x_out.optional(), workspace_out};
 constexpr OpForm recompute[] = {{"", recompute_slots}};
 
-constexpr SlotRule backward_block[] = {gradient_out.optional(), parameters_in, frozen_in,    d_out_in, x_in,
-                                       in(Slot::saved, activations, bytes), batch_in, constants_in, d_x_out, workspace_out};
+constexpr SlotRule backward_block[] = {gradient_out.optional(),
+                                       parameters_in,
+                                       frozen_in,
+                                       d_out_in,
+                                       x_in,
+                                       in(Slot::saved, activations, bytes),
+                                       batch_in,
+                                       constants_in,
+                                       d_x_out,
+                                       workspace_out};
 constexpr SlotRule backward_embedding[] = {gradient_out, d_out_in, batch_in, workspace_out};
 constexpr OpForm backward[] = {{"of a block", backward_block}, {"of an embedding", backward_embedding}};
 
-constexpr SlotRule forward_backward_slots[] = {
-    gradient_out.optional(), parameters_in, frozen_in, tied_in, x_in, batch_in, constants_in, in(Slot::tokens, data, bytes),
-    d_x_out, out(Slot::tied_gradient, gradients, number).optional(), sums_inout, workspace_out};
+constexpr SlotRule forward_backward_slots[] = {gradient_out.optional(),
+                                               parameters_in,
+                                               frozen_in,
+                                               tied_in,
+                                               x_in,
+                                               batch_in,
+                                               constants_in,
+                                               in(Slot::tokens, data, bytes),
+                                               d_x_out,
+                                               out(Slot::tied_gradient, gradients, number).optional(),
+                                               sums_inout,
+                                               workspace_out};
 constexpr OpForm forward_backward[] = {{"", forward_backward_slots}};
 
 constexpr SlotRule round_slots[] = {gradient_out, in(Slot::chain, gradients, f32)};
@@ -121,17 +151,20 @@ constexpr SlotRule verdict_slots[] = {in(Slot::values, data, bytes), in(Slot::su
                                       inout(Slot::counters, data, bytes), out(Slot::verdict, data, bytes)};
 constexpr OpForm verdict[] = {{"", verdict_slots}};
 
-constexpr SlotRule check_finite_slots[] = {in(Slot::checked, inspected, any_type).list(), inout(Slot::finding, data, bytes)};
+constexpr SlotRule check_finite_slots[] = {in(Slot::checked, inspected, any_type).list(),
+                                           inout(Slot::finding, data, bytes)};
 constexpr OpForm check_finite[] = {{"", check_finite_slots}};
 
 constexpr SlotRule hash_slots[] = {in(Slot::gradient, gradients, number), sum(Slot::hashes, data, i64)};
 constexpr OpForm hash[] = {{"", hash_slots}};
 
-constexpr SlotRule update_slots[] = {exported_out, in(Slot::accumulator, gradients, f32), in(Slot::verdict, data, bytes),
-                                     inout(Slot::master, parameters, f32), inout(Slot::states, optimizer, number).list()};
+constexpr SlotRule update_slots[] = {exported_out, in(Slot::accumulator, gradients, f32),
+                                     in(Slot::verdict, data, bytes), inout(Slot::master, parameters, f32),
+                                     inout(Slot::states, optimizer, number).list()};
 constexpr OpForm update[] = {{"", update_slots}};
 
-constexpr SlotRule send_slots[] = {in(Slot::message, data, any_type)}, receive_slots[] = {out(Slot::message, data, any_type)};
+constexpr SlotRule send_slots[] = {in(Slot::message, data, any_type)},
+                   receive_slots[] = {out(Slot::message, data, any_type)};
 constexpr OpForm send[] = {{"", send_slots}}, receive[] = {{"", receive_slots}};
 
 constexpr EnumSet<StreamId> on_comm = {StreamId::comm}, on_compute = {StreamId::compute},
@@ -204,7 +237,8 @@ class FormCheck {
     for (const Operand& operand : op.operands)
       if (operand.slot != Slot::token) check(operand);
     for (const SlotRule& rule : form.slots)
-      if (!rule.is_optional && !op.has(rule.slot)) note(fmt::format("has nothing in slot {}{}", name(rule.slot), of_form()));
+      if (!rule.is_optional && !op.has(rule.slot))
+        note(fmt::format("has nothing in slot {}{}", name(rule.slot), of_form()));
   }
 
   int faults() const { return faults_; }
@@ -215,12 +249,14 @@ class FormCheck {
     ++faults_;
     if (!first_) first_ = std::move(text);
   }
-  std::string of_form() const { return *form_.name ? fmt::format(" ({} {})", name(op_.kind), form_.name) : std::string(); }
+  std::string of_form() const {
+    return *form_.name ? fmt::format(" ({} {})", name(op_.kind), form_.name) : std::string();
+  }
 
   void check(const Operand& operand) {
     const Buffer& buffer = buffer_of(schedule_, operand);
-    const auto rule = std::find_if(form_.slots.begin(), form_.slots.end(),
-                                   [&](const SlotRule& r) { return r.slot == operand.slot; });
+    const auto rule =
+        std::find_if(form_.slots.begin(), form_.slots.end(), [&](const SlotRule& r) { return r.slot == operand.slot; });
     const auto wrong = [&](const std::string& what) {
       note(fmt::format("has {} in slot {}{}, {}", buffer.name, name(operand.slot), of_form(), what));
     };
@@ -231,7 +267,8 @@ class FormCheck {
     if (!rule->types.has(buffer.type)) return wrong(fmt::format("whose type must not be {}", name(buffer.type)));
     if (!rule->spaces.has(buffer.space)) return wrong(fmt::format("whose space must not be {}", name(buffer.space)));
     if (!rule->has_op_type) return;
-    if (op_.wire && *op_.wire != buffer.type) return wrong(fmt::format("which is {}, but sends {}", name(buffer.type), name(*op_.wire)));
+    if (op_.wire && *op_.wire != buffer.type)
+      return wrong(fmt::format("which is {}, but sends {}", name(buffer.type), name(*op_.wire)));
     if (typed_ && typed_->type != buffer.type)
       return wrong(fmt::format("which is {}, but {} is {}", name(buffer.type), typed_->name, name(typed_->type)));
     typed_ = &buffer;
@@ -249,8 +286,8 @@ std::optional<std::string> order_fault(const Schedule& schedule, const Op& op) {
   for (const Operand& operand : op.operands) {
     const bool is_token = buffer_of(schedule, operand).role == Role::token;
     if (is_token != (operand.slot == Slot::token))
-      return fmt::format("has {} in slot {}: tokens, and tokens alone, stand there as tokens", buffer_of(schedule, operand).name,
-                         name(operand.slot));
+      return fmt::format("has {} in slot {}: tokens, and tokens alone, stand there as tokens",
+                         buffer_of(schedule, operand).name, name(operand.slot));
   }
   const auto later = std::adjacent_find(op.operands.begin(), op.operands.end(),
                                         [](const Operand& a, const Operand& b) { return stands_before(b, a); });

@@ -1,6 +1,6 @@
 #pragma once
-// The one table of op kinds: which operands an op of a kind has, on which stream and with whom it runs, and what it costs.
-// The builder writes by slot, passes and handlers read by slot, check() holds every op against it.
+// The one table of op kinds: which operands an op of a kind has, on which stream and with whom it runs, and what it
+// costs. The builder writes by slot, passes and handlers read by slot, check() holds every op against it.
 
 #include <cstdint>
 #include <initializer_list>
@@ -36,7 +36,7 @@ struct SlotRule {
   EnumSet<DType> types;
   EnumSet<Space> spaces = {Space::device};
   bool is_optional = false;
-  bool is_list = false;     // any number of operands
+  bool is_list = false;      // any number of operands
   bool has_op_type = false;  // all operands of an op that have it are of one type
 
   constexpr SlotRule optional() const {
@@ -79,8 +79,8 @@ struct OpRule {
 const OpRule& rule_of(OpKind kind);
 inline bool is_collective(OpKind kind) { return rule_of(kind).is_collective; }
 
-/// What is wrong with an op's operands, stream or group, in words that follow its name; nothing where all is right. Buffers
-/// must exist. Of a kind with several forms it says what is wrong with the nearest.
+/// What is wrong with an op's operands, stream or group, in words that follow its name; nothing where all is right.
+/// Buffers must exist. Of a kind with several forms it says what is wrong with the nearest.
 std::optional<std::string> operand_fault(const Schedule& schedule, const Op& op);
 
 }  // namespace trireme

@@ -22,11 +22,11 @@ class JointReplay {
  private:
   /// One stream of one rank.
   struct Lane {
-    std::size_t rank = 0;      // index into ranks_
-    std::vector<OpId> ops;     // of the stream, in order
-    std::size_t next = 0;      // first op that is not complete
-    std::size_t next_wait = 0;  // first wait of that op that is not known to be over
-    bool arrived = false;      // it has begun and waits for other ranks
+    std::size_t rank = 0;              // index into ranks_
+    std::vector<OpId> ops;             // of the stream, in order
+    std::size_t next = 0;              // first op that is not complete
+    std::size_t next_wait = 0;         // first wait of that op that is not known to be over
+    bool arrived = false;              // it has begun and waits for other ranks
     double free_us = 0, begun_us = 0;  // its last op ended; the one at which it arrived began
   };
   struct Place {
@@ -64,19 +64,24 @@ class JointReplay {
 
   std::span<const Schedule* const> ranks_;
   const OpDuration& duration_us_;
-  std::vector<Lane> lanes_;                       // [rank * stream_count + stream]
-  std::vector<std::vector<std::vector<OpId>>> waits_;  // [rank][op]: the ops that it waits for
-  std::vector<std::vector<bool>> complete_;       // [rank][op]
+  std::vector<Lane> lanes_;                                // [rank * stream_count + stream]
+  std::vector<std::vector<std::vector<OpId>>> waits_;      // [rank][op]: the ops that it waits for
+  std::vector<std::vector<bool>> complete_;                // [rank][op]
   std::vector<std::unordered_map<OpId, Place>> partners_;  // [rank]: of each send and receive
   std::vector<Team> teams_;
   std::vector<std::array<std::size_t, group_count>> team_of_;  // [rank][group]
-  std::vector<std::size_t> runnable_;             // lanes that may have become free
-  std::vector<Timeline> timelines_;               // by rank, where there are durations
+  std::vector<std::size_t> runnable_;                          // lanes that may have become free
+  std::vector<Timeline> timelines_;                            // by rank, where there are durations
 };
 
-JointReplay::JointReplay(std::span<const Schedule* const> ranks, const OpDuration& duration_us, const GroupMembers& members)
-    : ranks_(ranks), duration_us_(duration_us), lanes_(ranks.size() * stream_count), waits_(ranks.size()),
-      complete_(ranks.size()), partners_(ranks.size()) {
+JointReplay::JointReplay(std::span<const Schedule* const> ranks, const OpDuration& duration_us,
+                         const GroupMembers& members)
+    : ranks_(ranks),
+      duration_us_(duration_us),
+      lanes_(ranks.size() * stream_count),
+      waits_(ranks.size()),
+      complete_(ranks.size()),
+      partners_(ranks.size()) {
   for (std::size_t rank = 0; rank < ranks.size(); ++rank) {
     complete_[rank].resize(ranks[rank]->ops.size());
     for (std::size_t stream = 0; stream < stream_count; ++stream) lanes_[rank * stream_count + stream].rank = rank;
@@ -115,13 +120,15 @@ void JointReplay::resolve_waits(std::size_t rank) {
   std::vector<OpId> first(static_cast<std::size_t>(s.event_count), -1), last(first);
   for (const BoundaryEvent& boundary : s.boundary_events) first[static_cast<std::size_t>(boundary.event)] = -2;
   for (OpId op = 0; op < static_cast<OpId>(s.ops.size()); ++op)
-    if (const auto event = s.ops[static_cast<std::size_t>(op)].records; event && first[static_cast<std::size_t>(*event)] == -1)
+    if (const auto event = s.ops[static_cast<std::size_t>(op)].records;
+        event && first[static_cast<std::size_t>(*event)] == -1)
       first[static_cast<std::size_t>(*event)] = op;
   waits_[rank].resize(s.ops.size());
   for (OpId op = 0; op < static_cast<OpId>(s.ops.size()); ++op) {
     const Op& x = s.ops[static_cast<std::size_t>(op)];
     for (EventId e : x.waits) {
-      const OpId recorded = last[static_cast<std::size_t>(e)] >= 0 ? last[static_cast<std::size_t>(e)] : first[static_cast<std::size_t>(e)];
+      const OpId recorded = last[static_cast<std::size_t>(e)] >= 0 ? last[static_cast<std::size_t>(e)]
+                                                                   : first[static_cast<std::size_t>(e)];
       if (recorded >= 0) waits_[rank][static_cast<std::size_t>(op)].push_back(recorded);
     }
     if (x.records) last[static_cast<std::size_t>(*x.records)] = op;
@@ -233,7 +240,8 @@ void JointReplay::complete(std::size_t lane, double end_us) {
   const bool was_waiting = std::exchange(l.arrived, false);
   for (std::size_t other = l.rank * stream_count; other < (l.rank + 1) * stream_count; ++other) {
     const Lane& o = lanes_[other];
-    if (other == lane ? was_waiting : o.next < o.ops.size() && o.next_wait < waits_[o.rank][static_cast<std::size_t>(head(o))].size())
+    if (other == lane ? was_waiting
+                      : o.next < o.ops.size() && o.next_wait < waits_[o.rank][static_cast<std::size_t>(head(o))].size())
       runnable_.push_back(other);
   }
 }
@@ -253,7 +261,8 @@ JointReplay::Blocker JointReplay::blocker(std::size_t lane) const {
     if (std::ranges::find(others.arrived, other) != others.arrived.end()) continue;
     const Lane& o = lanes_[other];
     for (std::size_t i = o.next; i < o.ops.size(); ++i)
-      if (const Place first{rank, o.ops[i]}; joins_team(op(first)) && team_of(first) == team_of(here)) return {first, other};
+      if (const Place first{rank, o.ops[i]}; joins_team(op(first)) && team_of(first) == team_of(here))
+        return {first, other};
   }
   return {here, lane};
 }

@@ -85,13 +85,16 @@ Role parse_role(std::string_view text) {
 
 Content parse_content(std::string_view text) {
   if (const auto found = find_by_name<Content>(text, content_count)) return *found;
-  throw Error(ErrorKind::config, fmt::format("'{}' is no content of a buffer; expected for example master or sums", text));
+  throw Error(ErrorKind::config,
+              fmt::format("'{}' is no content of a buffer; expected for example master or sums", text));
 }
 
 ScheduleKind parse_schedule_kind(std::string_view text) {
   if (const auto found = find_by_name<ScheduleKind>(text, schedule_kind_count)) return *found;
-  throw Error(ErrorKind::config, fmt::format("'{}' is not a schedule; expected init, load, enter, step, step_with_audit, "
-                                             "diagnose, validate or sample", text));
+  throw Error(ErrorKind::config,
+              fmt::format("'{}' is not a schedule; expected init, load, enter, step, step_with_audit, "
+                          "diagnose, validate or sample",
+                          text));
 }
 
 Space parse_space(std::string_view text) {

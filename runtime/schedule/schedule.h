@@ -15,10 +15,10 @@ namespace trireme {
 
 /// What a buffer is for; the rows of the printed plan.
 enum class Role : std::uint8_t {
-  parameters,     // f32 masters and the exported slices
-  gathered,       // full units, for one use
-  gradients,      // wire gradients and accumulators
-  optimizer,      // AdamW m and v
+  parameters,  // f32 masters and the exported slices
+  gathered,    // full units, for one use
+  gradients,   // wire gradients and accumulators
+  optimizer,   // AdamW m and v
   activations,
   workspace,
   communication,  // staging of a transport
@@ -30,12 +30,12 @@ inline constexpr int role_count = 9;
 /// What the code asks a buffer for by itself; all else is known by the slots of the ops that use it.
 enum class Content : std::uint8_t {
   other,
-  master,           // f32 parameters of a unit
-  state,            // of the optimizer, for a unit
-  exported,         // parameters of a unit, for peers
-  accumulator,      // the sum of a step's gradients of a unit
-  group_sum,        // the sum of a group of microbatches
-  constants,        // the structs of shard/step_records.h, and tables
+  master,       // f32 parameters of a unit
+  state,        // of the optimizer, for a unit
+  exported,     // parameters of a unit, for peers
+  accumulator,  // the sum of a step's gradients of a unit
+  group_sum,    // the sum of a group of microbatches
+  constants,    // the structs of shard/step_records.h, and tables
   counters,
   values,
   tokens,
@@ -43,7 +43,7 @@ enum class Content : std::uint8_t {
   verdict,
   choice,
   finding,
-  own_hashes,       // of an audit
+  own_hashes,  // of an audit
   replayed_hashes,
   replayed_sums,
   received_hashes,
@@ -85,9 +85,9 @@ struct Buffer {
   Content content = Content::other;
   std::uint8_t state = 0;            // of several states its number, in the order in which the optimizer declares them
   std::optional<std::int32_t> unit;  // whose content it is
-  Elems elems = 0;               // 0 for a token
-  bool exported = false;         // peers read it: writes must wait for its release
-  std::optional<Bytes> offset;   // in the arena of its space; absent until planned, and for tokens
+  Elems elems = 0;                   // 0 for a token
+  bool exported = false;             // peers read it: writes must wait for its release
+  std::optional<Bytes> offset;       // in the arena of its space; absent until planned, and for tokens
 
   Bytes bytes() const { return elems * size_bytes(type); }
   friend bool operator==(const Buffer&, const Buffer&) = default;

@@ -23,7 +23,6 @@ std::optional<std::int64_t> parse_number(std::string_view text, std::int64_t mos
 /// The parts of a text between the marks; at least one, maybe empty.
 std::vector<std::string_view> split(std::string_view text, char mark);
 
-
 /// The fields of a line of a table, which blanks are between.
 std::vector<std::string_view> split_blanks(std::string_view line);
 

@@ -58,8 +58,10 @@ class ListIndex {
   std::int32_t find(const Row& row, std::size_t column, int world, const Add& add) {
     if (const auto known = by_text_.find(row.fields[column]); known != by_text_.end()) return known->second;
     const auto list = text::parse_list(row.fields[column], world);
-    if (!list) row.fail(column, fmt::format("ranks below {} like 0,1 or 0-7, or with microbatches like 0:8,1:9 or "
-                                            "0-7:8-15, or none", world));
+    if (!list)
+      row.fail(column, fmt::format("ranks below {} like 0,1 or 0-7, or with microbatches like 0:8,1:9 or "
+                                   "0-7:8-15, or none",
+                                   world));
     const auto [found, is_new] = by_list_.emplace(text::print_list(*list), static_cast<std::int32_t>(by_list_.size()));
     if (is_new) add(*list);
     by_text_.emplace(row.fields[column], found->second);
@@ -96,10 +98,10 @@ class Parser {
     if (starts_table(row)) return;
     require(parse_row_ != nullptr, ErrorKind::config,
             "line {}: read '{}', expected a table: its first line starts with buffer, boundary, from_list, to_list or "
-            "op", row.line, row.fields[0]);
-    require(row.fields.size() == columns_.size(), ErrorKind::config,
-            "line {}: read {} fields, expected {}: {}", row.line, row.fields.size(), columns_.size(),
-            fmt::join(columns_, " "));
+            "op",
+            row.line, row.fields[0]);
+    require(row.fields.size() == columns_.size(), ErrorKind::config, "line {}: read {} fields, expected {}: {}",
+            row.line, row.fields.size(), columns_.size(), fmt::join(columns_, " "));
     (this->*parse_row_)(row);
   }
 
@@ -126,9 +128,8 @@ class Parser {
       return true;
     };
     return starts(text::buffer_columns, &Parser::parse_buffer) ||
-           starts(text::boundary_columns, &Parser::parse_boundary) ||
-           starts(text::from_columns, &Parser::parse_from) || starts(text::to_columns, &Parser::parse_to) ||
-           starts(text::op_columns, &Parser::parse_op);
+           starts(text::boundary_columns, &Parser::parse_boundary) || starts(text::from_columns, &Parser::parse_from) ||
+           starts(text::to_columns, &Parser::parse_to) || starts(text::op_columns, &Parser::parse_op);
   }
 
   void parse_buffer(const Row& row) {
@@ -156,7 +157,8 @@ class Parser {
     const auto unit = parts.size() > 1 ? text::parse_number(parts[1], most_int) : std::nullopt;
     const auto state = is_state && parts.size() == 3 ? text::parse_number(parts[2], most_states) : std::nullopt;
     if (parts.size() > (is_state ? 3 : 2) || (parts.size() > 1 && !unit) || (is_state && !state))
-      row.fail(column, "what a buffer holds, with its unit like master:3, a state with its number like state:3:1, or -");
+      row.fail(column,
+               "what a buffer holds, with its unit like master:3, a state with its number like state:3:1, or -");
     if (unit) b.unit = static_cast<std::int32_t>(*unit);
     if (state) b.state = static_cast<std::uint8_t>(*state);
   }
@@ -202,9 +204,9 @@ class Parser {
   }
 
   EventId event(const Row& row, std::size_t column, std::string_view word) const {
-    const auto number =
-        word.starts_with('e') ? text::parse_number(word.substr(1), s_.event_count - 1) : std::nullopt;
-    if (!number) row.fail(column, fmt::format("events like e7, numbers below {} as the first line says", s_.event_count));
+    const auto number = word.starts_with('e') ? text::parse_number(word.substr(1), s_.event_count - 1) : std::nullopt;
+    if (!number)
+      row.fail(column, fmt::format("events like e7, numbers below {} as the first line says", s_.event_count));
     return static_cast<EventId>(*number);
   }
 
@@ -220,13 +222,16 @@ class Parser {
     if (!row.has(column)) return;
     for (std::string_view word : text::split(row.fields[column], ',')) {
       const std::size_t mark = word.find('=');
-      if (mark == std::string_view::npos) row.fail(column, "slots with their buffers like x=x2.0, joined by commas, or -");
+      if (mark == std::string_view::npos)
+        row.fail(column, "slots with their buffers like x=x2.0, joined by commas, or -");
       const Slot slot = row.word(column, [&](std::string_view) { return parse_slot(word.substr(0, mark)); });
       if (slot == Slot::token) row.fail(column, "no tokens, which stand in columns of their own");
       const BufferId id = buffer(row, column, word.substr(mark + 1));
       const auto read = std::find(op.operands.begin(), op.operands.end(), reads(slot, id));
-      if (access == Access::write && read != op.operands.end()) read->access = Access::update;
-      else op.add({id, slot, access});
+      if (access == Access::write && read != op.operands.end())
+        read->access = Access::update;
+      else
+        op.add({id, slot, access});
     }
   }
 

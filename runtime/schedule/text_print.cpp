@@ -66,8 +66,10 @@ void put_content(std::string& cell, const Buffer& buffer) {
 
 template <typename T>
 void put(std::string& cell, const std::optional<T>& value) {
-  if (value) fmt::format_to(std::back_inserter(cell), "{}", *value);
-  else cell += text::absent;
+  if (value)
+    fmt::format_to(std::back_inserter(cell), "{}", *value);
+  else
+    cell += text::absent;
 }
 
 class Printer {
@@ -82,9 +84,11 @@ class Printer {
   }
 
   std::string print() {
-    out_ = fmt::format("schedule {}  rank {}  world {}  events {}\n\n", name(s_.kind), s_.rank, s_.world,
-                       s_.event_count);
-    Table(out_, text::buffer_columns).write(s_.buffers.size(), [this](std::size_t i, auto& row) { fill_buffer(i, row); });
+    out_ =
+        fmt::format("schedule {}  rank {}  world {}  events {}\n\n", name(s_.kind), s_.rank, s_.world, s_.event_count);
+    Table(out_, text::buffer_columns).write(s_.buffers.size(), [this](std::size_t i, auto& row) {
+      fill_buffer(i, row);
+    });
     Table(out_, text::boundary_columns).write(s_.boundary_events.size(), [this](std::size_t i, auto& row) {
       row = {fmt::format("e{}", s_.boundary_events[i].event), s_.boundary_events[i].name};
     });
@@ -113,8 +117,10 @@ class Printer {
     row[5] = name(b.type);
     fmt::format_to(std::back_inserter(row[6]), "{}", b.elems);
     row[7] = b.exported ? "yes" : text::absent;
-    if (b.offset) fmt::format_to(std::back_inserter(row[8]), "{:#010x}", *b.offset);
-    else row[8] = text::absent;
+    if (b.offset)
+      fmt::format_to(std::back_inserter(row[8]), "{:#010x}", *b.offset);
+    else
+      row[8] = text::absent;
     put(row[9], uses_[i].first);
     put(row[10], uses_[i].second);
   }
@@ -134,7 +140,8 @@ class Printer {
       if (operand.reads()) put_operand(row[is_token ? 9 : 7], operand);
       if (operand.writes()) put_operand(row[is_token ? 10 : 8], operand);
     }
-    for (EventId event : op.waits) fmt::format_to(std::back_inserter(row[11]), "{}e{}", row[11].empty() ? "" : ",", event);
+    for (EventId event : op.waits)
+      fmt::format_to(std::back_inserter(row[11]), "{}e{}", row[11].empty() ? "" : ",", event);
     if (op.records) fmt::format_to(std::back_inserter(row[12]), "e{}", *op.records);
     if (op.range != FlatRange{})
       fmt::format_to(std::back_inserter(row[13]), "{}+{}/{}", op.range.begin, op.range.elems, op.range.slice_elems);

@@ -37,7 +37,8 @@ std::vector<Timeline::Span> compute_stalls(const Schedule& schedule, const Timel
   for (std::size_t i = 0; i < schedule.ops.size(); ++i) {
     if (schedule.ops[i].stream != StreamId::compute) continue;
     const Timeline::Span& span = timeline.ops.at(i);
-    if (free_us && !schedule.ops[i].waits.empty() && span.start_us > *free_us) stalls.push_back({*free_us, span.start_us});
+    if (free_us && !schedule.ops[i].waits.empty() && span.start_us > *free_us)
+      stalls.push_back({*free_us, span.start_us});
     free_us = span.end_us;
   }
   return stalls;

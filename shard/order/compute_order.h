@@ -1,6 +1,7 @@
 #pragma once
-// What passes start from: the program as one rank alone would write it down. Each use gathers just before it computes, each
-// gradient is reduced as soon as it is whole; nothing overlaps, nothing is dropped, no token and no event exists yet.
+// What passes start from: the program as one rank alone would write it down. Each use gathers just before it computes,
+// each gradient is reduced as soon as it is whole; nothing overlaps, nothing is dropped, no token and no event exists
+// yet.
 
 #include "runtime/schedule/schedule.h"
 #include "shard/step_spec.h"
@@ -12,8 +13,8 @@ namespace trireme {
 /// Written as if this rank had a microbatch in every round; strip_absent() takes away what it has not.
 Schedule order_step(const ModelSpec& model, const StepSpec& spec);
 
-/// The same with an audit: behind the turns every rank that has a microbatch replays the first one of its right neighbour,
-/// with its gradients hashed instead of summed, and receives the neighbour's own hashes.
+/// The same with an audit: behind the turns every rank that has a microbatch replays the first one of its right
+/// neighbour, with its gradients hashed instead of summed, and receives the neighbour's own hashes.
 Schedule order_step_with_audit(const ModelSpec& model, const StepSpec& spec);
 
 /// A step without its end: gradients and their sums, no update.

@@ -19,8 +19,13 @@ Accumulator GradientSums::add_accumulator(std::optional<std::size_t> unit, const
   const Elems own = range.owned_by(spec_.rank).elems;
   const std::string of = unit ? std::to_string(*unit) : ".tied";
   const auto add = [&](Content content, const char* tag, Elems elems) {
-    Buffer buffer{.name = tag + of, .role = Role::gradients, .type = DType::f32, .content = content, .unit = {},
-                  .elems = elems, .offset = {}};
+    Buffer buffer{.name = tag + of,
+                  .role = Role::gradients,
+                  .type = DType::f32,
+                  .content = content,
+                  .unit = {},
+                  .elems = elems,
+                  .offset = {}};
     if (unit) buffer.unit = static_cast<std::int32_t>(*unit);
     return writer_.add(std::move(buffer));
   };
@@ -46,7 +51,9 @@ void GradientSums::add(const Gradient& gradient, const Accumulator& to, int turn
 
 // An op on what this rank has alone.
 Op GradientSums::local(OpKind kind, const Gradient& gradient, int turn) const {
-  return {.kind = kind, .unit = static_cast<int>(gradient.owner), .microbatch = spec_.microbatch(turn),
+  return {.kind = kind,
+          .unit = static_cast<int>(gradient.owner),
+          .microbatch = spec_.microbatch(turn),
           .range = gradient.range};
 }
 
@@ -79,12 +86,20 @@ void GradientSums::reduce(const Gradient& gradient, const Accumulator& to, int t
   }
 }
 
-void GradientSums::reduce_into(const Gradient& gradient, const std::vector<Contribution>& from, BufferId sum, bool adds) {
+void GradientSums::reduce_into(const Gradient& gradient, const std::vector<Contribution>& from, BufferId sum,
+                               bool adds) {
   const FlatRange& range = gradient.range;
-  Op op{.kind = OpKind::reduce, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(gradient.owner),
+  Op op{.kind = OpKind::reduce,
+        .stream = StreamId::comm,
+        .group = Group::data,
+        .unit = static_cast<int>(gradient.owner),
         .microbatch = from.front().microbatch,
-        .operands = {reads(Slot::gradient, gradient.buffer), add_to(sum, adds)}, .range = range, .wire = spec_.wire,
-        .bytes = range.elems * size_bytes(spec_.wire), .from = writer_.from_list(from), .to = to_all_};
+        .operands = {reads(Slot::gradient, gradient.buffer), add_to(sum, adds)},
+        .range = range,
+        .wire = spec_.wire,
+        .bytes = range.elems * size_bytes(spec_.wire),
+        .from = writer_.from_list(from),
+        .to = to_all_};
   const Elems staging = spec_.remote(from) * range.owned_by(spec_.rank).elems;
   if (staging > 0)
     op.add(writes(Slot::staging, writer_.add(fmt::format("staging.{}", writer_.schedule().ops.size()),
@@ -95,8 +110,11 @@ void GradientSums::reduce_into(const Gradient& gradient, const std::vector<Contr
 // On the comm stream, between the reduces of two groups: compute need not come there in between.
 void GradientSums::end_shared_group(const Gradient& gradient, int last_microbatch, const Accumulator& to) {
   const int first = last_microbatch / spec_.sum_group * spec_.sum_group;
-  Op op{.kind = OpKind::accumulate, .stream = StreamId::comm, .unit = static_cast<int>(gradient.owner),
-        .microbatch = first, .operands = {reads(Slot::gradient, *to.group), add_to(to.sum, first > 0)},
+  Op op{.kind = OpKind::accumulate,
+        .stream = StreamId::comm,
+        .unit = static_cast<int>(gradient.owner),
+        .microbatch = first,
+        .operands = {reads(Slot::gradient, *to.group), add_to(to.sum, first > 0)},
         .range = gradient.range};
   if (const Elems own = gradient.range.owned_by(spec_.rank).elems; spec_.wire != DType::f32 && own > 0)
     op.add(writes(Slot::workspace,

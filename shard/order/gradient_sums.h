@@ -19,8 +19,8 @@ struct Gradient {
   BufferId buffer = 0;    // in the wire type
 };
 
-/// Where a gradient is added up: this rank's slice, and with groups of microbatches the sum of the group under way (of the
-/// whole gradient where the rank takes whole groups, else of the slice).
+/// Where a gradient is added up: this rank's slice, and with groups of microbatches the sum of the group under way (of
+/// the whole gradient where the rank takes whole groups, else of the slice).
 struct Accumulator {
   BufferId sum = 0;
   std::optional<BufferId> group;

@@ -44,8 +44,8 @@ void OrderWriter::forward_segment(std::size_t u, std::size_t s, const Gathered& 
   op.add(reads(Slot::batch, batch));
   op.add(writes(Slot::out, out));
   if (unit(u).kind != UnitKind::embedding) {
-    saved_[u].push_back(writer_.add(fmt::format("saved{}.{}.{}", u, s, turn_), Role::activations, DType::byte,
-                                    segment.saved_bytes));
+    saved_[u].push_back(
+        writer_.add(fmt::format("saved{}.{}.{}", u, s, turn_), Role::activations, DType::byte, segment.saved_bytes));
     op.add(reads(Slot::x, x_.back()));
     op.add(writes(Slot::saved, saved_[u].back()));
     op.add(reads(Slot::constants, run_.constants));
@@ -90,7 +90,8 @@ void OrderWriter::head_backward(Op op) {
   std::vector<std::pair<BufferId, Gradient>> chains;
   const auto gradient = [&](std::size_t owner, const FlatRange& range, std::string_view tag) {
     if (!chain) return add_gradient(u, range.elems, tag);
-    const BufferId sum = writer_.add(fmt::format("chain.{}{}.{}", tag, u, turn_), Role::gradients, DType::f32, range.elems);
+    const BufferId sum =
+        writer_.add(fmt::format("chain.{}{}.{}", tag, u, turn_), Role::gradients, DType::f32, range.elems);
     chains.push_back({sum, {owner, range, add_gradient(u, range.elems, tag)}});
     return sum;
   };
@@ -122,8 +123,10 @@ void OrderWriter::round(const Gradient& gradient, BufferId chain) {
 // Gradients are as one op left them: in an audit into the hashes, then each to its sum.
 void OrderWriter::whole(const std::vector<std::pair<Gradient, Accumulator>>& gradients) {
   for (const auto& [gradient, to] : gradients) {
-    if (is_replay_) hash(gradient, *run_.replayed_hashes);
-    else if (audits_ && turn_ == 0) hash(gradient, *run_.own_hashes);
+    if (is_replay_)
+      hash(gradient, *run_.replayed_hashes);
+    else if (audits_ && turn_ == 0)
+      hash(gradient, *run_.own_hashes);
   }
   for (const auto& [gradient, to] : gradients)
     if (!is_replay_) sums_.add(gradient, to, turn_);

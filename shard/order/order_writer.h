@@ -17,8 +17,8 @@
 
 namespace trireme {
 
-/// What one use gathers: the unit's flat buffer, or its frozen tensors where nothing else is in it; its frozen tensors; a tied
-/// tensor.
+/// What one use gathers: the unit's flat buffer, or its frozen tensors where nothing else is in it; its frozen tensors;
+/// a tied tensor.
 struct Gathered {
   BufferId own = 0;
   std::optional<BufferId> frozen, tied;
@@ -30,14 +30,20 @@ enum class HeadOutput { gradient, loss, choice };
 class OrderWriter {
  public:
   OrderWriter(ScheduleKind kind, const ModelSpec& model, const StepSpec& spec, bool audits = false)
-      : model_(model), spec_(spec), writer_(empty_schedule(kind, spec)),
-        run_(add_run_buffers(writer_, model, spec)), from_all_(writer_.from_list(spec.exporters())),
-        to_all_(writer_.to_list(spec.all_ranks())), sums_(writer_, model, spec, run_), audits_(audits) {}
+      : model_(model),
+        spec_(spec),
+        writer_(empty_schedule(kind, spec)),
+        run_(add_run_buffers(writer_, model, spec)),
+        from_all_(writer_.from_list(spec.exporters())),
+        to_all_(writer_.to_list(spec.all_ranks())),
+        sums_(writer_, model, spec, run_),
+        audits_(audits) {}
   OrderWriter(const OrderWriter&) = delete;
 
   void step_values(int batches) {
     Op op{.kind = OpKind::step_values,
-          .operands = {writes(Slot::tokens, run_.tokens), writes(Slot::values, run_.values), writes(Slot::sums, run_.sums)}};
+          .operands = {writes(Slot::tokens, run_.tokens), writes(Slot::values, run_.values),
+                       writes(Slot::sums, run_.sums)}};
     for (int turn = 0; turn < batches; ++turn) {
       batches_.push_back(writer_.add(fmt::format("batch.{}", turn), Role::data, DType::i32, model_.batch_elems));
       if (spec_.takes_part(turn)) op.add(writes(Slot::batches, batches_.back()));
@@ -109,8 +115,13 @@ class OrderWriter {
     return op;
   }
   Op collective(OpKind kind, std::vector<Operand> operands, Bytes bytes) {
-    return Op{.kind = kind, .stream = StreamId::comm, .group = Group::data, .operands = std::move(operands), .bytes = bytes,
-              .from = from_all_, .to = to_all_};
+    return Op{.kind = kind,
+              .stream = StreamId::comm,
+              .group = Group::data,
+              .operands = std::move(operands),
+              .bytes = bytes,
+              .from = from_all_,
+              .to = to_all_};
   }
 
   Gathered gather(std::size_t u, const std::vector<int>& to);
@@ -139,9 +150,9 @@ class OrderWriter {
   std::vector<BufferId> batches_;
   bool audits_, is_replay_ = false;
   int turn_ = 0, microbatch_ = 0, use_ = 0;
-  std::vector<BufferId> x_;                    // outputs of the segments so far, in order
-  std::vector<std::vector<BufferId>> saved_;   // [unit][segment]
-  BufferId d_head_ = 0;                        // gradient of the head's input
+  std::vector<BufferId> x_;                   // outputs of the segments so far, in order
+  std::vector<std::vector<BufferId>> saved_;  // [unit][segment]
+  BufferId d_head_ = 0;                       // gradient of the head's input
   std::optional<BufferId> head_gradient_, tied_gradient_;
   bool has_hashes_ = false;  // of the microbatch under way
 };

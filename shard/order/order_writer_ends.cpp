@@ -5,14 +5,17 @@
 namespace trireme {
 
 void OrderWriter::finish_step() {
-  // In the order in which the reduces end: the others' squares are summed while the last reduce, of unit 0, is under way.
+  // In the order in which the reduces end: the others' squares are summed while the last reduce, of unit 0, is under
+  // way.
   for (std::size_t u = model_.units.size(); u-- > 0;) {
     if (!sums_.is_trained(u)) continue;
     if (trains_tied() && u == tied_owner())
-      writer_.add(Op{.kind = OpKind::add_uses, .unit = static_cast<int>(u),
+      writer_.add(Op{.kind = OpKind::add_uses,
+                     .unit = static_cast<int>(u),
                      .operands = {reads(Slot::other, sums_.tied().sum), updates(Slot::accumulator, sums_.unit(u).sum)},
                      .range = tied_range()});
-    writer_.add(Op{.kind = OpKind::square_sum, .unit = static_cast<int>(u),
+    writer_.add(Op{.kind = OpKind::square_sum,
+                   .unit = static_cast<int>(u),
                    .operands = {reads(Slot::accumulator, sums_.unit(u).sum), updates(Slot::sums, run_.sums)},
                    .range = run_.layouts[u].whole()});
   }
@@ -21,7 +24,8 @@ void OrderWriter::finish_step() {
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
     if (!sums_.is_trained(u)) continue;
     const StateBuffers& state = run_.units[u];
-    Op op{.kind = OpKind::update, .unit = static_cast<int>(u),
+    Op op{.kind = OpKind::update,
+          .unit = static_cast<int>(u),
           .operands = {reads(Slot::accumulator, sums_.unit(u).sum), reads(Slot::verdict, run_.verdict),
                        updates(Slot::master, state.master)},
           .range = run_.layouts[u].whole()};
@@ -37,8 +41,10 @@ void OrderWriter::init(Bytes load_staging_bytes) {
   for (std::size_t u = 0; u < model_.units.size(); ++u) {
     if (run_.layouts[u].is_empty()) continue;
     const StateBuffers& state = run_.units[u];
-    Op op{.kind = staging ? OpKind::read : OpKind::init, .unit = static_cast<int>(u),
-          .operands = {writes(Slot::master, state.master)}, .range = run_.layouts[u].whole()};
+    Op op{.kind = staging ? OpKind::read : OpKind::init,
+          .unit = static_cast<int>(u),
+          .operands = {writes(Slot::master, state.master)},
+          .range = run_.layouts[u].whole()};
     for (BufferId id : state.states) op.add(writes(Slot::states, id));
     if (state.exported != state.master) op.add(writes(Slot::exported, state.exported));
     if (staging) op.add(writes(Slot::staging, *staging));
@@ -50,7 +56,9 @@ void OrderWriter::init(Bytes load_staging_bytes) {
 
 void OrderWriter::hash(const Gradient& gradient, BufferId hashes) {
   const bool is_first = !std::exchange(has_hashes_, true);
-  Op op{.kind = OpKind::hash, .unit = static_cast<int>(gradient.owner), .microbatch = microbatch_,
+  Op op{.kind = OpKind::hash,
+        .unit = static_cast<int>(gradient.owner),
+        .microbatch = microbatch_,
         .operands = {reads(Slot::gradient, gradient.buffer),
                      is_first ? writes(Slot::hashes, hashes) : updates(Slot::hashes, hashes)},
         .range = gradient.range};

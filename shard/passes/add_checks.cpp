@@ -27,17 +27,23 @@ Schedule add_checks(Schedule schedule, const ModelSpec& model, const StepSpec& s
     const bool is_comm = op.stream == StreamId::comm;
     if (!is_comm)
       for (Op& check : std::exchange(of_comm, {})) writer.add(std::move(check));
-    Op check{.kind = OpKind::check_finite, .unit = op.unit, .segment = op.segment, .microbatch = op.microbatch,
+    Op check{.kind = OpKind::check_finite,
+             .unit = op.unit,
+             .segment = op.segment,
+             .microbatch = op.microbatch,
              .range = op.range};
     for (BufferId id : op.writes()) {
       const bool is_loss = id == run.sums && op.kind == OpKind::forward_backward;
-      if (is_loss || holds_numbers(writer.schedule().buffers[static_cast<std::size_t>(id)], op)) check.add(reads(Slot::checked, id));
+      if (is_loss || holds_numbers(writer.schedule().buffers[static_cast<std::size_t>(id)], op))
+        check.add(reads(Slot::checked, id));
     }
     writer.add(std::move(op));
     if (check.operands.empty()) continue;
     check.add(updates(Slot::finding, run.finding));
-    if (is_comm) of_comm.push_back(std::move(check));
-    else writer.add(std::move(check));
+    if (is_comm)
+      of_comm.push_back(std::move(check));
+    else
+      writer.add(std::move(check));
   }
   for (Op& check : of_comm) writer.add(std::move(check));
   return writer.take();

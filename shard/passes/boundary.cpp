@@ -16,7 +16,8 @@ bool runs_on(const Schedule& schedule, const Op& op) {
   const auto lifetime = [&](const Operand& operand) {
     return schedule.buffers[static_cast<std::size_t>(operand.buffer)].lifetime;
   };
-  if (std::ranges::any_of(op.operands, [&](const Operand& o) { return o.writes() && lifetime(o) == Lifetime::carried; }))
+  if (std::ranges::any_of(op.operands,
+                          [&](const Operand& o) { return o.writes() && lifetime(o) == Lifetime::carried; }))
     return true;
   return op.stream == StreamId::io &&
          std::ranges::none_of(op.operands, [&](const Operand& o) { return lifetime(o) == Lifetime::step; });
@@ -28,9 +29,8 @@ Op* first_on(std::vector<Op>& ops, StreamId stream) {
 }
 
 Op* last_on(const Schedule& schedule, std::vector<Op>& ops, StreamId stream) {
-  const auto found = std::find_if(ops.rbegin(), ops.rend(), [&](const Op& op) {
-    return op.stream == stream && !runs_on(schedule, op);
-  });
+  const auto found = std::find_if(ops.rbegin(), ops.rend(),
+                                  [&](const Op& op) { return op.stream == stream && !runs_on(schedule, op); });
   return found == ops.rend() ? nullptr : &*found;
 }
 

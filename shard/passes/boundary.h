@@ -13,8 +13,8 @@ namespace trireme {
 ///       before (`end.compute`, `end.comm`, ...); the last op of each stream writes its own. Behind a stream's end may
 ///       stand, and run on while the next schedule begins: what writes carried buffers, and on io what touches no step
 ///       buffer. Whoever needs that has events or tokens of its own.
-///       A schedule that no carried buffer enters (`fenced`) starts with a comm op, and the other streams wait for that:
-///       by then the comm stream is done with what an earlier step carried.
+///       A schedule that no carried buffer enters (`fenced`) starts with a comm op, and the other streams wait for
+///       that: by then the comm stream is done with what an earlier step carried.
 Schedule add_boundary(Schedule schedule, std::span<const StreamId> streams, bool fenced);
 
 }  // namespace trireme

@@ -26,7 +26,8 @@ struct GradientGroup {
 class GradientBoundsPass {
  public:
   GradientBoundsPass(Schedule schedule, bool bounded)
-      : bounded_(bounded), ops_(std::exchange(schedule.ops, {})),
+      : bounded_(bounded),
+        ops_(std::exchange(schedule.ops, {})),
         writer_(std::move(schedule), ops_.size() + ops_.size() / 8) {
     find_groups();
   }
@@ -91,15 +92,18 @@ class GradientBoundsPass {
   }
 
   static Op release(const Op& of, BufferId exported) {
-    return Op{.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = of.unit,
-              .microbatch = of.microbatch, .operands = {reads(Slot::exported, exported)}};
+    return Op{.kind = OpKind::release,
+              .stream = StreamId::comm,
+              .group = Group::data,
+              .unit = of.unit,
+              .microbatch = of.microbatch,
+              .operands = {reads(Slot::exported, exported)}};
   }
 
   // A persistent gradient, in the next turn of a step that has few of them.
   static bool writes_again(const Op& op, const GradientGroup& group) {
-    return std::any_of(group.releases.begin(), group.releases.end(), [&](const Op& release) {
-      return op.writes(release.at(Slot::exported));
-    });
+    return std::any_of(group.releases.begin(), group.releases.end(),
+                       [&](const Op& release) { return op.writes(release.at(Slot::exported)); });
   }
 
   bool starts_group(const Op& op, std::size_t group) const {
@@ -119,7 +123,7 @@ class GradientBoundsPass {
   std::unordered_map<BufferId, std::size_t> group_of_;  // by gradient
   std::vector<Op> slice_releases_;
   std::unordered_set<BufferId> released_;  // slices whose release stands in the list, or among those
-  BufferId verdict_sums_ = -1;  // what the last all_reduce sums; others come earlier
+  BufferId verdict_sums_ = -1;             // what the last all_reduce sums; others come earlier
   ScheduleWriter writer_;
 };
 

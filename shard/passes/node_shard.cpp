@@ -14,7 +14,10 @@ namespace {
 class NodeShardPass {
  public:
   NodeShardPass(Schedule schedule, const ModelSpec& model, const StepSpec& spec)
-      : spec_(spec), run_(run_buffers(model, spec)), ops_(std::exchange(schedule.ops, {})), writer_(std::move(schedule)) {
+      : spec_(spec),
+        run_(run_buffers(model, spec)),
+        ops_(std::exchange(schedule.ops, {})),
+        writer_(std::move(schedule)) {
     node_slices_.resize(model.units.size());
     for (std::size_t u = 0; u < model.units.size(); ++u)
       if (!run_.layouts[u].is_empty()) node_slices_[u] = add_node_slice(u);
@@ -37,8 +40,13 @@ class NodeShardPass {
     const StateBuffers& state = run_.units[u];
     if (state.exported != state.master)
       writer_.schedule().buffers[static_cast<std::size_t>(state.exported)].lifetime = Lifetime::step;
-    return writer_.add(Buffer{.name = fmt::format("node{}", u), .role = Role::parameters, .lifetime = Lifetime::persistent,
-                              .type = spec_.compute, .elems = node_slice(u), .exported = true, .offset = {}});
+    return writer_.add(Buffer{.name = fmt::format("node{}", u),
+                              .role = Role::parameters,
+                              .lifetime = Lifetime::persistent,
+                              .type = spec_.compute,
+                              .elems = node_slice(u),
+                              .exported = true,
+                              .offset = {}});
   }
 
   bool is_on_node(int rank) const { return rank / spec_.node_ranks == spec_.rank / spec_.node_ranks; }
@@ -62,12 +70,21 @@ class NodeShardPass {
       std::vector<int> to = spec_.all_ranks();
       std::erase_if(to, [&](int rank) { return rank % spec_.node_ranks != place; });
       const FlatRange range{place * node_slice(u), node_slice(u), run_.layouts[u].slice_elems};
-      writer_.add(Op{.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
-                     .operands = {reads(Slot::slice, slice), writes(Slot::full, node_slices_[u])}, .range = range,
-                     .wire = spec_.compute, .bytes = range.elems * size_bytes(spec_.compute), .from = writer_.from_list(spec_.exporters()),
+      writer_.add(Op{.kind = OpKind::gather,
+                     .stream = StreamId::comm,
+                     .group = Group::data,
+                     .unit = static_cast<int>(u),
+                     .operands = {reads(Slot::slice, slice), writes(Slot::full, node_slices_[u])},
+                     .range = range,
+                     .wire = spec_.compute,
+                     .bytes = range.elems * size_bytes(spec_.compute),
+                     .from = writer_.from_list(spec_.exporters()),
                      .to = writer_.to_list(to)});
     }
-    writer_.add(Op{.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
+    writer_.add(Op{.kind = OpKind::release,
+                   .stream = StreamId::comm,
+                   .group = Group::data,
+                   .unit = static_cast<int>(u),
                    .operands = {reads(Slot::exported, slice)}});
   }
 

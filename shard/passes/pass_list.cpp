@@ -69,15 +69,9 @@ Schedule run_add_boundary(Schedule schedule, const PassInput& input) {
 Schedule run_derive_events(Schedule schedule, const PassInput&) { return derive_events(std::move(schedule)); }
 
 constexpr Pass all[] = {
-    {"zero_stage", run_zero_stage},
-    {"node_shard", run_node_shard},
-    {"recompute", run_recompute},
-    {"add_checks", run_add_checks},
-    {"prefetch", run_prefetch},
-    {"bound_gradients", run_bound_gradients},
-    {"strip_absent", run_strip_absent},
-    {"add_boundary", run_add_boundary},
-    {"derive_events", run_derive_events},
+    {"zero_stage", run_zero_stage},     {"node_shard", run_node_shard},     {"recompute", run_recompute},
+    {"add_checks", run_add_checks},     {"prefetch", run_prefetch},         {"bound_gradients", run_bound_gradients},
+    {"strip_absent", run_strip_absent}, {"add_boundary", run_add_boundary}, {"derive_events", run_derive_events},
 };
 
 }  // namespace

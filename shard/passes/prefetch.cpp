@@ -14,8 +14,8 @@ namespace {
 /// A run of ops that reads one gathered unit.
 struct Use {
   std::vector<Op> gathers;
-  std::size_t last_op = 0;           // index in the list without gathers
-  std::optional<BufferId> used;      // token written by last_op
+  std::size_t last_op = 0;       // index in the list without gathers
+  std::optional<BufferId> used;  // token written by last_op
 };
 
 class PrefetchPass {
@@ -77,7 +77,8 @@ class PrefetchPass {
         uses_.push_back({.gathers = std::exchange(waiting, {})});
       }
       if (const Operand* const parameters = op.find(Slot::parameters))
-        if (const auto use = use_of.find(parameters->buffer); use != use_of.end()) uses_[use->second].last_op = others_.size();
+        if (const auto use = use_of.find(parameters->buffer); use != use_of.end())
+          uses_[use->second].last_op = others_.size();
       for (BufferId id : op.writes()) last_write_[id] = others_.size();
       others_.push_back(std::move(op));
     }
@@ -85,7 +86,8 @@ class PrefetchPass {
   }
 
   std::size_t count_gathers() const {
-    return static_cast<std::size_t>(std::count_if(ops_.begin(), ops_.end(), [&](const Op& op) { return is_for_a_use(op); }));
+    return static_cast<std::size_t>(
+        std::count_if(ops_.begin(), ops_.end(), [&](const Op& op) { return is_for_a_use(op); }));
   }
 
   void bound_gathers() {
@@ -134,8 +136,14 @@ Schedule prefetch(Schedule schedule, int distance, bool carry) {
 int possible_distance(const Schedule& schedule, int distance) { return PrefetchPass(schedule, distance).distance(); }
 
 Schedule enter_of(const Schedule& step) {
-  Schedule enter{.kind = ScheduleKind::enter, .rank = step.rank, .world = step.world, .buffers = step.buffers, .ops = {},
-                 .from_lists = step.from_lists, .to_lists = step.to_lists, .boundary_events = {}};
+  Schedule enter{.kind = ScheduleKind::enter,
+                 .rank = step.rank,
+                 .world = step.world,
+                 .buffers = step.buffers,
+                 .ops = {},
+                 .from_lists = step.from_lists,
+                 .to_lists = step.to_lists,
+                 .boundary_events = {}};
   // Only a step's tail gathers into carried buffers; events and tokens are set anew by the passes that follow.
   for (const Op& op : step.ops)
     if (op.kind == OpKind::gather && op.has(Slot::full) &&

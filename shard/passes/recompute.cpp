@@ -13,7 +13,9 @@ namespace {
 class RecomputePass {
  public:
   RecomputePass(Schedule schedule, const ModelSpec& model, Recompute policy)
-      : model_(model), policy_(policy), ops_(std::exchange(schedule.ops, {})),
+      : model_(model),
+        policy_(policy),
+        ops_(std::exchange(schedule.ops, {})),
         writer_(std::move(schedule), ops_.size()) {}
 
   Schedule run() {
@@ -59,7 +61,8 @@ class RecomputePass {
     if (policy_ == Recompute::block && !is_last(backward)) return;
     const Op& last = forward_of_saved_.at(backward.at(Slot::saved));
     std::vector<Op> forwards = {last};
-    for (int s = *backward.segment; policy_ == Recompute::block && s > 0; --s) forwards.push_back(producer(forwards.back()));
+    for (int s = *backward.segment; policy_ == Recompute::block && s > 0; --s)
+      forwards.push_back(producer(forwards.back()));
     std::reverse(forwards.begin(), forwards.end());
     for (Op& op : forwards) {
       const bool needs_out = *op.segment != *backward.segment;
@@ -85,9 +88,9 @@ class RecomputePass {
   Recompute policy_;
   std::vector<Op> ops_;
   ScheduleWriter writer_;
-  std::unordered_map<BufferId, BufferId> dropped_;      // activations between segments -> the twin forward used
-  std::unordered_map<BufferId, Op> forward_of_saved_;   // as written first, by saved buffer
-  std::unordered_map<BufferId, Op> forward_of_out_;     // by output
+  std::unordered_map<BufferId, BufferId> dropped_;     // activations between segments -> the twin forward used
+  std::unordered_map<BufferId, Op> forward_of_saved_;  // as written first, by saved buffer
+  std::unordered_map<BufferId, Op> forward_of_out_;    // by output
 };
 
 }  // namespace

@@ -12,11 +12,12 @@ bool is_absent_compute(const Op& op, const StepSpec& spec) {
 void strip_collective(Schedule& schedule, Op& op) {
   const auto& to = schedule.to_lists;
   if (op.kind == OpKind::gather && !std::binary_search(to[static_cast<std::size_t>(*op.to)].begin(),
-                                                        to[static_cast<std::size_t>(*op.to)].end(), schedule.rank))
+                                                       to[static_cast<std::size_t>(*op.to)].end(), schedule.rank))
     op.remove(Slot::full);
   if (op.kind == OpKind::reduce) {
     const auto& from = schedule.from_lists[static_cast<std::size_t>(*op.from)];
-    const bool contributes = std::any_of(from.begin(), from.end(), [&](const Contribution& c) { return c.rank == schedule.rank; });
+    const bool contributes =
+        std::any_of(from.begin(), from.end(), [&](const Contribution& c) { return c.rank == schedule.rank; });
     if (!contributes) op.remove(Slot::gradient);
   }
 }

@@ -15,7 +15,10 @@ namespace {
 class ZeroStagePass {
  public:
   ZeroStagePass(Schedule schedule, const ModelSpec& model, const StepSpec& spec)
-      : model_(model), spec_(spec), run_(run_buffers(model, spec)), ops_(std::exchange(schedule.ops, {})),
+      : model_(model),
+        spec_(spec),
+        run_(run_buffers(model, spec)),
+        ops_(std::exchange(schedule.ops, {})),
         writer_(std::move(schedule)) {
     parameters_.resize(model.units.size());
     for (std::size_t u = 0; u < model.units.size(); ++u)
@@ -59,9 +62,12 @@ class ZeroStagePass {
   BufferId replicate(std::size_t u) {
     const StateBuffers& state = run_.units[u];
     if (state.exported != state.master) buffer(state.exported).lifetime = Lifetime::step;
-    return writer_.add(Buffer{.name = fmt::format("params{}", u), .role = Role::parameters,
-                              .lifetime = Lifetime::persistent, .type = spec_.compute,
-                              .elems = run_.layouts[u].full_elems(), .offset = {}});
+    return writer_.add(Buffer{.name = fmt::format("params{}", u),
+                              .role = Role::parameters,
+                              .lifetime = Lifetime::persistent,
+                              .type = spec_.compute,
+                              .elems = run_.layouts[u].full_elems(),
+                              .offset = {}});
   }
 
   // One buffer for the gradients of all turns that are added up in one place.
@@ -91,12 +97,14 @@ class ZeroStagePass {
       op.range = alone(static_cast<std::size_t>(*op.unit));
   }
 
-  // The f32 sum of a unit's gradient, whole, before its update; no further ahead of the updates than gathers are of uses.
+  // The f32 sum of a unit's gradient, whole, before its update; no further ahead of the updates than gathers are of
+  // uses.
   void gather_sum(Op& update) {
     const auto u = static_cast<std::size_t>(*update.unit);
     const BufferId slice = update.at(Slot::accumulator);
     buffer(slice).exported = true;
-    const BufferId sum = writer_.add(fmt::format("sum{}", u), Role::gradients, DType::f32, run_.layouts[u].full_elems());
+    const BufferId sum =
+        writer_.add(fmt::format("sum{}", u), Role::gradients, DType::f32, run_.layouts[u].full_elems());
     Op gather = gather_of(u, slice, sum);
     const auto ahead = static_cast<std::size_t>(spec_.prefetch) + 1;
     if (updated_.size() >= ahead) gather.add(takes(updated_[updated_.size() - ahead]));
@@ -114,13 +122,23 @@ class ZeroStagePass {
 
   Op gather_of(std::size_t u, BufferId slice, BufferId full) {
     const FlatRange whole = run_.layouts[u].whole();
-    return {.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
-            .operands = {reads(Slot::slice, slice), writes(Slot::full, full)}, .range = whole, .wire = buffer(slice).type,
-            .bytes = whole.elems * size_bytes(buffer(slice).type), .from = writer_.from_list(spec_.exporters()), .to = writer_.to_list(spec_.all_ranks())};
+    return {.kind = OpKind::gather,
+            .stream = StreamId::comm,
+            .group = Group::data,
+            .unit = static_cast<int>(u),
+            .operands = {reads(Slot::slice, slice), writes(Slot::full, full)},
+            .range = whole,
+            .wire = buffer(slice).type,
+            .bytes = whole.elems * size_bytes(buffer(slice).type),
+            .from = writer_.from_list(spec_.exporters()),
+            .to = writer_.to_list(spec_.all_ranks())};
   }
 
   void release(std::size_t u, BufferId slice) {
-    writer_.add(Op{.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = static_cast<int>(u),
+    writer_.add(Op{.kind = OpKind::release,
+                   .stream = StreamId::comm,
+                   .group = Group::data,
+                   .unit = static_cast<int>(u),
                    .operands = {reads(Slot::exported, slice)}});
   }
 
@@ -129,9 +147,9 @@ class ZeroStagePass {
   RunBuffers run_;
   std::vector<Op> ops_;
   ScheduleWriter writer_;
-  std::vector<BufferId> parameters_;                   // by unit, whole
+  std::vector<BufferId> parameters_;  // by unit, whole
   std::unordered_map<BufferId, BufferId> replaced_;
-  std::vector<BufferId> updated_;                      // tokens of the updates so far
+  std::vector<BufferId> updated_;  // tokens of the updates so far
 };
 
 }  // namespace

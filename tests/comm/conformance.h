@@ -31,8 +31,8 @@ struct DisagreeingCall {
 };
 std::span<const DisagreeingCall> disagreeing_calls();
 
-/// Deadlines for what must end by one, each tried where the one before was too short for this machine: ranks that are not
-/// at their call within the deadline, because others have the cores, are what the next one is for.
+/// Deadlines for what must end by one, each tried where the one before was too short for this machine: ranks that are
+/// not at their call within the deadline, because others have the cores, are what the next one is for.
 inline constexpr double growing_deadlines_s[] = {0.2, 2, 20};
 /// How much later than its deadline a wait may end: nothing but a wait that does not know its deadline is that late.
 inline constexpr double late_s = 60;

@@ -4,11 +4,11 @@
 // FAULT:
 //   kill (SIGKILL to itself at any instant), error, exception, exit, _exit, stall, stop (SIGSTOP), late (an error on
 //   the collectives' thread), between and between_exception (an error of the host thread, outside of any op), outside
-//   (exit() there), none, term (nothing: the script sends it from outside); or, before the first step, early (an error of
-//   one rank); or, without a moment: config (every rank), differ (a text that differs), and SIGSTOP before MPI starts
-//   (start), before a communicator is made (make), before all refuse to go on (leave) and before MPI ends (end).
-// Touches the file MARK when it does; a run with a fault has no end of its own. TRANSPORT: place, messages, or mixed (in
-// place within pairs of ranks).
+//   (exit() there), none, term (nothing: the script sends it from outside); or, before the first step, early (an error
+//   of one rank); or, without a moment: config (every rank), differ (a text that differs), and SIGSTOP before MPI
+//   starts (start), before a communicator is made (make), before all refuse to go on (leave) and before MPI ends (end).
+// Touches the file MARK when it does; a run with a fault has no end of its own. TRANSPORT: place, messages, or mixed
+// (in place within pairs of ranks).
 
 #include <signal.h>
 #include <unistd.h>
@@ -91,9 +91,7 @@ class Victim {
 
  private:
   bool is_between() const { return fault_ == "between" || fault_ == "between_exception" || fault_ == "outside"; }
-  bool due() const {
-    return mine_ && fault_ != "kill" && Clock::now() >= moment_;
-  }
+  bool due() const { return mine_ && fault_ != "kill" && Clock::now() >= moment_; }
   void mark() const {
     if (marked_) return;  // a stopped process that was woken
     marked_ = true;
@@ -157,7 +155,8 @@ void collectives(StatusPage& page, Communicator& c, Buffers& buffers, const Vict
 
 std::unique_ptr<Communicator> make_communicator(MpiRun& run, char** arguments) {
   const std::string transport = arguments[6];
-  return run.make_communicator({.deadline_s = std::atof(arguments[4]), .share = transport != "messages",
+  return run.make_communicator({.deadline_s = std::atof(arguments[4]),
+                                .share = transport != "messages",
                                 .ranks_per_node = transport == "mixed" ? 2 : 0});
 }
 
@@ -171,7 +170,8 @@ void train(MpiRun& run, char** arguments) {
   if (fault == "leave") throw AgreedError(ErrorKind::config, "a planted refusal");
   const bool odd = fault == "differ" && run.rank() == std::atoi(arguments[2]);
   agree(*communicator, "the configuration", odd ? "width = 3" : "width = 4");
-  communicator->share({.data = buffers.exported.data(), .bytes = buffers.slice.bytes() + buffers.gradient.bytes(),
+  communicator->share({.data = buffers.exported.data(),
+                       .bytes = buffers.slice.bytes() + buffers.gradient.bytes(),
                        .file = buffers.exported.file()});
   communicator->barrier();
   const Victim victim(arguments, run.rank());

@@ -52,9 +52,8 @@ bool notices(Fault fault, std::uint64_t seed = 1) {
       FaultyCommunicator faulty(inner, fault);
       test.run(faulty, seed);
     });
-    if (std::any_of(errors.begin(), errors.end(), [&](const std::string& error) {
-          return by_value ? error.find("data: ") == 0 : !error.empty();
-        }))
+    if (std::any_of(errors.begin(), errors.end(),
+                    [&](const std::string& error) { return by_value ? error.find("data: ") == 0 : !error.empty(); }))
       return true;
   }
   return false;

@@ -61,8 +61,8 @@ bool anywhere(bool mine) {
   return any != 0;
 }
 
-// Without the node's page, whose abort word would end the tests that follow. Sharing is a wait, too: once more where a rank
-// was held up for longer than a deadline that is meant for another wait.
+// Without the node's page, whose abort word would end the tests that follow. Sharing is a wait, too: once more where a
+// rank was held up for longer than a deadline that is meant for another wait.
 std::unique_ptr<Communicator> make_alone(const Transport& transport, double deadline_s) {
   MpiOptions options = transport.options;
   options.deadline_s = deadline_s;

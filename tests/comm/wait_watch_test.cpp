@@ -49,7 +49,8 @@ std::string error_of(WaitWatch& watch, const std::vector<int>& peers) {
   }
 }
 
-TEST_CASE("wait_watch: past the deadline it names the peers, aborts, and blames the end of the chain of waits", "[comm]") {
+TEST_CASE("wait_watch: past the deadline it names the peers, aborts, and blames the end of the chain of waits",
+          "[comm]") {
   Node node;
   node.limits.deadline_s = 0.1;
   node.pages[1]->set_waiting_for(2);

@@ -68,8 +68,7 @@ TEST_CASE("diagnose: a parameter that is not finite is named where it is gathere
     const Handler init = table.find(OpKind::init);
     table.set(OpKind::init, [=](const OpContext& context) {
       init(context);
-      if (context.op().unit == 2)
-        context.view(Slot::master).as<float>()[100] = std::numeric_limits<float>::quiet_NaN();
+      if (context.op().unit == 2) context.view(Slot::master).as<float>()[100] = std::numeric_limits<float>::quiet_NaN();
     });
   };
   const LocalResult got = train_locally(settings, {.ranks = 2, .edit_table = plant_parameter}, 1);

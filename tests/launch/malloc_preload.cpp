@@ -1,6 +1,7 @@
 // Loaded before the program: counts what its threads, other than the first, allocate, and prints it at exit.
-// Ours is every operator new, and what the program's own code asks of malloc and its kin; the rest is the libraries', MPI's
-// among them. With MALLOC_PLANT set, one large allocation of every kind is made on such a thread, to see the count work.
+// Ours is every operator new, and what the program's own code asks of malloc and its kin; the rest is the libraries',
+// MPI's among them. With MALLOC_PLANT set, one large allocation of every kind is made on such a thread, to see the
+// count work.
 
 #include <link.h>
 #include <sys/syscall.h>
@@ -79,8 +80,8 @@ void plant() {
   void* volatile memory = nullptr;
   memory = ::operator new(bytes);
   ::operator delete(memory);
-  memory = ::operator new(bytes, std::align_val_t{64});
-  ::operator delete(memory, std::align_val_t{64});
+  memory = ::operator new (bytes, std::align_val_t{64});
+  ::operator delete (memory, std::align_val_t{64});
   memory = std::malloc(bytes);
   std::free(memory);
   memory = std::calloc(2, large_bytes);
@@ -97,7 +98,8 @@ void plant() {
 struct Report {
   ~Report() {
     if (const char* rank = std::getenv("OMPI_COMM_WORLD_RANK"))
-      std::fprintf(stderr, "\nmallocs: rank %s large_ours %ld library_bytes %ld\n", rank, large_ours.load(), other_bytes.load());
+      std::fprintf(stderr, "\nmallocs: rank %s large_ours %ld library_bytes %ld\n", rank, large_ours.load(),
+                   other_bytes.load());
   }
 } report;
 
@@ -128,5 +130,9 @@ int posix_memalign(void** out, std::size_t alignment, std::size_t bytes) {
 }
 void* operator new(std::size_t bytes) { return counted_new(bytes, 0); }
 void* operator new[](std::size_t bytes) { return counted_new(bytes, 0); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) { return counted_new(bytes, static_cast<std::size_t>(alignment)); }
-void* operator new[](std::size_t bytes, std::align_val_t alignment) { return counted_new(bytes, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  return counted_new(bytes, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t bytes, std::align_val_t alignment) {
+  return counted_new(bytes, static_cast<std::size_t>(alignment));
+}

@@ -29,7 +29,8 @@ TrainerSettings folder_settings(const std::string& folder) {
 }
 
 /// Trains for some steps and exports.
-LocalResult train_and_export(const TrainerSettings& settings, const ExportOptions& options, LocalLayout layout, int steps) {
+LocalResult train_and_export(const TrainerSettings& settings, const ExportOptions& options, LocalLayout layout,
+                             int steps) {
   layout.at_end = [&](Trainer& trainer, Communicator& communicator) {
     ModelExport exported(options, settings.model, settings.folder, communicator);
     exported.take_room(communicator);
@@ -67,7 +68,9 @@ bool has_partial_folder() {
 
 }  // namespace
 
-TEST_CASE("model folder: read and exported after 0 steps, every tensor is bit-equal, for every kind, type and number of ranks") {
+TEST_CASE(
+    "model folder: read and exported after 0 steps, every tensor is bit-equal, for every kind, type and number of "
+    "ranks") {
   for (const char* kind : folder_kinds)
     for (const hf::Storage type : {hf::Storage::f32, hf::Storage::bf16, hf::Storage::f16}) {
       const TemporaryFolder in("round_trip_in.tmp"), out("round_trip_out.tmp");
@@ -93,14 +96,17 @@ TEST_CASE("model folder: read and exported after 0 steps, every tensor is bit-eq
     }
 }
 
-TEST_CASE("model folder: a run from an exported model goes the way of the run that the model began, on any ranks and with delays") {
+TEST_CASE(
+    "model folder: a run from an exported model goes the way of the run that the model began, on any ranks and with "
+    "delays") {
   for (const char* kind : folder_kinds) {
     const TemporaryFolder out("begin.tmp");
     TrainerSettings seeded = tiny_settings(Family::llama, DType::bf16, DType::bf16);
     seeded.model = folder_model(kind);
     train_and_export(seeded, {.folder = out.path}, {.ranks = 2}, 0);
     const LocalResult wanted = train_locally(seeded, {.ranks = 1}, 2);
-    for (const LocalLayout& layout : {LocalLayout{.ranks = 1}, LocalLayout{.ranks = 3}, LocalLayout{.ranks = 2, .checked_seed = 4}}) {
+    for (const LocalLayout& layout :
+         {LocalLayout{.ranks = 1}, LocalLayout{.ranks = 3}, LocalLayout{.ranks = 2, .checked_seed = 4}}) {
       const LocalResult result = train_locally(folder_settings(out.path), layout, 2);
       INFO(kind << " " << layout.ranks);
       CHECK((result.weights == wanted.weights && result.state == wanted.state));
@@ -108,28 +114,34 @@ TEST_CASE("model folder: a run from an exported model goes the way of the run th
   }
 }
 
-TEST_CASE("model folder: every ZeRO stage, copies within nodes and frozen tensors read, train and export the same model") {
+TEST_CASE(
+    "model folder: every ZeRO stage, copies within nodes and frozen tensors read, train and export the same model") {
   for (const char* kind : {"gpt2", "llama"})
     for (const bool frozen : {false, true}) {
       const TemporaryFolder in("stages_in.tmp"), out("stages_out.tmp"), first("stages_first.tmp");
       write_folder(in.path, folder_model(kind), hf::Storage::f16);
       TrainerSettings settings = folder_settings(in.path);
-      if (frozen) settings.groups = {{.pattern = "embedding.*", .frozen = true}, {.pattern = "blocks.0.*.weight", .frozen = true}};
+      if (frozen)
+        settings.groups = {{.pattern = "embedding.*", .frozen = true},
+                           {.pattern = "blocks.0.*.weight", .frozen = true}};
       std::filesystem::remove_all(first.path);
-      const LocalResult wanted = train_and_export(settings, {.folder = first.path, .type = hf::Storage::f32}, {.ranks = 1}, 2);
+      const LocalResult wanted =
+          train_and_export(settings, {.folder = first.path, .type = hf::Storage::f32}, {.ranks = 1}, 2);
       CHECK(wanted.steps.back().applied);
       for (const auto& [zero, ranks, node_ranks] : {std::tuple{0, 3, 0}, {1, 2, 0}, {2, 3, 0}, {3, 3, 0}, {3, 4, 2}}) {
         INFO(kind << " frozen " << frozen << " zero " << zero << " on " << ranks << " ranks");
         settings.spec.zero = zero, settings.spec.node_ranks = node_ranks;
         std::filesystem::remove_all(out.path);
-        const LocalResult result = train_and_export(settings, {.folder = out.path, .type = hf::Storage::f32}, {.ranks = ranks}, 2);
+        const LocalResult result =
+            train_and_export(settings, {.folder = out.path, .type = hf::Storage::f32}, {.ranks = ranks}, 2);
         CHECK((result.weights == wanted.weights && result.state == wanted.state));
         CHECK(tensors_of(out.path) == tensors_of(first.path));
       }
     }
 }
 
-TEST_CASE("model folder: a tied head that differs from the table ends a run, also where the whole embedding is frozen") {
+TEST_CASE(
+    "model folder: a tied head that differs from the table ends a run, also where the whole embedding is frozen") {
   const TemporaryFolder in("tied_in.tmp");
   const ModelConfig model = folder_model("qwen2");
   write_folder(in.path, model, hf::Storage::bf16);
@@ -140,7 +152,8 @@ TEST_CASE("model folder: a tied head that differs from the table ends a run, als
   TrainerSettings settings = folder_settings(in.path);
   for (const bool frozen : {false, true}) {
     if (frozen) settings.groups = {{.pattern = "embedding.*", .frozen = true}};
-    CHECK_THAT(error_of([&] { train_locally(settings, {.ranks = 1}, 0); }), Contains("lm_head.weight differs from model.embed_tokens.weight"));
+    CHECK_THAT(error_of([&] { train_locally(settings, {.ranks = 1}, 0); }),
+               Contains("lm_head.weight differs from model.embed_tokens.weight"));
   }
 }
 
@@ -171,7 +184,8 @@ TEST_CASE("export: a model from the seed has a config of its own, by family and 
     settings.model = folder_model(kind);
     train_and_export(settings, {.folder = out.path, .type = hf::Storage::f16}, {.ranks = 2}, 1);
     const std::string model_type = std::string(kind).substr(0, std::string(kind).find('-'));
-    CHECK_THAT(read_text(out.path + "/config.json"), Contains("\"model_type\": \"" + model_type + "\"") && Contains("float16"));
+    CHECK_THAT(read_text(out.path + "/config.json"),
+               Contains("\"model_type\": \"" + model_type + "\"") && Contains("float16"));
     CHECK(hf::ModelFolder(out.path).model.tied == settings.model.tied);
   }
 }
@@ -215,8 +229,9 @@ TEST_CASE("export: a weight that f16 cannot hold is refused by the rank that own
   write_text(in.path + "/model.safetensors", safetensors_text(tensors));
   const TrainerSettings settings = folder_settings(in.path);
   std::filesystem::remove_all(out.path);
-  CHECK_THAT(error_of([&] { train_and_export(settings, {.folder = out.path, .type = hf::Storage::f16}, {.ranks = 3}, 0); }),
-             Contains("tensor lm_head.weight has a weight of 65520, beyond f16"));
+  CHECK_THAT(
+      error_of([&] { train_and_export(settings, {.folder = out.path, .type = hf::Storage::f16}, {.ranks = 3}, 0); }),
+      Contains("tensor lm_head.weight has a weight of 65520, beyond f16"));
   CHECK_FALSE(std::filesystem::exists(out.path));
   CHECK_FALSE(has_partial_folder());
 }
@@ -226,7 +241,8 @@ TEST_CASE("model folder: a file that changes between its check and its reading e
   write_folder(in.path, folder_model("gpt2"), hf::Storage::f32);
   const TrainerSettings settings = folder_settings(in.path);
   std::filesystem::resize_file(in.path + "/model.safetensors", 30000);
-  CHECK_THAT(error_of([&] { train_locally(settings, {.ranks = 2}, 0); }), Contains("schedule load, read unit") && Contains("was it changed during the run?"));
+  CHECK_THAT(error_of([&] { train_locally(settings, {.ranks = 2}, 0); }),
+             Contains("schedule load, read unit") && Contains("was it changed during the run?"));
 }
 
 TEST_CASE("model folder: a tied model that holds its head alone trains as the whole one, and is exported as it is") {

@@ -32,11 +32,13 @@ Names known_keys(const Json& object, const Names& wanted) {
 }
 
 void check_hex(const Json& line, const std::string& key) {
-  check(std::strtod(line.at(key + "_hex").get<std::string>().c_str(), nullptr) == line.at(key).get<double>(), key + " is not its hex float", line);
+  check(std::strtod(line.at(key + "_hex").get<std::string>().c_str(), nullptr) == line.at(key).get<double>(),
+        key + " is not its hex float", line);
 }
 
 void check_steps(std::ifstream& file) {
-  const Names wanted = {"step", "loss", "grad_norm", "lr", "tokens_per_s", "step_ms", "exposed_comm_ms", "skew_ms", "mfu", "loss_hex", "grad_norm_hex"};
+  const Names wanted = {"step",    "loss", "grad_norm", "lr",           "tokens_per_s", "step_ms", "exposed_comm_ms",
+                        "skew_ms", "mfu",  "loss_hex",  "grad_norm_hex"};
   int steps = 0, validations = 0;
   for (std::string text; std::getline(file, text);) {
     const Json line = Json::parse(text);
@@ -60,7 +62,8 @@ void check_trace(std::ifstream& file) {
   std::map<int, int> lengths;
   for (const Json& event : events) {
     if (event.at("ph") == "X") ++lengths[event.at("pid").get<int>()];
-    if (event.at("ph") == "M" && event.at("name") == "process_name") rows.insert(event.at("args").at("name").get<std::string>().substr(0, 11));
+    if (event.at("ph") == "M" && event.at("name") == "process_name")
+      rows.insert(event.at("args").at("name").get<std::string>().substr(0, 11));
   }
   check(rows == std::set<std::string>{"rank 0 meas", "rank 0 plan"}, "a planned and a measured row", rows);
   check(lengths.size() == 2, "two rows of ops", lengths);
@@ -69,13 +72,16 @@ void check_trace(std::ifstream& file) {
 
 void check_plan(std::ifstream& file, int ranks) {
   const Json plan = Json::parse(file);
-  const Names keys = {"class", "count", "peak_bytes", "peak_schedule", "peak_op", "roles", "states_bytes", "remainder_bytes"};
-  const Names roles = {"parameters", "gathered", "gradients", "optimizer", "activations", "workspace", "communication", "data", "fragmentation"};
+  const Names keys = {"class",   "count", "peak_bytes",   "peak_schedule",
+                      "peak_op", "roles", "states_bytes", "remainder_bytes"};
+  const Names roles = {"parameters", "gathered",      "gradients", "optimizer",    "activations",
+                       "workspace",  "communication", "data",      "fragmentation"};
   std::int64_t node = 0;
   int count = 0;
   for (const Json& rank : plan.at("ranks")) {
     check(known_keys(rank, keys) == keys, "a class of ranks has the keys of the design", rank);
-    check(known_keys(rank.at("roles"), roles) == roles && rank.at("roles").size() == roles.size(), "the roles of the design", rank);
+    check(known_keys(rank.at("roles"), roles) == roles && rank.at("roles").size() == roles.size(),
+          "the roles of the design", rank);
     std::int64_t sum = 0;
     for (const auto& [role, bytes] : rank.at("roles").items()) sum += bytes.get<std::int64_t>();
     check(sum == rank.at("peak_bytes"), "the roles sum to the arena", rank);
@@ -93,10 +99,14 @@ int main(int argc, char** argv) {
   const std::string what = argv[1];
   std::ifstream file(argv[2]);
   try {
-    if (what == "steps") check_steps(file);
-    else if (what == "trace") check_trace(file);
-    else if (what == "plan" && argc > 3) check_plan(file, std::atoi(argv[3]));
-    else return 2;
+    if (what == "steps")
+      check_steps(file);
+    else if (what == "trace")
+      check_trace(file);
+    else if (what == "plan" && argc > 3)
+      check_plan(file, std::atoi(argv[3]));
+    else
+      return 2;
   } catch (const std::exception& error) {
     fmt::print("{}: {}\n", argv[2], error.what());
     return 1;

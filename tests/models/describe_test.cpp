@@ -12,14 +12,20 @@ using namespace trireme;
 namespace {
 
 ModelConfig config(Family family, bool tied) {
-  return {.family = family, .layers = 3, .width = 48, .heads = 4, .kv_heads = family == Family::gpt2 ? 4 : 2, .ffn = 80,
-          .vocab = 307, .context = 24, .head_dim = family == Family::qwen3 ? 20 : 0, .tied = tied};
+  return {.family = family,
+          .layers = 3,
+          .width = 48,
+          .heads = 4,
+          .kv_heads = family == Family::gpt2 ? 4 : 2,
+          .ffn = 80,
+          .vocab = 307,
+          .context = 24,
+          .head_dim = family == Family::qwen3 ? 20 : 0,
+          .tied = tied};
 }
 
 // The six models, each once.
-ModelConfig any_config() {
-  return config(GENERATE(Family::gpt2, Family::llama, Family::qwen3), GENERATE(true, false));
-}
+ModelConfig any_config() { return config(GENERATE(Family::gpt2, Family::llama, Family::qwen3), GENERATE(true, false)); }
 
 bool ends_in(const std::string& name, const char* end) { return name.ends_with(end); }
 
@@ -64,7 +70,9 @@ TEST_CASE("describe: a tied head has no table but points at the embedding's, an 
   const UnitSpec tied = describe(config(family, true), {}).units.back();
   const UnitSpec untied = describe(config(family, false), {}).units.back();
   REQUIRE(tied.tied.has_value());
-  const TensorSpec table = describe(config(family, true), {}).units[static_cast<std::size_t>(tied.tied->unit)].tensors.at(static_cast<std::size_t>(tied.tied->tensor));
+  const TensorSpec table = describe(config(family, true), {})
+                               .units[static_cast<std::size_t>(tied.tied->unit)]
+                               .tensors.at(static_cast<std::size_t>(tied.tied->tensor));
   CHECK(table.name == "embedding.token.weight");
   CHECK_FALSE(untied.tied.has_value());
   REQUIRE(untied.tensors.size() == tied.tensors.size() + 1);
@@ -87,7 +95,8 @@ TEST_CASE("describe: a qkv bias stands behind its weights, and only in models th
   const ModelConfig plain = config(Family::llama, true);
   ModelConfig biased = plain;
   biased.qkv_bias = true;
-  const std::vector<TensorSpec> without = describe(plain, {}).units[1].tensors, with = describe(biased, {}).units[1].tensors;
+  const std::vector<TensorSpec> without = describe(plain, {}).units[1].tensors,
+                                with = describe(biased, {}).units[1].tensors;
   REQUIRE(with.size() == without.size() + 1);
   CHECK(with[1].name == "blocks.0.attention.qkv.weight");
   CHECK(with[2].name == "blocks.0.attention.qkv.bias");

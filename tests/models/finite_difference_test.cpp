@@ -89,7 +89,8 @@ void Probe::add_parts(std::size_t u) {
     for (const auto& [name, count] : rows) {
       const Elems elems = is_bias ? count : count * tensor.cols;
       // A bias of k that is not rotated adds the same to all scores of a query: softmax takes it away.
-      parts_.push_back({tensor.name + name, u, first, elems, is_bias && name[1] == 'k' && config.family == Family::gpt2});
+      parts_.push_back(
+          {tensor.name + name, u, first, elems, is_bias && name[1] == 'k' && config.family == Family::gpt2});
       first += elems;
     }
   }
@@ -99,7 +100,8 @@ void Probe::add_parts(std::size_t u) {
 // scores of about 2.
 void Probe::sharpen(std::int32_t unit, const View& master) const {
   for (const Part& part : parts_)
-    if (part.unit == static_cast<std::size_t>(unit) && (part.name.ends_with("qkv.weight q") || part.name.ends_with("qkv.weight k")))
+    if (part.unit == static_cast<std::size_t>(unit) &&
+        (part.name.ends_with("qkv.weight q") || part.name.ends_with("qkv.weight k")))
       for (Elems i = part.begin; i < part.begin + part.elems; ++i) master.as<float>()[i] *= 6;
 }
 
@@ -114,7 +116,8 @@ Evaluation Probe::evaluate(const Part& part, const Vector& shift) const {
       const View master = context.view(Slot::master);
       sharpen(*context.op().unit, master);
       if (*context.op().unit != static_cast<std::int32_t>(part.unit)) return;
-      for (std::size_t i = 0; i < shift.size(); ++i) master.as<float>()[static_cast<std::size_t>(part.begin) + i] += shift[i];
+      for (std::size_t i = 0; i < shift.size(); ++i)
+        master.as<float>()[static_cast<std::size_t>(part.begin) + i] += shift[i];
     });
     table.set(OpKind::square_sum, [&, square_sum](const OpContext& context) {
       const View sum = context.view(Slot::accumulator);
@@ -196,8 +199,8 @@ void check_all(const TrainerSettings& settings, const BatchSource& edit_batch = 
     if (!is_sanitized) check_slope(probe, part, scaled(gradient), step * std::min(0.01 / norm, 0.1), norm);
     // Along a random direction of n elements it is about norm / sqrt(n), and an element that is wrong cannot hide.
     const double root = std::sqrt(static_cast<double>(part.elems));
-    check_slope(probe, part, random_direction(gradient.size(), ++seed), step * std::min(0.002 * root / norm, 0.01 * root),
-                norm / root);
+    check_slope(probe, part, random_direction(gradient.size(), ++seed),
+                step * std::min(0.002 * root / norm, 0.01 * root), norm / root);
   }
 }
 
@@ -223,13 +226,17 @@ TEST_CASE("the gradient of every tensor is that of the loss at odd sizes, with d
   settings.model.layers = 1;
   settings.model.qkv_bias = settings.model.family == Family::llama;
   settings.global_batch = 2 * settings.micro_batch;
-  check_all(settings, [&](std::int64_t step, int microbatch, Batch batch) {
-    cut_into_documents(settings.sequence)(step, microbatch, batch);
-    ignore_some_targets(step, microbatch, batch);
-  }, 0.5);
+  check_all(
+      settings,
+      [&](std::int64_t step, int microbatch, Batch batch) {
+        cut_into_documents(settings.sequence)(step, microbatch, batch);
+        ignore_some_targets(step, microbatch, batch);
+      },
+      0.5);
 }
 
-TEST_CASE("the gradient of every tensor is that of the loss with norms of heads, and with heads of a size of their own") {
+TEST_CASE(
+    "the gradient of every tensor is that of the loss with norms of heads, and with heads of a size of their own") {
   check_all(one_layer(GENERATE(Family::qwen3, Family::mistral), GENERATE(true, false)));
 }
 
@@ -240,4 +247,6 @@ TEST_CASE("the gradient of every tensor is that of the loss with norms of heads 
   check_all(settings, cut_into_documents(settings.sequence), 0.5);
 }
 
-TEST_CASE("the gradient of every tensor is that of the loss with a qkv bias and scaled RoPE") { check_all(biased_and_scaled()); }
+TEST_CASE("the gradient of every tensor is that of the loss with a qkv bias and scaled RoPE") {
+  check_all(biased_and_scaled());
+}

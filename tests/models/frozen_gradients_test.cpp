@@ -34,7 +34,8 @@ std::map<std::string, std::vector<float>> gradients_of(const TrainerSettings& se
   return gradients;
 }
 
-void check_rest_is_equal(TrainerSettings settings, const std::map<std::string, std::vector<float>>& all, const std::string& pattern) {
+void check_rest_is_equal(TrainerSettings settings, const std::map<std::string, std::vector<float>>& all,
+                         const std::string& pattern) {
   CAPTURE(pattern, settings.model.tied);
   settings.groups = {{.pattern = pattern, .frozen = true}};
   const auto some = gradients_of(settings);
@@ -64,6 +65,7 @@ TEST_CASE("frozen tensors, each alone and many together, change no bit of the ot
   const auto all = gradients_of(settings);
   for (const auto& [name, gradient] : all)
     if (!name.starts_with("blocks.1.")) check_rest_is_equal(settings, all, name);
-  for (const char* pattern : {"*.norm.*", "*.weight", "blocks.*", "*.attention.*", "embedding.*", "head.*", "*.mlp.????.*"})
+  for (const char* pattern :
+       {"*.norm.*", "*.weight", "blocks.*", "*.attention.*", "embedding.*", "head.*", "*.mlp.????.*"})
     check_rest_is_equal(settings, all, pattern);
 }

@@ -31,7 +31,8 @@ TEST_CASE("LrSchedule: warm-up goes up in equal parts and ends at lr, for every 
   }
 }
 
-TEST_CASE("LrSchedule: behind the warm-up constant stays, linear and cosine fall to min_lr over all steps that are left") {
+TEST_CASE(
+    "LrSchedule: behind the warm-up constant stays, linear and cosine fall to min_lr over all steps that are left") {
   CHECK(schedule(LrShape::constant).at(23) == 1.0);
   for (int s = 4; s <= 24; ++s) {
     const double progress = (s - 4) / 20.0;
@@ -144,10 +145,10 @@ TEST_CASE(
           const bool never = said.find("never is train.lr") != std::string::npos;
           CHECK(never == (s.at(steps - 1) < 1 && warmup > steps));
         }
-  CHECK_THAT(unreached_phases({.lr = 1e-3, .warmup = 20, .steps = 10}),
-             Catch::Contains("does not end within train.steps = 10") &&
-                 Catch::Contains(
-                     "the rate rises to 0.0005, never is train.lr = 0.001, and its fall (cosine) never begins"));
+  CHECK_THAT(
+      unreached_phases({.lr = 1e-3, .warmup = 20, .steps = 10}),
+      Catch::Contains("does not end within train.steps = 10") &&
+          Catch::Contains("the rate rises to 0.0005, never is train.lr = 0.001, and its fall (cosine) never begins"));
   CHECK(unreached_phases({.lr = 1e-3, .warmup = 20, .steps = 0}).empty());
 }
 

@@ -18,16 +18,16 @@ namespace {
 constexpr OptimizerSettings settings{.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1, .clip = 1.0};
 constexpr Elems matrix_elems = 1500, slice_elems = 4096;
 constexpr float padding_mark = 77;
-const UnitSpec matrix_and_bias{.name = "block", .tensors = {{.name = "weight", .rows = 30, .cols = 50, .decay = true},
-                                                            {.name = "bias", .cols = 100}}};
+const UnitSpec matrix_and_bias{
+    .name = "block",
+    .tensors = {{.name = "weight", .rows = 30, .cols = 50, .decay = true}, {.name = "bias", .cols = 100}}};
 
 /// One unit on one rank: a matrix in blocks 0 and 1, a bias in block 2, and a fourth block when two ranks share them.
 class OneUnit {
  public:
   explicit OneUnit(const OptimizerSettings& chosen = settings, const UnitSpec& unit = matrix_and_bias) {
     schedule_.kind = ScheduleKind::step;
-    for (const char* name : {"master", "m", "v", "accumulator"})
-      add(name, DType::f32, slice_elems);
+    for (const char* name : {"master", "m", "v", "accumulator"}) add(name, DType::f32, slice_elems);
     add("exported", DType::bf16, slice_elems);
     schedule_.buffers.back().role = Role::parameters;
     add("sums", DType::byte, sizeof(StepSums));
@@ -36,15 +36,18 @@ class OneUnit {
     add("verdict", DType::byte, sizeof(Verdict));
     arena_.resize(static_cast<std::size_t>(end_) / sizeof(double));
     const FlatRange whole = FlatLayout(unit, 1).whole();
-    schedule_.ops = {{.kind = OpKind::square_sum, .unit = 0,
-                      .operands = {reads(Slot::accumulator, accumulator), updates(Slot::sums, sums)}, .range = whole},
+    schedule_.ops = {{.kind = OpKind::square_sum,
+                      .unit = 0,
+                      .operands = {reads(Slot::accumulator, accumulator), updates(Slot::sums, sums)},
+                      .range = whole},
                      {.kind = OpKind::verdict,
-                      .operands = {reads(Slot::values, values), reads(Slot::sums, sums), updates(Slot::counters, counters),
-                                   writes(Slot::verdict, verdict)}},
-                     {.kind = OpKind::update, .unit = 0,
+                      .operands = {reads(Slot::values, values), reads(Slot::sums, sums),
+                                   updates(Slot::counters, counters), writes(Slot::verdict, verdict)}},
+                     {.kind = OpKind::update,
+                      .unit = 0,
                       .operands = {writes(Slot::exported, exported), reads(Slot::accumulator, accumulator),
-                                   reads(Slot::verdict, verdict), updates(Slot::master, master), updates(Slot::states, m),
-                                   updates(Slot::states, v)},
+                                   reads(Slot::verdict, verdict), updates(Slot::master, master),
+                                   updates(Slot::states, m), updates(Slot::states, v)},
                       .range = whole}};
     units_ = {unit};
     layouts_ = {FlatLayout(unit, 1)};
@@ -74,7 +77,9 @@ class OneUnit {
   float* floats(BufferId id) { return reinterpret_cast<float*>(address(id)); }
   const std::uint16_t* exported_bits() { return reinterpret_cast<const std::uint16_t*>(address(exported)); }
   template <typename Record>
-  Record& record(BufferId id) { return *reinterpret_cast<Record*>(address(id)); }
+  Record& record(BufferId id) {
+    return *reinterpret_cast<Record*>(address(id));
+  }
   const Verdict& decided() { return record<Verdict>(verdict); }
   /// All that an update may change, and the gradient.
   std::vector<std::byte> state() { return {address(master), address(sums)}; }
@@ -107,7 +112,9 @@ double norm_of(OneUnit& unit_state) {
 
 }  // namespace
 
-TEST_CASE("verdict: loss is the mean over valid tokens, the norm leaves padding out, corrections are those of the first update") {
+TEST_CASE(
+    "verdict: loss is the mean over valid tokens, the norm leaves padding out, corrections are those of the first "
+    "update") {
   OneUnit state;
   state.step();
   CHECK(state.decided().go == 1);
@@ -140,8 +147,10 @@ TEST_CASE("a loss or norm that is not finite stops the update: master, m, v and 
   const std::vector<std::byte> before = state.state();
   const float good = state.floats(OneUnit::accumulator)[3];
   const ExactSum loss = state.record<StepSums>(OneUnit::sums).loss;
-  if (in_loss) state.record<StepSums>(OneUnit::sums).loss.add(bad);
-  else state.floats(OneUnit::accumulator)[3] = bad;
+  if (in_loss)
+    state.record<StepSums>(OneUnit::sums).loss.add(bad);
+  else
+    state.floats(OneUnit::accumulator)[3] = bad;
   state.step();
   CHECK(state.decided().go == 0);
   state.floats(OneUnit::accumulator)[3] = good;
@@ -164,10 +173,16 @@ TEST_CASE("update: AdamW of every element; only tensors that say so decay") {
   for (Elems i = 0; i < slice_elems; ++i) {
     if (OneUnit::is_padding(i)) continue;
     const bool decays = i < matrix_elems;
-    const auto expected = reference::adamw({.learning_rate = 0.01, .beta1 = settings.beta1, .beta2 = settings.beta2, .eps = settings.eps,
-                                            .weight_decay = decays ? settings.weight_decay : 0, .correction1 = verdict.correction1,
-                                            .correction2 = verdict.correction2, .gradient_scale = verdict.clip_scale},
-                                           master[static_cast<std::size_t>(i)], 0, 0, state.floats(OneUnit::accumulator)[i]);
+    const auto expected =
+        reference::adamw({.learning_rate = 0.01,
+                          .beta1 = settings.beta1,
+                          .beta2 = settings.beta2,
+                          .eps = settings.eps,
+                          .weight_decay = decays ? settings.weight_decay : 0,
+                          .correction1 = verdict.correction1,
+                          .correction2 = verdict.correction2,
+                          .gradient_scale = verdict.clip_scale},
+                         master[static_cast<std::size_t>(i)], 0, 0, state.floats(OneUnit::accumulator)[i]);
     CAPTURE(i, decays);
     CHECK(std::fabs(state.floats(OneUnit::master)[i] - expected.master.value) <= expected.master.error);
     CHECK(std::fabs(state.floats(OneUnit::m)[i] - expected.m.value) <= expected.m.error);
@@ -200,7 +215,8 @@ TEST_CASE("update: with an lr_factor of 0 a tensor keeps its bits") {
   OneUnit state(settings, grouped);
   const std::vector<float> before(state.floats(OneUnit::master), state.floats(OneUnit::master) + slice_elems);
   state.step();
-  for (Elems i = 0; i < matrix_elems; ++i) CHECK(state.floats(OneUnit::master)[i] == before[static_cast<std::size_t>(i)]);
+  for (Elems i = 0; i < matrix_elems; ++i)
+    CHECK(state.floats(OneUnit::master)[i] == before[static_cast<std::size_t>(i)]);
   CHECK(state.floats(OneUnit::master)[2048] != before[2048]);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// One AdamW step of one element in double precision, as PyTorch writes it, with bounds on what the kernel may differ by.
+// One AdamW step of one element in double precision, as PyTorch writes it, with bounds on what the kernel may differ
+// by.
 
 #include <cmath>
 

@@ -1,5 +1,6 @@
 #pragma once
-// Causal attention, by documents, of one sequence and head in double precision, with bounds on what a tiled f32 kernel may be off.
+// Causal attention, by documents, of one sequence and head in double precision, with bounds on what a tiled f32 kernel
+// may be off.
 
 #include <vector>
 
@@ -61,25 +62,29 @@ inline AttentionResult attention(const AttentionHead& h) {
     for (std::size_t c = 0; c < d; ++c) {
       double magnitude = 0;
       for (std::size_t j = first; j <= i; ++j) {
-        add(r.out[i][c], p[j] * h.v[j][c], std::fabs(h.v[j][c]) * (p_error[j] + (h.type == DType::bf16 ? storage : 0) * p[j]));
+        add(r.out[i][c], p[j] * h.v[j][c],
+            std::fabs(h.v[j][c]) * (p_error[j] + (h.type == DType::bf16 ? storage : 0) * p[j]));
         magnitude += std::fabs(p[j] * h.v[j][c]);
       }
       r.out[i][c].error += (static_cast<double>(i) + 8) * eps * magnitude;
       delta += r.out[i][c].value * h.d_out[i][c];
-      delta_error += std::fabs(h.d_out[i][c]) * (r.out[i][c].error + (storage + chain) * (std::fabs(r.out[i][c].value) + r.out[i][c].error));
+      delta_error += std::fabs(h.d_out[i][c]) *
+                     (r.out[i][c].error + (storage + chain) * (std::fabs(r.out[i][c].value) + r.out[i][c].error));
     }
     for (std::size_t j = first; j <= i; ++j) {
       const double dp = dot(h.d_out[i], h.v[j]), dp_error = chain * dot_magnitude(h.d_out[i], h.v[j]);
       const double rounding = h.type == DType::bf16 ? storage : 0;
       const double ds = p[j] * (dp - delta);
-      const double ds_error = p_error[j] * std::fabs(dp - delta) + p[j] * (dp_error + delta_error) + (rounding + 3 * eps) * std::fabs(ds) +
-                              p[j] * rounding * (dp_error + delta_error);
+      const double ds_error = p_error[j] * std::fabs(dp - delta) + p[j] * (dp_error + delta_error) +
+                              (rounding + 3 * eps) * std::fabs(ds) + p[j] * rounding * (dp_error + delta_error);
       const double long_chain = (static_cast<double>(tokens) + 4) * eps;
       for (std::size_t c = 0; c < d; ++c) {
         const double pv = p[j] * h.d_out[i][c];
         add(r.dv[j][c], pv, std::fabs(h.d_out[i][c]) * (p_error[j] + rounding * p[j]) + long_chain * std::fabs(pv));
-        add(r.dq[i][c], h.scale * ds * h.k[j][c], h.scale * std::fabs(h.k[j][c]) * (ds_error + long_chain * std::fabs(ds)));
-        add(r.dk[j][c], h.scale * ds * h.q[i][c], h.scale * std::fabs(h.q[i][c]) * (ds_error + long_chain * std::fabs(ds)));
+        add(r.dq[i][c], h.scale * ds * h.k[j][c],
+            h.scale * std::fabs(h.k[j][c]) * (ds_error + long_chain * std::fabs(ds)));
+        add(r.dk[j][c], h.scale * ds * h.q[i][c],
+            h.scale * std::fabs(h.q[i][c]) * (ds_error + long_chain * std::fabs(ds)));
       }
     }
   }

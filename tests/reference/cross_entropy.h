@@ -25,11 +25,13 @@ inline CrossEntropyRow cross_entropy(const std::vector<double>& logits, Elems ta
   }
   const double sum_error = worst + lane_sum_roundings(static_cast<Elems>(logits.size())) * f32_error;
   CrossEntropyRow row;
-  row.loss = {weight * (std::log(total) + top - logits[static_cast<std::size_t>(target)]), std::fabs(weight) * sum_error};
+  row.loss = {weight * (std::log(total) + top - logits[static_cast<std::size_t>(target)]),
+              std::fabs(weight) * sum_error};
   for (std::size_t v = 0; v < logits.size(); ++v) {
     const double p = std::exp(logits[v] - top) / total, own = static_cast<Elems>(v) == target ? 1 : 0;
     // The exponential, the sum, and weight * scale / sum times it; the target's own subtraction and weight * scale.
-    const double error = p * (exp_error(std::max(logits[v] - top, -88.0)) + sum_error + 4 * f32_error) + own * 2 * f32_error;
+    const double error =
+        p * (exp_error(std::max(logits[v] - top, -88.0)) + sum_error + 4 * f32_error) + own * 2 * f32_error;
     row.gradient.push_back({weight * scale * (p - own), std::fabs(weight * scale) * error});
   }
   return row;

@@ -13,8 +13,8 @@ struct Operand {
   double at(Elems row, Elems col) const { return transposed ? tensor.at(col, row) : tensor.at(row, col); }
 };
 
-/// Element (m, n) of a b, and the bound of a chain of `depth` fused multiply-adds: each rounds a partial sum, which is at
-/// most the sum of magnitudes.
+/// Element (m, n) of a b, and the bound of a chain of `depth` fused multiply-adds: each rounds a partial sum, which is
+/// at most the sum of magnitudes.
 inline Bounded product(const Operand& a, const Operand& b, Elems m, Elems n, Elems depth) {
   Bounded sum;
   double magnitude = 0;

@@ -41,9 +41,9 @@ inline float rope_frequency_of_transformers(Elems i, Elems head_dim, double thet
   return (1 - smooth) * frequency / factor + smooth * frequency;
 }
 
-/// How far that may be from the exact one, relative. `transformers` rounds the exponent (theta's logarithm times as much in
-/// the power), the power (2 units), the quotient; then, where it bends, 10 more operations of which `smooth` is one with
-/// cancellation: context / wavelength is at most `high` in size, and its error is divided by high - low.
+/// How far that may be from the exact one, relative. `transformers` rounds the exponent (theta's logarithm times as
+/// much in the power), the power (2 units), the quotient; then, where it bends, 10 more operations of which `smooth` is
+/// one with cancellation: context / wavelength is at most `high` in size, and its error is divided by high - low.
 inline double rope_frequency_error_of_transformers(double theta, const RopeScaling& s) {
   const double plain = std::log(theta) + 4;
   const double bend = 8 + s.factor * (plain + 4) * s.high_freq_factor / (s.high_freq_factor - s.low_freq_factor);

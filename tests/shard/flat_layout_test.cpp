@@ -9,8 +9,10 @@ using trireme::test::RandomSpec;
 
 namespace {
 
-const UnitSpec unit{.name = "block", .tensors = {{.name = "gain", .cols = 48}, {.name = "weight", .rows = 50, .cols = 50},
-                                                 {.name = "exact", .rows = 2, .cols = 1024}}};
+const UnitSpec unit{.name = "block",
+                    .tensors = {{.name = "gain", .cols = 48},
+                                {.name = "weight", .rows = 50, .cols = 50},
+                                {.name = "exact", .rows = 2, .cols = 1024}}};
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// Bytes of the training state that a rank holds, by ZeRO stage: as the paper's formulas say, padding of the layout included.
+// Bytes of the training state that a rank holds, by ZeRO stage: as the paper's formulas say, padding of the layout
+// included.
 
 #include "shard/planned_states.h"
 
@@ -22,7 +23,9 @@ Elems slices(const ModelSpec& model, int ranks) {
 
 Elems tied_elems(const ModelSpec& model) {
   const auto& tied = model.units.back().tied;
-  return tied ? model.units[static_cast<std::size_t>(tied->unit)].tensors[static_cast<std::size_t>(tied->tensor)].elems() : 0;
+  return tied
+             ? model.units[static_cast<std::size_t>(tied->unit)].tensors[static_cast<std::size_t>(tied->tensor)].elems()
+             : 0;
 }
 
 // The sum over all ranks.

@@ -1,5 +1,5 @@
-// Random programs on all streams and in all spaces, from their order to their run: whatever derive_events, plan_memory and a
-// device make of them, every op reads what it would read one after the other.
+// Random programs on all streams and in all spaces, from their order to their run: whatever derive_events, plan_memory
+// and a device make of them, every op reads what it would read one after the other.
 
 #include <catch2/catch.hpp>
 
@@ -13,8 +13,8 @@
 #include "runtime/schedule/memory_plan.h"
 #include "runtime/schedule/per_stream.h"
 #include "shard/passes/derive_events.h"
-#include "tests/support/random_cases.h"
 #include "tests/runtime/schedule/random_schedule.h"
+#include "tests/support/random_cases.h"
 
 using namespace trireme;
 
@@ -99,7 +99,8 @@ TEST_CASE("random programs on four streams in three spaces pass check, and run a
   CHECK(in_space.size() == static_cast<std::size_t>(space_count));
 }
 
-TEST_CASE("derive_events: of random programs no wait is there in vain, and each that is removed leaves a conflict", "[shard]") {
+TEST_CASE("derive_events: of random programs no wait is there in vain, and each that is removed leaves a conflict",
+          "[shard]") {
   int removed = 0;
   for (std::uint64_t seed = 100; seed < 150; ++seed) {
     const Schedule s = derive_events(RandomSchedule(seed).build_order(40));

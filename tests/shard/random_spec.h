@@ -28,24 +28,31 @@ class RandomSpec {
     UnitSpec embedding{.name = "embedding", .kind = UnitKind::embedding};
     embedding.tensors.push_back({.name = "token", .rows = vocabulary, .cols = width});
     if (coin()) embedding.tensors.push_back({.name = "position", .rows = between(1, 500), .cols = width});
-    embedding.segments.push_back({.kind = SegmentKind::embedding, .backward_workspace_bytes = between(0, 1) * between(1, 5000)});
+    embedding.segments.push_back(
+        {.kind = SegmentKind::embedding, .backward_workspace_bytes = between(0, 1) * between(1, 5000)});
     model.units.push_back(embedding);
     const Elems blocks = between(0, max_blocks), ffn = between(1, 5) * width;
     for (Elems b = 0; b < blocks; ++b) {
       UnitSpec block{.name = "block", .kind = UnitKind::block};
-      block.tensors = {{.name = "gain", .cols = width}, {.name = "in", .rows = ffn, .cols = width},
+      block.tensors = {{.name = "gain", .cols = width},
+                       {.name = "in", .rows = ffn, .cols = width},
                        {.name = "out", .rows = width, .cols = ffn}};
       for (const SegmentKind kind : {SegmentKind::attention, SegmentKind::mlp})
-        block.segments.push_back({.kind = kind, .saved_bytes = 4 * width * tokens * (kind == SegmentKind::attention ? 3 : 5) + 64,
+        block.segments.push_back({.kind = kind,
+                                  .saved_bytes = 4 * width * tokens * (kind == SegmentKind::attention ? 3 : 5) + 64,
                                   .forward_workspace_bytes = 3000 + width * 64,
                                   .backward_workspace_bytes = 5000 + width * tokens * 6});
       model.units.push_back(block);
     }
     UnitSpec head{.name = "head", .kind = UnitKind::head, .tensors = {{.name = "norm", .cols = width}}};
-    head.segments = {{.kind = SegmentKind::loss, .forward_workspace_bytes = tokens * vocabulary, .backward_workspace_bytes = tokens * vocabulary * 2},
+    head.segments = {{.kind = SegmentKind::loss,
+                      .forward_workspace_bytes = tokens * vocabulary,
+                      .backward_workspace_bytes = tokens * vocabulary * 2},
                      {.kind = SegmentKind::choose, .forward_workspace_bytes = vocabulary * 2}};
-    if (coin()) head.tied = TiedTensor{0, 0};
-    else head.tensors.push_back({.name = "vocabulary", .rows = vocabulary, .cols = width});
+    if (coin())
+      head.tied = TiedTensor{0, 0};
+    else
+      head.tensors.push_back({.name = "vocabulary", .rows = vocabulary, .cols = width});
     model.units.push_back(head);
     if (may_freeze && between(0, 2) == 0) freeze(model);
     return split_frozen(std::move(model));

@@ -21,7 +21,8 @@ struct Built {
     test::RandomSpec random(3);
     while (model.units.size() != 4 || !model.units.back().tied) model = random.model(2);
     for (int rank = 0; rank < 3; ++rank) {
-      ranks.push_back(build_run(model, {.mesh = {.data = 3}, .rank = rank, .microbatches = 5, .prefetch = 1}, {.validate = true}));
+      ranks.push_back(
+          build_run(model, {.mesh = {.data = 3}, .rank = rank, .microbatches = 5, .prefetch = 1}, {.validate = true}));
       plan_run(ranks.back(), INT64_MAX);
     }
   }
@@ -128,7 +129,8 @@ TEST_CASE("check: a gather that is dropped is refused") {
   for (int skip = 0; skip < 4; ++skip) {
     Schedule dropped = step;
     const OpId gather = find(step, OpKind::gather, skip);
-    const std::string full = step.buffers[static_cast<std::size_t>(step.ops[static_cast<std::size_t>(gather)].at(Slot::full))].name;
+    const std::string full =
+        step.buffers[static_cast<std::size_t>(step.ops[static_cast<std::size_t>(gather)].at(Slot::full))].name;
     dropped.ops.erase(dropped.ops.begin() + gather);
     CAPTURE(full);
     CHECK_FALSE(problem_of(dropped).empty());
@@ -176,7 +178,8 @@ TEST_CASE("check_ranks: a collective order that differs between two ranks is ref
 
 TEST_CASE("check_ranks: a cyclic wait over rank classes is refused") {
   // Both ranks receive from the other before they send: neither ever sends.
-  Schedule one{.kind = ScheduleKind::step, .rank = 0, .world = 2}, two{.kind = ScheduleKind::step, .rank = 1, .world = 2};
+  Schedule one{.kind = ScheduleKind::step, .rank = 0, .world = 2},
+      two{.kind = ScheduleKind::step, .rank = 1, .world = 2};
   for (const OpKind kind : {OpKind::receive, OpKind::send}) {
     one.ops.push_back({.kind = kind, .stream = StreamId::comm, .group = Group::data, .bytes = 8, .peer = 1});
     two.ops.push_back({.kind = kind, .stream = StreamId::comm, .group = Group::data, .bytes = 8, .peer = 0});

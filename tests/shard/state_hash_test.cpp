@@ -9,8 +9,9 @@ using namespace trireme;
 
 namespace {
 
-const UnitSpec units[] = {{.name = "block", .tensors = {{.name = "gain", .cols = 48}, {.name = "weight", .rows = 50, .cols = 50}}},
-                          {.name = "head", .tensors = {{.name = "norm", .cols = 48}}}};
+const UnitSpec units[] = {
+    {.name = "block", .tensors = {{.name = "gain", .cols = 48}, {.name = "weight", .rows = 50, .cols = 50}}},
+    {.name = "head", .tensors = {{.name = "norm", .cols = 48}}}};
 
 /// The whole flat buffers of the two units, as one rank would have them: a value per element, padding zero.
 std::vector<std::vector<float>> flat_buffers() {
@@ -20,7 +21,8 @@ std::vector<std::vector<float>> flat_buffers() {
     flat.emplace_back(static_cast<std::size_t>(layout.full_elems()));
     for (std::size_t t = 0; t < unit.tensors.size(); ++t)
       for (Elems i = 0; i < layout.tensor_elems[t]; ++i)
-        flat.back()[static_cast<std::size_t>(layout.tensor_begin[t] + i)] = static_cast<float>(i * 3 + static_cast<Elems>(t));
+        flat.back()[static_cast<std::size_t>(layout.tensor_begin[t] + i)] =
+            static_cast<float>(i * 3 + static_cast<Elems>(t));
   }
   return flat;
 }
@@ -34,7 +36,8 @@ std::uint64_t hash_on(int ranks, const std::vector<std::vector<float>>& flat) {
       std::vector<float> whole = flat[u];
       whole.resize(static_cast<std::size_t>(layout.full_elems()));
       by_rank.back().emplace_back();
-      hash_blocks(layout, rank, ConstView(whole.data() + rank * layout.slice_elems, DType::f32, layout.slice_elems), by_rank.back().back());
+      hash_blocks(layout, rank, ConstView(whole.data() + rank * layout.slice_elems, DType::f32, layout.slice_elems),
+                  by_rank.back().back());
     }
   }
   return combine_hashes(by_rank);
@@ -63,7 +66,8 @@ TEST_CASE("the hash of a state changes with one bit of any element, and not with
     const FlatLayout layout(units[u], 1);
     std::vector<bool> is_element(static_cast<std::size_t>(layout.full_elems()));
     for (std::size_t t = 0; t < units[u].tensors.size(); ++t)
-      for (Elems i = 0; i < layout.tensor_elems[t]; ++i) is_element[static_cast<std::size_t>(layout.tensor_begin[t] + i)] = true;
+      for (Elems i = 0; i < layout.tensor_elems[t]; ++i)
+        is_element[static_cast<std::size_t>(layout.tensor_begin[t] + i)] = true;
     std::vector<std::vector<float>> flat = flat_buffers();
     for (std::size_t i = 0; i < is_element.size(); ++i) {
       flip_lowest_bit(flat[u][i]);

@@ -97,8 +97,8 @@ LocalResult train_locally(const TrainerSettings& settings, const LocalLayout& la
       state[static_cast<std::size_t>(rank)] = trainer.results().hash_states();
       // Ranks as threads read everything in place.
       const RankWire wire = trainer.runner().wire();
-      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages, "took {} bytes, planned {} and {}",
-             wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
+      ensure(wire.measured.in_place == wire.planned.in_place + wire.planned.messages,
+             "took {} bytes, planned {} and {}", wire.measured.in_place, wire.planned.in_place, wire.planned.messages);
       trainer.runner().close();
       if (layout.at_end) layout.at_end(trainer, communicator);
     } catch (const std::exception& error) {
@@ -141,9 +141,17 @@ BatchSource cut_into_documents(int sequence) {
 
 TrainerSettings tiny_settings(Family family, DType compute, DType wire) {
   TrainerSettings settings;
-  settings.model = {.family = family, .layers = 2, .width = 48, .heads = 4,
-                    .kv_heads = family == Family::gpt2 ? 4 : 2, .ffn = 80, .vocab = 131, .context = 24, .tied = true,
-                    .norm_eps = 1e-5f, .rope_theta = 10000.0f};
+  settings.model = {.family = family,
+                    .layers = 2,
+                    .width = 48,
+                    .heads = 4,
+                    .kv_heads = family == Family::gpt2 ? 4 : 2,
+                    .ffn = 80,
+                    .vocab = 131,
+                    .context = 24,
+                    .tied = true,
+                    .norm_eps = 1e-5f,
+                    .rope_theta = 10000.0f};
   if (family == Family::qwen3 || family == Family::mistral) settings.model.head_dim = 14;
   settings.sequence = 17;
   settings.micro_batch = 2;

@@ -14,11 +14,11 @@ namespace trireme::test {
 struct LocalLayout {
   int ranks = 1;
   int checked_seed = -1;  // >= 0: under the checked device; delays of ops and of reads of peers' memory from it
-  std::function<void(OpTable&, int rank)> edit_table;          // plants a fault
+  std::function<void(OpTable&, int rank)> edit_table;             // plants a fault
   std::function<void(PlannedPrograms&, int rank)> edit_programs;  // the same
   int audit_every = 0;
-  std::function<void(Trainer&, Communicator&)> at_end;         // on every rank, when all ranks have closed
-  BatchSource edit_batch;                                      // changes a training batch that is filled
+  std::function<void(Trainer&, Communicator&)> at_end;                 // on every rank, when all ranks have closed
+  BatchSource edit_batch;                                              // changes a training batch that is filled
   std::function<void(int rank, const std::string& message)> on_error;  // of each rank that fails, one at a time
 };
 
@@ -26,8 +26,8 @@ struct LocalLayout {
 struct LocalResult {
   std::uint64_t weights = 0, state = 0;
   std::vector<StepReport> steps;
-  std::vector<Diagnosis> diagnoses;   // of the last step that was not applied, by rank
-  std::vector<std::string> audits;    // of the last audit, by rank: what Trainer::audit() said
+  std::vector<Diagnosis> diagnoses;  // of the last step that was not applied, by rank
+  std::vector<std::string> audits;   // of the last audit, by rank: what Trainer::audit() said
   std::vector<double> valid_losses;  // behind each step, where the settings say validate
 };
 
@@ -50,7 +50,7 @@ TrainerSettings tiny_settings(Family family, DType compute, DType wire);
 TrainerSettings odd_settings(Family family, DType compute, DType wire);
 
 /// A scaling of RoPE that keeps, bends and divides frequencies of tiny models.
-inline constexpr RopeScaling tiny_rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4,
-                                                  .original_context = 32};
+inline constexpr RopeScaling tiny_rope_scaling = {
+    .factor = 4, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 32};
 
 }  // namespace trireme::test

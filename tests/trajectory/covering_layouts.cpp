@@ -47,7 +47,8 @@ LocalResult train_laid_out(TrainerSettings settings, const Layout& layout, int s
   settings.threads = layout.threads;
   settings.spec.prefetch = layout.prefetch;
   settings.spec.recompute = layout.recompute;
-  return train_locally(settings, {.ranks = layout.ranks, .checked_seed = checked_seed, .edit_batch = edit_batch}, steps);
+  return train_locally(settings, {.ranks = layout.ranks, .checked_seed = checked_seed, .edit_batch = edit_batch},
+                       steps);
 }
 
 }  // namespace trireme::test

@@ -81,7 +81,9 @@ class Mutation {
  private:
   std::uint64_t below(std::uint64_t bound) { return random_.below(next_++, bound); }
   template <typename List>
-  auto& any(List& list) { return list[below(list.size())]; }
+  auto& any(List& list) {
+    return list[below(list.size())];
+  }
 
   std::string once(const std::string& kind) {
     Text t = text_;
@@ -96,18 +98,23 @@ class Mutation {
       of_op(kind.c_str()) = below(3) == 0 ? "-" : another(t.ops_begin, t.lines.size(), kind.c_str());
     else if (kind == "offset" && of_buffer("offset") != "-")
       of_buffer("offset") = fmt::format("{:#010x}", 256 * below(static_cast<std::uint64_t>(arena_bytes_ / 256)));
-    else if (kind == "stream") of_op("stream") = of_op("stream") == "comm" ? "compute" : "comm";
-    else if (kind == "type") of_buffer("type") = another(t.buffers_begin, t.buffers_end, "type");
-    else if (kind == "space") of_buffer("space") = "host";
+    else if (kind == "stream")
+      of_op("stream") = of_op("stream") == "comm" ? "compute" : "comm";
+    else if (kind == "type")
+      of_buffer("type") = another(t.buffers_begin, t.buffers_end, "type");
+    else if (kind == "space")
+      of_buffer("space") = "host";
     else if (kind == "order")
       std::swap(op, t.lines[std::min(t.lines.size() - 1, static_cast<std::size_t>(&op - t.lines.data()) + 1)]);
     else if (kind == "slot" || kind == "buffer") {
       std::string& cell = of_op(below(2) ? "reads" : "writes");
       const std::size_t mark = cell.find('=');
       if (mark == std::string::npos) return t.text();
-      if (kind == "slot") cell = name(static_cast<Slot>(below(slot_count - 1))) + cell.substr(mark);
-      else cell = cell.substr(0, mark + 1) + another(t.buffers_begin, t.buffers_end, "buffer") +
-                  (cell.find(',') == std::string::npos ? "" : cell.substr(cell.find(',')));
+      if (kind == "slot")
+        cell = name(static_cast<Slot>(below(slot_count - 1))) + cell.substr(mark);
+      else
+        cell = cell.substr(0, mark + 1) + another(t.buffers_begin, t.buffers_end, "buffer") +
+               (cell.find(',') == std::string::npos ? "" : cell.substr(cell.find(',')));
     }
     for (std::size_t i = t.ops_begin; i < t.lines.size(); ++i) t.lines[i][0] = "-";  // the order numbers them anew
     return t.text() == unnumbered() ? text_.text() : t.text();
@@ -164,8 +171,7 @@ TEST_CASE(
   const int mutations = is_sanitized ? 16 : 104;
   for (int n = 0; n < mutations; ++n) {
     const std::string kind = Mutation::kinds[n % std::size(Mutation::kinds)];
-    const std::string changed =
-        Mutation(text, static_cast<std::uint64_t>(n), planned.plan.device.peak_bytes).of(kind);
+    const std::string changed = Mutation(text, static_cast<std::uint64_t>(n), planned.plan.device.peak_bytes).of(kind);
     const std::string says = refusal(settings, changed);
     ++(says.empty() ? ran : refused)[kind];
     if (!says.empty()) continue;

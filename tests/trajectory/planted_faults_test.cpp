@@ -64,7 +64,8 @@ std::function<void(OpTable&, int)> reduce_chains(float (*rounded)(float)) {
       const std::lock_guard lock(chains->mutex);
       const std::vector<float>& sums = chains->by_gradient.at(context.op().at(Slot::gradient));
       const ConstView piece(sums.data(), DType::f32, static_cast<Elems>(sums.size()));
-      ordered_add({.accumulator = context.view(Slot::accumulator), .pieces = {&piece, 1},
+      ordered_add({.accumulator = context.view(Slot::accumulator),
+                   .pieces = {&piece, 1},
                    .store_first = !context.op().find(Slot::accumulator)->reads()});
     });
   };

@@ -48,8 +48,10 @@ std::vector<NamedModel> models() {
   list.back().settings.model.qkv_bias = true;
   list.back().settings.model.rope_scaling = tiny_rope_scaling;
   list.push_back({"Qwen3 bf16", tiny_settings(Family::qwen3, DType::bf16, DType::bf16)});
-  list.push_back({"GPT-2 bf16, documents, ignored targets", tiny_settings(Family::gpt2, DType::bf16, DType::bf16), cut_and_ignore});
-  list.push_back({"Llama bf16, documents, ignored targets", tiny_settings(Family::llama, DType::bf16, DType::bf16), cut_and_ignore});
+  list.push_back({"GPT-2 bf16, documents, ignored targets", tiny_settings(Family::gpt2, DType::bf16, DType::bf16),
+                  cut_and_ignore});
+  list.push_back({"Llama bf16, documents, ignored targets", tiny_settings(Family::llama, DType::bf16, DType::bf16),
+                  cut_and_ignore});
   return list;
 }
 

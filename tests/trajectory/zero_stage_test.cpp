@@ -35,7 +35,8 @@ TEST_CASE("zero_stage: stages 0 to 3 have the same bits on any number of ranks")
 }
 
 TEST_CASE("node_shard: node-local gathering has the same bits as none") {
-  TrainerSettings settings = tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, GENERATE(DType::bf16, DType::f32));
+  TrainerSettings settings =
+      tiny_settings(GENERATE(Family::gpt2, Family::llama), DType::bf16, GENERATE(DType::bf16, DType::f32));
   settings.spec.compute = settings.spec.wire;
   const LocalResult expected = train_locally(settings, {.ranks = 1}, steps);
   settings.validate = true;

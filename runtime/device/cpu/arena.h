@@ -8,8 +8,8 @@
 
 namespace trireme::cpu {
 
-/// Zeroed pages at a 2 MiB boundary (huge pages where the system has them), present from their first use or populate() on.
-/// Given back at the end; what other processes have mapped of shared pages stays theirs until they let go.
+/// Zeroed pages at a 2 MiB boundary (huge pages where the system has them), present from their first use or populate()
+/// on. Given back at the end; what other processes have mapped of shared pages stays theirs until they let go.
 class Arena {
  public:
   /// Errors: Error(plan) with the size, the system's reason and the limit behind it when there is not that much.

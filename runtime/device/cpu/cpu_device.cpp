@@ -30,7 +30,8 @@ CpuDevice::CpuDevice(int streams, int threads, Pages pages) : pages_(pages) {
     const bool no_stack = thread_stack_refused();  // before others give theirs back
     stop();
     if (no_stack) throw memory_refused("the stack of one more thread");
-    throw Error(ErrorKind::device, fmt::format("no thread for a stream: {}; raise ulimit -u or the cgroup's pids.max", error.what()));
+    throw Error(ErrorKind::device,
+                fmt::format("no thread for a stream: {}; raise ulimit -u or the cgroup's pids.max", error.what()));
   }
 }
 

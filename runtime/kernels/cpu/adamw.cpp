@@ -20,9 +20,14 @@ struct Scalars {
 
 Scalars scalars_of(const AdamW& k) {
   const auto f = [](double x) { return set(static_cast<float>(x)); };
-  return {.scale = f(k.gradient_scale), .keep = f(1 - k.learning_rate * k.weight_decay),
-          .one_minus_beta1 = f(1 - k.beta1), .beta2 = f(k.beta2), .one_minus_beta2 = f(1 - k.beta2),
-          .rate = f(k.learning_rate / k.correction1), .root = f(std::sqrt(k.correction2)), .eps = f(k.eps)};
+  return {.scale = f(k.gradient_scale),
+          .keep = f(1 - k.learning_rate * k.weight_decay),
+          .one_minus_beta1 = f(1 - k.beta1),
+          .beta2 = f(k.beta2),
+          .one_minus_beta2 = f(1 - k.beta2),
+          .rate = f(k.learning_rate / k.correction1),
+          .root = f(std::sqrt(k.correction2)),
+          .eps = f(k.eps)};
 }
 
 void check(const AdamW& k) {

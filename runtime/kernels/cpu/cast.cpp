@@ -23,9 +23,8 @@ void cast_all(const Cast& k) {
   ensure(k.in.elems() == k.out.elems() && k.in.contiguous() && k.out.contiguous(), "cast of {} to {} elements",
          k.in.elems(), k.out.elems());
   with_type(k.in.type, [&](auto in) {
-    with_storage(k.out.type, [&](auto out) {
-      cast_elements(k.in.as<decltype(in)>(), k.out.as<decltype(out)>(), k.in.elems());
-    });
+    with_storage(k.out.type,
+                 [&](auto out) { cast_elements(k.in.as<decltype(in)>(), k.out.as<decltype(out)>(), k.in.elems()); });
   });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// What a kernel was handed, compared with its contract before any thread starts: a body of for_each_block may not throw.
+// What a kernel was handed, compared with its contract before any thread starts: a body of for_each_block may not
+// throw.
 
 #include "runtime/base/tensor_view.h"
 

@@ -21,7 +21,8 @@ void copy_streaming(std::byte* to, const std::byte* from, Bytes bytes) {
   const hn::CappedTag<std::uint8_t, streaming_alignment> u8;
   const auto step = static_cast<Bytes>(hn::Lanes(u8));
   for (Bytes at = 0; at < bytes; at += step)
-    hn::Stream(hn::LoadU(u8, reinterpret_cast<const std::uint8_t*>(from + at)), u8, reinterpret_cast<std::uint8_t*>(to + at));
+    hn::Stream(hn::LoadU(u8, reinterpret_cast<const std::uint8_t*>(from + at)), u8,
+               reinterpret_cast<std::uint8_t*>(to + at));
   hwy::FlushStream();
 }
 

@@ -53,8 +53,8 @@ template <typename T>
 float loss_of(const T* x, const RowSum& r) {
   float at_target = 0;
   store_tail(&at_target, load_tail(x + r.target, 1), 1);
-  // NaN and +inf must show in the loss: they reach the maximum or the sum. -inf is a token that cannot be: it shows as the
-  // target alone.
+  // NaN and +inf must show in the loss: they reach the maximum or the sum. -inf is a token that cannot be: it shows as
+  // the target alone.
   if (!std::isfinite(r.total) || !std::isfinite(r.maximum)) return std::numeric_limits<float>::quiet_NaN();
   return static_cast<float>(r.weight * (natural_log(r.total) + (static_cast<double>(r.maximum) - at_target)));
 }
@@ -66,7 +66,8 @@ void store_gradient(const CrossEntropy& k, T* x, const RowSum& r) {
   const F16 own = exponential(load_tail(x + r.target, 1), maximum) * scale - set(r.weight * k.scale);
   Elems v = 0;
   for (; v + lanes <= k.vocabulary; v += lanes) store(x + v, exponential(load(x + v), maximum) * scale);
-  if (v < k.vocabulary) store_tail(x + v, exponential(load_tail(x + v, k.vocabulary - v), maximum) * scale, k.vocabulary - v);
+  if (v < k.vocabulary)
+    store_tail(x + v, exponential(load_tail(x + v, k.vocabulary - v), maximum) * scale, k.vocabulary - v);
   store_tail(x + r.target, own, 1);
 }
 
@@ -88,15 +89,16 @@ void row(const CrossEntropy& k, Elems n) {
 /// Here, because a throw among the threads would end the process without saying where.
 void check(const CrossEntropy& k) {
   const Elems rows = k.logits.rows;
-  ensure(k.vocabulary > 0 && k.vocabulary <= k.logits.cols, "a vocabulary of {} in {} columns", k.vocabulary, k.logits.cols);
+  ensure(k.vocabulary > 0 && k.vocabulary <= k.logits.cols, "a vocabulary of {} in {} columns", k.vocabulary,
+         k.logits.cols);
   check_vector("cross_entropy: targets", k.targets, DType::i32, rows);
   check_vector("cross_entropy: weights", k.weights, DType::f32, rows);
   check_vector("cross_entropy: losses", k.losses, DType::f32, rows);
   const auto* targets = k.targets.as<std::int32_t>();
   const auto* weights = k.weights.as<float>();
   for (Elems n = 0; n < rows; ++n)
-    ensure(targets[n] < k.vocabulary || !target_counts(targets[n], weights[n]), "target {} of row {} is outside a vocabulary of {}", targets[n], n,
-           k.vocabulary);
+    ensure(targets[n] < k.vocabulary || !target_counts(targets[n], weights[n]),
+           "target {} of row {} is outside a vocabulary of {}", targets[n], n, k.vocabulary);
 }
 
 void loss(const CrossEntropy& k) {

@@ -6,10 +6,10 @@
 
 #include <atomic>
 
-#include "runtime/base/error.h"
-#include "runtime/kernels/cpu/simd/hwy_targets.h"
 #include <hwy/highway.h>
 #include <hwy/targets.h>
+#include "runtime/base/error.h"
+#include "runtime/kernels/cpu/simd/hwy_targets.h"
 
 namespace trireme::cpu {
 namespace {
@@ -62,7 +62,8 @@ const char* name(Isa isa) {
 Isa parse_isa(std::string_view text) {
   for (Isa isa : all_isas)
     if (text == name(isa)) return isa;
-  throw Error(ErrorKind::config, fmt::format("'{}' is no instruction set; use amx, avx512_bf16, avx512f, avx2 or scalar", text));
+  throw Error(ErrorKind::config,
+              fmt::format("'{}' is no instruction set; use amx, avx512_bf16, avx512f, avx2 or scalar", text));
 }
 
 Isa detect_isa() {

@@ -138,9 +138,8 @@ template <typename T>
 void backward_all_columns(const LayerNormBackward& k) {
   if (k.d_gain.empty() && k.d_bias.empty()) return;
   with_type(k.d_gain.empty() ? k.d_bias.type : k.d_gain.type, [&](auto gradient) {
-    for_each_column_run(k.x.cols, [&](Elems first, Elems last, int) {
-      backward_columns<T, decltype(gradient)>(k, first, last);
-    });
+    for_each_column_run(k.x.cols,
+                        [&](Elems first, Elems last, int) { backward_columns<T, decltype(gradient)>(k, first, last); });
   });
 }
 

@@ -23,8 +23,10 @@ HWY_INLINE void add_block(float* sum, std::span<const ConstView> pieces, bool st
     F16 x = load_at(start(0), i, last);
     if (!store_first) x = load_at(sum, i, last) + x;
     for (std::size_t p = 1; p < pieces.size(); ++p) x = x + load_at(start(p), i, last);
-    if (past_caches && last - i >= lanes) stream(sum + i, x);
-    else store_at(sum, x, i, last);
+    if (past_caches && last - i >= lanes)
+      stream(sum + i, x);
+    else
+      store_at(sum, x, i, last);
   }
   if (past_caches) hwy::FlushStream();
 }
@@ -32,10 +34,13 @@ HWY_INLINE void add_block(float* sum, std::span<const ConstView> pieces, bool st
 template <typename T>
 void add_pieces(float* sum, std::span<const ConstView> pieces, bool store_first, Elems n) {
   // Sums that were read are in the caches already.
-  const bool past_caches = store_first && is_worth_streaming(n * size_bytes(DType::f32)) && to_streaming_alignment(sum) == 0;
+  const bool past_caches =
+      store_first && is_worth_streaming(n * size_bytes(DType::f32)) && to_streaming_alignment(sum) == 0;
   for_each_block(n, elementwise_block, [&](Elems first, Elems last, int) HWY_ATTR {
-    if (past_caches) add_block<true, T>(sum, pieces, store_first, first, last);
-    else add_block<false, T>(sum, pieces, store_first, first, last);
+    if (past_caches)
+      add_block<true, T>(sum, pieces, store_first, first, last);
+    else
+      add_block<false, T>(sum, pieces, store_first, first, last);
   });
 }
 

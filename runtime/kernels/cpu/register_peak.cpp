@@ -3,22 +3,23 @@
 #include <algorithm>
 #include <chrono>
 
-#include "runtime/kernels/cpu/simd/amx_tiles.h"
 #include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/simd/amx_tiles.h"
 #include "runtime/kernels/cpu/threads.h"
 
 namespace trireme::cpu {
 namespace {
 
 // Twelve independent chains hide the latency of any of these instructions.
-#define TRIREME_TWELVE(instruction, width)                                                                            \
-  instruction " %%" width "14, %%" width "15, %%" width "0\n" instruction " %%" width "14, %%" width "15, %%" width "1\n" \
-  instruction " %%" width "14, %%" width "15, %%" width "2\n" instruction " %%" width "14, %%" width "15, %%" width "3\n" \
-  instruction " %%" width "14, %%" width "15, %%" width "4\n" instruction " %%" width "14, %%" width "15, %%" width "5\n" \
-  instruction " %%" width "14, %%" width "15, %%" width "6\n" instruction " %%" width "14, %%" width "15, %%" width "7\n" \
-  instruction " %%" width "14, %%" width "15, %%" width "8\n" instruction " %%" width "14, %%" width "15, %%" width "9\n" \
-  instruction " %%" width "14, %%" width "15, %%" width "10\n" instruction " %%" width "14, %%" width "15, %%" width "11\n"
-#define TRIREME_CLOBBERS                                                                                              \
+#define TRIREME_TWELVE(instruction, width)                                                                             \
+  instruction " %%" width "14, %%" width "15, %%" width "0\n" instruction " %%" width "14, %%" width "15, %%" width    \
+              "1\n" instruction " %%" width "14, %%" width "15, %%" width "2\n" instruction " %%" width "14, %%" width \
+              "15, %%" width "3\n" instruction " %%" width "14, %%" width "15, %%" width "4\n" instruction " %%" width \
+              "14, %%" width "15, %%" width "5\n" instruction " %%" width "14, %%" width "15, %%" width                \
+              "6\n" instruction " %%" width "14, %%" width "15, %%" width "7\n" instruction " %%" width "14, %%" width \
+              "15, %%" width "8\n" instruction " %%" width "14, %%" width "15, %%" width "9\n" instruction " %%" width \
+              "14, %%" width "15, %%" width "10\n" instruction " %%" width "14, %%" width "15, %%" width "11\n"
+#define TRIREME_CLOBBERS \
   "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11"
 
 /// One round of twelve instructions, and the flops of one instruction.

@@ -13,8 +13,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
 
-// Rows go together, so that their sums, one chain each, do not wait for one another; and the chains of a run of channels
-// take as many rows from registers.
+// Rows go together, so that their sums, one chain each, do not wait for one another; and the chains of a run of
+// channels take as many rows from registers.
 constexpr int rows_at_once = 4;
 
 /// Run number `run` of the view's runs of `channels`: those of a row one behind the other.
@@ -90,7 +90,8 @@ void add_rows(const RmsNormBackward& k, Elems n, Elems first, Elems width, float
   }
   for (Elems c = 0; c < width; c += lanes) {
     F16 d_gain = load(sums + c);
-    for (int r = 0; r < rows; ++r) d_gain = fma(load_at(d_out[r], c, width), load_at(x[r], c, width) * inv_rms[r], d_gain);
+    for (int r = 0; r < rows; ++r)
+      d_gain = fma(load_at(d_out[r], c, width), load_at(x[r], c, width) * inv_rms[r], d_gain);
     store(sums + c, d_gain);
   }
 }
@@ -121,9 +122,8 @@ template <typename T>
 void backward_all_columns(const RmsNormBackward& k) {
   if (k.d_gain.empty()) return;
   with_type(k.d_gain.type, [&](auto gradient) {
-    for_each_column_run(k.gain.cols, [&](Elems first, Elems last, int) {
-      backward_columns<T, decltype(gradient)>(k, first, last);
-    });
+    for_each_column_run(k.gain.cols,
+                        [&](Elems first, Elems last, int) { backward_columns<T, decltype(gradient)>(k, first, last); });
   });
 }
 
@@ -164,8 +164,7 @@ void rms_norm_backward(const RmsNormBackward& k) {
   using namespace cpu;
   check_matrix("rms_norm_backward: d_out", k.d_out, k.x.type, k.x.rows, k.x.cols);
   check_matrix("rms_norm_backward: d_x", k.d_x, k.x.type, k.x.rows, k.x.cols);
-  if (!k.d_residual.empty())
-    check_matrix("rms_norm_backward: d_residual", k.d_residual, k.x.type, k.x.rows, k.x.cols);
+  if (!k.d_residual.empty()) check_matrix("rms_norm_backward: d_residual", k.d_residual, k.x.type, k.x.rows, k.x.cols);
   check_gain("rms_norm_backward: gain", k.gain, k.x);
   check_vector("rms_norm_backward: inv_rms", k.inv_rms, DType::f32, k.x.elems() / k.gain.cols);
   if (!k.d_gain.empty()) check_vector("rms_norm_backward: d_gain", k.d_gain, k.d_gain.type, k.gain.cols);

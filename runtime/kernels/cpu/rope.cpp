@@ -58,8 +58,8 @@ void rope(const Rope& k) {
   check_matrix("rope: sines", k.sines, DType::f32, k.cosines.rows, k.head_dim / 2);
   const auto* position = k.positions.as<std::int32_t>();
   for (Elems n = 0; n < k.x.rows; ++n)
-    ensure(position[n] >= 0 && position[n] < k.cosines.rows, "rope: position {} of token {} is outside a table of {} rows",
-           position[n], n, k.cosines.rows);
+    ensure(position[n] >= 0 && position[n] < k.cosines.rows,
+           "rope: position {} of token {} is outside a table of {} rows", position[n], n, k.cosines.rows);
   HWY_DYNAMIC_DISPATCH(turn)(k);
 }
 }  // namespace trireme

@@ -88,7 +88,8 @@ TEST_CASE("print_config: loading what was printed gives the same configuration")
 }
 
 TEST_CASE("load_config: groups of parameters are tables or one line, printed so that loading gives the same") {
-  const std::string line = "[{ pattern = \"*.norm.*\", lr_factor = 0.5, decay = true }, { pattern = \"embedding.*\", frozen = true }]";
+  const std::string line =
+      "[{ pattern = \"*.norm.*\", lr_factor = 0.5, decay = true }, { pattern = \"embedding.*\", frozen = true }]";
   const std::vector<ParameterGroup> expected = {{.pattern = "*.norm.*", .lr_factor = 0.5, .decay = true},
                                                 {.pattern = "embedding.*", .frozen = true}};
   const TextFile file(good_text);
@@ -98,14 +99,16 @@ TEST_CASE("load_config: groups of parameters are tables or one line, printed so 
   CHECK(agreed_text(config) != agreed_text(load_config(file.path, {})));
   std::ofstream(file.path) << print_config(config);
   CHECK(load_config(file.path, {}).train.groups == expected);
-  const TextFile tables(std::string(good_text) + "[[train.groups]]\npattern = \"*.norm.*\"\nlr_factor = 0.5\ndecay = true\n"
-                                                 "[[train.groups]]\npattern = \"embedding.*\"\nfrozen = true\n");
+  const TextFile tables(std::string(good_text) +
+                        "[[train.groups]]\npattern = \"*.norm.*\"\nlr_factor = 0.5\ndecay = true\n"
+                        "[[train.groups]]\npattern = \"embedding.*\"\nfrozen = true\n");
   CHECK(load_config(tables.path, {}).train.groups == expected);
 }
 
 TEST_CASE("load_config: rope_scaling is a table with Hugging Face's names, and printed as one") {
-  const std::string scaling = "{ rope_type = \"llama3\", factor = 8.0, low_freq_factor = 1.0, high_freq_factor = 4.5, "
-                              "original_max_position_embeddings = 4096 }";
+  const std::string scaling =
+      "{ rope_type = \"llama3\", factor = 8.0, low_freq_factor = 1.0, high_freq_factor = 4.5, "
+      "original_max_position_embeddings = 4096 }";
   const RopeScaling expected = {.factor = 8, .low_freq_factor = 1, .high_freq_factor = 4.5, .original_context = 4096};
   const TextFile file(good_text);
   CHECK(load_config(file.path, {}).model.rope_scaling == RopeScaling());
@@ -115,8 +118,10 @@ TEST_CASE("load_config: rope_scaling is a table with Hugging Face's names, and p
   CHECK(agreed_text(config) != agreed_text(load_config(file.path, {})));
   std::ofstream(file.path) << print_config(config);
   CHECK(load_config(file.path, {}).model.rope_scaling == expected);
-  const TextFile section(std::string(good_text) + "[model.rope_scaling]\nrope_type = \"llama3\"\nfactor = 8\nlow_freq_factor = 1\n"
-                         "high_freq_factor = 4.5\noriginal_max_position_embeddings = 4096\n", "config_test_section.toml");
+  const TextFile section(std::string(good_text) +
+                             "[model.rope_scaling]\nrope_type = \"llama3\"\nfactor = 8\nlow_freq_factor = 1\n"
+                             "high_freq_factor = 4.5\noriginal_max_position_embeddings = 4096\n",
+                         "config_test_section.toml");
   CHECK(load_config(section.path, {}).model.rope_scaling == expected);
 }
 
@@ -147,7 +152,8 @@ TEST_CASE("load_config: auto products are resolved by what the CPU has, and rank
   CHECK(config.precision.products == best);
   CHECK(print_config(config).find(fmt::format("products = '{}'", best)) != std::string::npos);
   CHECK(load_config(file.path, {"--precision.products=auto", "--precision.compute=f32"}).precision.products == "chain");
-  const Config chain = load_config(file.path, {"--precision.products=chain"}), tiles = load_config(file.path, {"--precision.products=tiles"});
+  const Config chain = load_config(file.path, {"--precision.products=chain"}),
+               tiles = load_config(file.path, {"--precision.products=tiles"});
   CHECK(agreed_text(chain) != agreed_text(tiles));
   CHECK(numerics_fingerprint(chain) != numerics_fingerprint(tiles));
 }
@@ -214,7 +220,8 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--model.layers=10001"}, {"model.layers = 10001", "10000"}},
       {{"--model.layers=10000", "--model.width=16000000"}, {"parameters", "smaller model"}},
       {{"--train.micro_batch=60000000", "--train.global_batch=60000000", "--model.context=60000000",
-        "--train.sequence=60000000"}, {"activations", "train.micro_batch"}},
+        "--train.sequence=60000000"},
+       {"activations", "train.micro_batch"}},
       {{"--device.threads=2147483647"}, {"device.threads", "at most"}},
       {{"--parallel.deadline_s=1e300"}, {"parallel.deadline_s", "at most"}},
       // Numbers that a float or a formula does not take.
@@ -250,7 +257,8 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{rope_scaling("factor = \"8\"" + rest)}, {"model.rope_scaling", "factor", "number"}},
       {{rope_scaling("fact = 8" + rest)}, {"model.rope_scaling", "unknown key fact", "factor = 8.0"}},
       {{rope_scaling("factor = 8, attention_factor = 1" + rest)}, {"unknown key attention_factor"}},
-      {{rope_scaling("factor = 8, low_freq_factor = 1, high_freq_factor = 4")}, {"original_max_position_embeddings is missing"}},
+      {{rope_scaling("factor = 8, low_freq_factor = 1, high_freq_factor = 4")},
+       {"original_max_position_embeddings is missing"}},
       {{rope_scaling("factor = 8, low_freq_factor = 4, high_freq_factor = 4, original_max_position_embeddings = 1")},
        {"low_freq_factor = 4", "below"}},
       {{rope_scaling("factor = 8, low_freq_factor = 0, high_freq_factor = 4, original_max_position_embeddings = 1")},
@@ -263,7 +271,8 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
       {{"--model.rope_scaling={factor = 8" + rest + "}"}, {"rope_type", "llama3"}},
       {{"--model.rope_scaling=8"}, {"model.rope_scaling", "table", "llama3"}},
       {{"--model.rope_scaling={rope_type"}, {"model.rope_scaling", "table"}},
-      {{"--model.family=gpt2", "--model.kv_heads=4", rope_scaling("factor = 8" + rest)}, {"model.rope_scaling", "does nothing"}},
+      {{"--model.family=gpt2", "--model.kv_heads=4", rope_scaling("factor = 8" + rest)},
+       {"model.rope_scaling", "does nothing"}},
       {{"--model.family=gpt2", "--model.kv_heads=4", "--model.qkv_bias"}, {"model.qkv_bias", "does nothing", "always"}},
       {{"--model.family=qwen3", "--model.qkv_bias"}, {"model.qkv_bias", "does nothing", "has none"}},
       {{"--model.family=mixtral"}, {"model.family", "use gpt2, llama, qwen2, qwen3 or mistral"}},
@@ -282,7 +291,8 @@ TEST_CASE("load_config: every mistake is answered with what, where and what to d
   }
 }
 
-TEST_CASE("load_config: heads have model.head_dim channels in families that have such a size, else a part of the width") {
+TEST_CASE(
+    "load_config: heads have model.head_dim channels in families that have such a size, else a part of the width") {
   const TextFile file(good_text);
   const Config plain = load_config(file.path, {}), qwen3 = load_config(file.path, {"--model.family=qwen3"});
   const int part = plain.model.width / plain.model.heads;
@@ -300,7 +310,8 @@ TEST_CASE("load_config: heads have model.head_dim channels in families that have
 
 TEST_CASE("load_config: Qwen2 is a family, and Llama with a qkv bias the same one") {
   const TextFile file(good_text);
-  const Config named = load_config(file.path, {"--model.family=qwen2"}), biased = load_config(file.path, {"--model.qkv_bias"});
+  const Config named = load_config(file.path, {"--model.family=qwen2"}),
+               biased = load_config(file.path, {"--model.qkv_bias"});
   CHECK((named.model.family == Family::qwen2 && named.model.qkv_bias));
   CHECK(print_config(named) == print_config(biased));
 }
@@ -309,7 +320,8 @@ TEST_CASE("load_config: token files alone need no vocabulary of bytes") {
   const TextFile file(good_text);
   const std::string tokens = "--data.train=[\"a.bin\", \"b.bin\"]";
   CHECK(load_config(file.path, {tokens, "--model.vocab=65"}).model.vocab == 65);
-  CHECK_THROWS_WITH(load_config(file.path, {tokens, "--data.valid=[\"c.txt\"]", "--model.vocab=65"}), Catch::Contains("256"));
+  CHECK_THROWS_WITH(load_config(file.path, {tokens, "--data.valid=[\"c.txt\"]", "--model.vocab=65"}),
+                    Catch::Contains("256"));
 }
 
 TEST_CASE("load_config: a plain number is a size in bytes, in the file too") {
@@ -385,7 +397,9 @@ TEST_CASE("load_config: text is no data of a model folder unless tokenizer = \"b
 
 TEST_CASE("load_config: a WSD run may have no steps") {
   const TextFile file(good_text);
-  CHECK(load_config(file.path, {"--train.schedule=wsd", "--train.decay_steps=10", "--train.steps=0"}).train.decay_steps == 10);
+  CHECK(
+      load_config(file.path, {"--train.schedule=wsd", "--train.decay_steps=10", "--train.steps=0"}).train.decay_steps ==
+      10);
 }
 
 TEST_CASE("check_plannable: too many pairs of layer and microbatch are refused before they are built") {
@@ -415,7 +429,8 @@ TEST_CASE("check_limits: more layers than are planned in some seconds are refuse
 }
 
 TEST_CASE("load_config: mistakes in the file name its line") {
-  CHECK(message_of("[model]\nlayers = 2\n[chekpoint]\n", {}).find("config_test.toml:3: unknown section [chekpoint]") != std::string::npos);
+  CHECK(message_of("[model]\nlayers = 2\n[chekpoint]\n", {}).find("config_test.toml:3: unknown section [chekpoint]") !=
+        std::string::npos);
   CHECK(message_of("[[model]]\nlayers = 2\n", {}).find("write [model]") != std::string::npos);
   CHECK_THROWS_WITH(load_config("/tmp", {}), Catch::Contains("is a folder"));
   CHECK_THROWS_WITH(load_config(std::string(5000, 'x'), {}), Catch::Contains("too long"));
@@ -424,7 +439,8 @@ TEST_CASE("load_config: mistakes in the file name its line") {
   CHECK(message_of("[model\n", {}).find("config_test.toml:1") != std::string::npos);
   CHECK(message_of("layers = 2\n", {}).find("outside a section") != std::string::npos);
   CHECK(message_of("", {}).find("model.layers") != std::string::npos);
-  CHECK_THROWS_WITH(load_config("nowhere.toml", {}), Catch::Contains("nowhere.toml") && Catch::Contains("no such file"));
+  CHECK_THROWS_WITH(load_config("nowhere.toml", {}),
+                    Catch::Contains("nowhere.toml") && Catch::Contains("no such file"));
 }
 
 TEST_CASE("load_config: model.hf takes the model from a folder, and what it resolves to loads again") {
@@ -432,20 +448,26 @@ TEST_CASE("load_config: model.hf takes the model from a folder, and what it reso
   for (const char* kind : test::folder_kinds) {
     const ModelConfig model = test::folder_model(kind);
     test::write_text(folder.path + "/config.json", test::folder_config(model, hf::Storage::bf16));
-    const std::string text = "[model]\nhf = \"" + folder.path + "\"\n[data]\ntrain = [\"a.bin\"]\n[train]\nsequence = 16\n";
+    const std::string text =
+        "[model]\nhf = \"" + folder.path + "\"\n[data]\ntrain = [\"a.bin\"]\n[train]\nsequence = 16\n";
     const TextFile file(text);
     const Config config = load_config(file.path, {});
-    CHECK((config.model.family == model.family && config.model.vocab == 131 && config.model.kv_heads == model.kv_heads));
-    CHECK((config.model.context == 24 && config.model.tied == model.tied && config.model.rope_scaling == model.rope_scaling));
+    CHECK(
+        (config.model.family == model.family && config.model.vocab == 131 && config.model.kv_heads == model.kv_heads));
+    CHECK((config.model.context == 24 && config.model.tied == model.tied &&
+           config.model.rope_scaling == model.rope_scaling));
     CHECK(trainer_settings(config, 1).load);
     const std::string printed = print_config(config);
-    CHECK_THAT(printed, Catch::Contains("hf = '" + folder.path + "'") || Catch::Contains("hf = \"" + folder.path + "\""));
+    CHECK_THAT(printed,
+               Catch::Contains("hf = '" + folder.path + "'") || Catch::Contains("hf = \"" + folder.path + "\""));
     const TextFile again(printed, "config_test_again.toml");
     CHECK(print_config(load_config(again.path, {})) == printed);
     CHECK(agreed_text(config).find("model.hf") == std::string::npos);
     CHECK(load_config(file.path, {"--model.width=36", "--model.vocab=131"}).model.width == 36);
-    CHECK_THAT(message_of(text, {"--model.width=48"}), Catch::Contains("model.width = 48") && Catch::Contains("has 36; leave model.width out"));
-    CHECK_THAT(message_of(text, {std::string("--model.tied=") + (model.tied ? "false" : "true")}), Catch::Contains("model.tied"));
+    CHECK_THAT(message_of(text, {"--model.width=48"}),
+               Catch::Contains("model.width = 48") && Catch::Contains("has 36; leave model.width out"));
+    CHECK_THAT(message_of(text, {std::string("--model.tied=") + (model.tied ? "false" : "true")}),
+               Catch::Contains("model.tied"));
     CHECK_THAT(message_of(text, {"--train.sequence=25"}), Catch::Contains("longer than model.context = 24"));
   }
   // What acts on longer sequences alone is refused by the run's.

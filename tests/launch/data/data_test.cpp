@@ -44,7 +44,9 @@ std::vector<std::int32_t> range(std::int64_t first, std::int64_t count) {
 }
 
 struct OwnedBatch {
-  explicit OwnedBatch(Elems n) : memory(static_cast<std::size_t>(Batch::fields * n)), batch(View(memory.data(), DType::i32, Batch::fields * n)) {}
+  explicit OwnedBatch(Elems n)
+      : memory(static_cast<std::size_t>(Batch::fields * n)),
+        batch(View(memory.data(), DType::i32, Batch::fields * n)) {}
   std::vector<std::int32_t> memory;
   Batch batch;
 };
@@ -91,15 +93,15 @@ TEST_CASE("fill_validation: places behind the last sequence have weight 0") {
 TEST_CASE("find_documents: a document ends with its end token, over the ends of files and in every epoch") {
   // 'c' ends a document; files end within documents, and with one.
   const std::string all = "abcdefcccabccabdefabccdefab";  // 5 sequences of 5 and 2 tokens more
-  const std::vector<std::string> paths = {write("d1.txt", all.substr(0, 5)), write("d2.txt", all.substr(5, 6)), write("d3.txt", all.substr(11))};
+  const std::vector<std::string> paths = {write("d1.txt", all.substr(0, 5)), write("d2.txt", all.substr(5, 6)),
+                                          write("d3.txt", all.substr(11))};
   const TokenStream stream(paths, 5, 256, 'c');
   REQUIRE(stream.sequences() == 5);
-  const std::vector<std::vector<std::int32_t>> expected = {
-      {0, 0, 0, 3, 3},   // abcde
-      {0, 0, 2, 3, 4},   // fccca
-      {0, 0, 2, 3, 3},   // bccab
-      {0, 0, 0, 0, 0},   // defab
-      {0, 1, 2, 2, 2}};  // ccdef
+  const std::vector<std::vector<std::int32_t>> expected = {{0, 0, 0, 3, 3},   // abcde
+                                                           {0, 0, 2, 3, 4},   // fccca
+                                                           {0, 0, 2, 3, 3},   // bccab
+                                                           {0, 0, 0, 0, 0},   // defab
+                                                           {0, 1, 2, 2, 2}};  // ccdef
   for (std::int64_t epoch = 0; epoch < 3; ++epoch)
     for (int i = 0; i < 5; ++i) {
       OwnedBatch own(5);
@@ -214,9 +216,12 @@ TEST_CASE("TokenFile: damaged, empty and missing files are refused by name") {
   CHECK_THAT(message(write("b.bin", "short")), Catch::Contains("header"));
   CHECK_THAT(message(write("b.bin", bytes_of({1, 1, 4}, "12345678"))), Catch::Contains("no token file"));
   CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 9, 4}, "12345678"))), Catch::Contains("version 9"));
-  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 5}, "12345678"))), Catch::Contains("promises 5 tokens"));
-  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 4}, "123456789"))), Catch::Contains("promises 4 tokens"));
-  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 20}, std::string(40, '\x7f')))), Catch::Contains("outside model.vocab"));
+  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 5}, "12345678"))),
+             Catch::Contains("promises 5 tokens"));
+  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 4}, "123456789"))),
+             Catch::Contains("promises 4 tokens"));
+  CHECK_THAT(message(write("b.bin", bytes_of({token_file_magic, 1, 20}, std::string(40, '\x7f')))),
+             Catch::Contains("outside model.vocab"));
 }
 
 TEST_CASE("TokenStream: a mask beside a token file takes targets out, over the borders of files and of reads") {
@@ -238,8 +243,11 @@ TEST_CASE("TokenStream: a mask beside a token file takes targets out, over the b
     stream.read(i, read, targets);
     for (int n = 0; n < sequence; ++n) {
       const std::int64_t place = i * sequence + n + 1;
-      const std::int64_t in_file = place < first_tokens ? place : place < first_tokens + 1000 ? place - first_tokens : place - first_tokens - 1000;
-      REQUIRE(targets[static_cast<std::size_t>(n)] == (whole[static_cast<std::size_t>(place)] ? 'a' + in_file % 26 : ignored_target));
+      const std::int64_t in_file = place < first_tokens          ? place
+                                   : place < first_tokens + 1000 ? place - first_tokens
+                                                                 : place - first_tokens - 1000;
+      REQUIRE(targets[static_cast<std::size_t>(n)] ==
+              (whole[static_cast<std::size_t>(place)] ? 'a' + in_file % 26 : ignored_target));
       if (n + 1 < sequence) REQUIRE(read[static_cast<std::size_t>(n) + 1] == 'a' + in_file % 26);
     }
   }

@@ -15,18 +15,22 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 }  // namespace
 
 TEST_CASE("print_memory: the node's sum and the rank farthest from its plan") {
-  const std::vector<RankMemory> ranks = {{0, "a", 100 * MiB, 101 * MiB}, {0, "a", 100 * MiB, 90 * MiB}, {0, "a", 200 * MiB, 205 * MiB}};
+  const std::vector<RankMemory> ranks = {
+      {0, "a", 100 * MiB, 101 * MiB}, {0, "a", 100 * MiB, 90 * MiB}, {0, "a", 200 * MiB, 205 * MiB}};
   const std::string text = print_memory(ranks);
   CAPTURE(text);
-  CHECK(has(text, "memory of rank 1: planned 100.00 MiB (104857600 bytes), measured 90.00 MiB (94371840 bytes), -10.0%"));
-  CHECK(has(text, "memory of node a: planned 400.00 MiB (419430400 bytes), measured 396.00 MiB (415236096 bytes), -1.0%"));
+  CHECK(
+      has(text, "memory of rank 1: planned 100.00 MiB (104857600 bytes), measured 90.00 MiB (94371840 bytes), -10.0%"));
+  CHECK(has(text,
+            "memory of node a: planned 400.00 MiB (419430400 bytes), measured 396.00 MiB (415236096 bytes), -1.0%"));
   CHECK_FALSE(has(text, "warning"));
 }
 
 TEST_CASE("print_memory: warns beyond 2% and 32 MiB a rank, both ways, of the nodes concerned") {
   const Bytes planned = 10 * GiB;
   const auto text_of = [&](Bytes measured) {
-    return print_memory(std::vector<RankMemory>{{0, "a", planned, measured}, {0, "a", planned, planned}, {2, "b", planned, planned}});
+    return print_memory(
+        std::vector<RankMemory>{{0, "a", planned, measured}, {0, "a", planned, planned}, {2, "b", planned, planned}});
   };
   // The bound of 2 ranks near 10 GiB each: 2% of what they held and 64 MiB.
   const Bytes more = (2 * planned / 50 + 64 * MiB) * 50 / 49;

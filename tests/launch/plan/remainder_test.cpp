@@ -69,7 +69,8 @@ TEST_CASE("print_plan_json: of each class of ranks the training state by kind an
       CHECK(bytes("sums") == plans[i].states.sums);
       CHECK(wire["gathers_bytes"].get<Bytes>() == plans[i].wire.gathers.total());
       CHECK(wire["reduces_bytes"].get<Bytes>() == plans[i].wire.reduces.total());
-      const std::string text = fmt::format("gathers {} bytes, reduces {} bytes", plans[i].wire.gathers.total(), plans[i].wire.reduces.total());
+      const std::string text = fmt::format("gathers {} bytes, reduces {} bytes", plans[i].wire.gathers.total(),
+                                           plans[i].wire.reduces.total());
       CHECK(print_plan(plans, 3).find(text) != std::string::npos);
     }
   }

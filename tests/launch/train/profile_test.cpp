@@ -1,7 +1,7 @@
 #include "launch/train/profile.h"
 
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -63,7 +63,11 @@ using Words = std::vector<std::string>;
 TEST_CASE("print_profile: averages over the steps, rates of flops and bytes, stalls and idle time") {
   // Two steps of 10 ms: 1 + 3 + 4 ms of forward and backward, 0.5 of update, 1 stalled before backward, 0.5 idle.
   StepTimes times{.steps = 2, .wall_us = 20'000, .skew_us = 500};
-  times.ops = {{.busy_us = 4000}, {.busy_us = 2000}, {.busy_us = 6000}, {.busy_us = 8000, .stalled_us = 2000}, {.busy_us = 1000}};
+  times.ops = {{.busy_us = 4000},
+               {.busy_us = 2000},
+               {.busy_us = 6000},
+               {.busy_us = 8000, .stalled_us = 2000},
+               {.busy_us = 1000}};
   const std::string table = print_profile(made_up_step(), one_block(), times, 4e9);
   CAPTURE(table);
   CHECK(table.find("2 steps from step 2 on, 10.000 ms each") != std::string::npos);
@@ -130,7 +134,8 @@ TEST_CASE("StepClock: counts from step 2 on; what stands between steps is idle, 
   CHECK(times.ops[0].busy_us > 0);
   for (const std::size_t i : {0, 1, 2, 4}) CHECK(times.ops[i].stalled_us == 0);
   double busy_us = 0, stalled_us = 0;
-  for (std::size_t i = 1; i < times.ops.size(); ++i) busy_us += times.ops[i].busy_us, stalled_us += times.ops[i].stalled_us;
+  for (std::size_t i = 1; i < times.ops.size(); ++i)
+    busy_us += times.ops[i].busy_us, stalled_us += times.ops[i].stalled_us;
   CHECK(times.wall_us - busy_us - stalled_us >= 2 * 5000);
 
   // What another schedule takes is nobody's: neither a gap of the next step nor one of its ops.

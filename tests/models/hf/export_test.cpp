@@ -16,7 +16,9 @@
 using namespace trireme;
 using namespace trireme::test;
 
-TEST_CASE("export plan: above the limit tensors are cut into files with an index, none larger unless one tensor is, wider types first") {
+TEST_CASE(
+    "export plan: above the limit tensors are cut into files with an index, none larger unless one tensor is, wider "
+    "types first") {
   const ModelConfig model = folder_model("llama");
   const hf::TensorMap map = hf::map_tensors(model, describe(model, {}).units);
   const auto type_of = [](const hf::Piece& piece) { return piece.is_vector ? hf::Storage::f32 : hf::Storage::bf16; };
@@ -39,17 +41,20 @@ TEST_CASE("export plan: above the limit tensors are cut into files with an index
         total += bytes;
       }
   CHECK(index["metadata"]["total_size"] == total);
-  for (const auto& [file, list] : places) CHECK((list.size() == 1 || plan.files[file].bytes - static_cast<Bytes>(plan.files[file].header.size()) <= 8000));
+  for (const auto& [file, list] : places)
+    CHECK((list.size() == 1 || plan.files[file].bytes - static_cast<Bytes>(plan.files[file].header.size()) <= 8000));
 }
 
-TEST_CASE("export: ranks write what they own into files that are cut, through any buffer, and the folder reads back whole") {
+TEST_CASE(
+    "export: ranks write what they own into files that are cut, through any buffer, and the folder reads back whole") {
   for (const char* kind : folder_kinds)
     for (const auto& [ranks, staging_bytes] : {std::pair{1, 1 << 16}, {2, 60}, {5, 4}}) {
       const ModelConfig model = folder_model(kind);
       const TemporaryFolder in("export_in.tmp"), out("export_out.tmp");
       write_folder(in.path, model, hf::Storage::f32);
       const hf::ModelFolder folder(in.path);
-      const hf::ExportPlan plan = hf::plan_export(folder.map, [](const hf::Piece&) { return hf::Storage::f32; }, 9000);
+      const hf::ExportPlan plan = hf::plan_export(
+          folder.map, [](const hf::Piece&) { return hf::Storage::f32; }, 9000);
       const hf::ExportPaths paths = hf::export_paths(out.path);
       hf::FolderClaim claim(paths);
       hf::create_files(paths, plan, {folder.config_text, in.path});
@@ -69,7 +74,8 @@ TEST_CASE("export: ranks write what they own into files that are cut, through an
       }
       claim.publish();
       const hf::ModelFolder back(out.path);
-      for (const RawTensor& tensor : folder_tensors(model, hf::Storage::f32, model.family == Family::gpt2 ? "transformer." : "model.")) {
+      for (const RawTensor& tensor :
+           folder_tensors(model, hf::Storage::f32, model.family == Family::gpt2 ? "transformer." : "model.")) {
         const hf::WeightPlace place = back.weights.find(tensor.name);
         std::string bytes(tensor.bytes.size(), '\0');
         REQUIRE(place.tensor->bytes == static_cast<Bytes>(bytes.size()));

@@ -14,9 +14,10 @@ using Json = nlohmann::json;
 namespace {
 
 bool same(const ModelConfig& a, const ModelConfig& b) {
-  return a.family == b.family && a.layers == b.layers && a.width == b.width && a.heads == b.heads && a.kv_heads == b.kv_heads && a.ffn == b.ffn &&
-         a.vocab == b.vocab && a.context == b.context && a.tied == b.tied && a.norm_eps == b.norm_eps && a.rope_theta == b.rope_theta &&
-         a.qkv_bias == b.qkv_bias && a.head_size() == b.head_size() && a.rope_scaling == b.rope_scaling;
+  return a.family == b.family && a.layers == b.layers && a.width == b.width && a.heads == b.heads &&
+         a.kv_heads == b.kv_heads && a.ffn == b.ffn && a.vocab == b.vocab && a.context == b.context &&
+         a.tied == b.tied && a.norm_eps == b.norm_eps && a.rope_theta == b.rope_theta && a.qkv_bias == b.qkv_bias &&
+         a.head_size() == b.head_size() && a.rope_scaling == b.rope_scaling;
 }
 
 Json config_of(const std::string& kind) { return Json::parse(folder_config(folder_model(kind), hf::Storage::f32)); }
@@ -35,8 +36,10 @@ std::string message_of(const std::string& text) {
 /// What the config of a kind is told with one key set, or taken away (null).
 std::string with(const std::string& kind, const std::string& key, const Json& value) {
   Json config = config_of(kind);
-  if (value.is_null()) config.erase(key);
-  else config[key] = value;
+  if (value.is_null())
+    config.erase(key);
+  else
+    config[key] = value;
   return message_of(config.dump());
 }
 
@@ -53,12 +56,16 @@ TEST_CASE("hf config: every kind of model is read as it was written, by transfor
 
 TEST_CASE("hf config: what is left out has transformers' defaults, by type of model") {
   Json gpt2 = config_of("gpt2"), llama = config_of("llama"), qwen2 = config_of("qwen2");
-  for (const char* key : {"n_inner", "activation_function", "layer_norm_epsilon", "tie_word_embeddings"}) gpt2.erase(key);
+  for (const char* key : {"n_inner", "activation_function", "layer_norm_epsilon", "tie_word_embeddings"})
+    gpt2.erase(key);
   ModelConfig model = hf::read_config(gpt2.dump(), "x").model;
   CHECK((model.ffn == 4 * model.width && model.norm_eps == 1e-5f && model.tied));
-  for (const char* key : {"num_key_value_heads", "hidden_act", "rms_norm_eps", "tie_word_embeddings", "rope_parameters"}) llama.erase(key);
+  for (const char* key :
+       {"num_key_value_heads", "hidden_act", "rms_norm_eps", "tie_word_embeddings", "rope_parameters"})
+    llama.erase(key);
   model = hf::read_config(llama.dump(), "x").model;
-  CHECK((model.kv_heads == model.heads && model.norm_eps == 1e-6f && !model.tied && model.rope_theta == 10000 && model.rope_scaling == RopeScaling()));
+  CHECK((model.kv_heads == model.heads && model.norm_eps == 1e-6f && !model.tied && model.rope_theta == 10000 &&
+         model.rope_scaling == RopeScaling()));
   qwen2.erase("tie_word_embeddings");
   CHECK_FALSE(hf::read_config(qwen2.dump(), "x").model.tied);
 }
@@ -153,7 +160,8 @@ TEST_CASE("hf config: a setting that is not computed here is refused by its name
 }
 
 TEST_CASE("hf config: wrong types, missing keys, absurd sizes and broken JSON are refused with the key") {
-  for (const char* key : {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size", "max_position_embeddings"})
+  for (const char* key : {"hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size",
+                          "max_position_embeddings"})
     for (const Json& value : {Json("64"), Json(-1), Json(6.5), Json(4294967296LL), Json::array(), Json(true)})
       CHECK_THAT(with("llama", key, value), Contains(key));
   CHECK_THAT(with("llama", "vocab_size", 67108865), Contains("from 0 to 67108864"));
@@ -167,7 +175,9 @@ TEST_CASE("hf config: wrong types, missing keys, absurd sizes and broken JSON ar
   CHECK_THAT(with("llama", "rms_norm_eps", 1e300), Contains("32-bit float"));
   CHECK_THAT(with("llama", "rope_parameters", 3), Contains("expected an object"));
   CHECK_THAT(with("gpt2", "n_inner", "big"), Contains("n_inner"));
-  for (const char* text : {"", "{", "[]", "null", "{\"model_type\":\"llama\",\"model_type\":\"gpt2\"}", "{\"model_type\":7}"}) CHECK(message_of(text) != "no error");
+  for (const char* text :
+       {"", "{", "[]", "null", "{\"model_type\":\"llama\",\"model_type\":\"gpt2\"}", "{\"model_type\":7}"})
+    CHECK(message_of(text) != "no error");
 }
 
 TEST_CASE("hf config: with another type of tensors all other keys of a config stay as they were") {
@@ -176,7 +186,8 @@ TEST_CASE("hf config: with another type of tensors all other keys of a config st
   Json wanted = Json::parse(text);
   wanted["dtype"] = "bfloat16";
   CHECK(Json::parse(hf::rewrite_config(text, hf::Storage::bf16)) == wanted);
-  CHECK(Json::parse(hf::rewrite_config(R"({"torch_dtype":"float32"})", hf::Storage::f16)) == Json{{"torch_dtype", "float16"}});
+  CHECK(Json::parse(hf::rewrite_config(R"({"torch_dtype":"float32"})", hf::Storage::f16)) ==
+        Json{{"torch_dtype", "float16"}});
 }
 
 TEST_CASE("hf config: dropout is told, all keys at once, also where a missing key means it") {

@@ -50,8 +50,10 @@ std::string mutate(std::string text, Dice& dice) {
       // A line of the JSON, or a key, twice or gone.
       const std::size_t begin = text.rfind(',', at), end = text.find(',', at);
       if (begin == std::string::npos || end == std::string::npos) break;
-      if (dice.below(2) == 0) text.erase(begin, end - begin);
-      else text.insert(begin, text.substr(begin, end - begin));
+      if (dice.below(2) == 0)
+        text.erase(begin, end - begin);
+      else
+        text.insert(begin, text.substr(begin, end - begin));
       break;
     }
   }
@@ -70,7 +72,8 @@ std::optional<std::string> load(const std::string& path) {
     for (std::size_t u = 0; u < units.size(); ++u) {
       const FlatLayout layout(units[u], 1);
       std::vector<float> flat(static_cast<std::size_t>(layout.full_elems()));
-      hf::read_slice(folder.weights, hf::overlaps(folder.map[u], layout, 0), View(flat.data(), DType::f32, layout.full_elems()), view);
+      hf::read_slice(folder.weights, hf::overlaps(folder.map[u], layout, 0),
+                     View(flat.data(), DType::f32, layout.full_elems()), view);
       all.append(reinterpret_cast<const char*>(flat.data()), flat.size() * sizeof(float));
     }
     if (folder.model.tied) hf::check_tied_head(folder.weights, token_table_of(folder.map), 0, 1, view);
@@ -81,9 +84,10 @@ std::optional<std::string> load(const std::string& path) {
   }
 }
 
-/// How many of `count` mutations of one file were refused. What is not refused must load the same weights: `changes_values`
-/// where the mutation may lie in the tensors' bytes, or in a key that says how they are computed.
-int refused(const std::string& file, int count, const std::function<std::string(std::string, Dice&)>& change, bool changes_values) {
+/// How many of `count` mutations of one file were refused. What is not refused must load the same weights:
+/// `changes_values` where the mutation may lie in the tensors' bytes, or in a key that says how they are computed.
+int refused(const std::string& file, int count, const std::function<std::string(std::string, Dice&)>& change,
+            bool changes_values) {
   const ModelConfig model = folder_model("qwen2");
   const TemporaryFolder path("mutation_test.tmp");
   write_folder(path.path, model, hf::Storage::f32, 2);
@@ -97,8 +101,10 @@ int refused(const std::string& file, int count, const std::function<std::string(
     INFO(file << " mutation " << seed);
     write_text(path.path + "/" + file, text);
     const std::optional<std::string> loaded = load(path.path);
-    if (!loaded) ++refusals;
-    else CHECK((changes_values || *loaded == *weights));
+    if (!loaded)
+      ++refusals;
+    else
+      CHECK((changes_values || *loaded == *weights));
   }
   return refusals;
 }
@@ -122,7 +128,9 @@ TEST_CASE("mutations: 200 damaged headers are refused or load whole tensors, and
 }
 
 TEST_CASE("mutations: a file cut anywhere is refused") {
-  CHECK(refused(shard, 100, [](std::string text, Dice& dice) { return text.substr(0, dice.below(text.size())); }, false) == 100);
+  CHECK(refused(
+            shard, 100, [](std::string text, Dice& dice) { return text.substr(0, dice.below(text.size())); }, false) ==
+        100);
 }
 
 TEST_CASE("mutations: 200 damaged index files are refused or load the same weights") {

@@ -13,8 +13,9 @@ using Catch::Contains;
 namespace {
 
 const std::string data(24, 'x');
-const std::string good_header = R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2,2],"data_offsets":[8,24]},)"
-                                R"("a":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}})";
+const std::string good_header =
+    R"({"__metadata__":{"format":"pt"},"b":{"dtype":"F32","shape":[2,2],"data_offsets":[8,24]},)"
+    R"("a":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]}})";
 
 std::string message_of(const std::string& bytes) {
   const TemporaryFolder folder("safetensors_test.tmp");
@@ -29,7 +30,9 @@ std::string message_of(const std::string& bytes) {
   return "no error";
 }
 
-std::string header_message(const std::string& header, const std::string& body = data) { return message_of(safetensors_text(header, body)); }
+std::string header_message(const std::string& header, const std::string& body = data) {
+  return message_of(safetensors_text(header, body));
+}
 
 /// The good header with one text replaced.
 std::string changed(const std::string& from, const std::string& to) {
@@ -60,13 +63,17 @@ TEST_CASE("safetensors: tensors come in the order of their bytes, with type, sha
   const hf::StoredTensor &a = file.tensors()[0], &b = file.tensors()[1];
   const Bytes begin = 8 + static_cast<Bytes>(good_header.size()) + 3;
   CHECK((a.name == "a" && a.type == "BF16" && a.shape == std::vector<Elems>{4} && a.begin == begin && a.bytes == 8));
-  CHECK((b.name == "b" && b.type == "F32" && b.shape == std::vector<Elems>{2, 2} && b.begin == begin + 8 && b.bytes == 16));
+  CHECK((b.name == "b" && b.type == "F32" && b.shape == std::vector<Elems>{2, 2} && b.begin == begin + 8 &&
+         b.bytes == 16));
 }
 
 TEST_CASE("safetensors: a file without tensors, a scalar and an empty tensor are fine") {
   CHECK(header_message("{}", "") == "no error");
   CHECK(header_message(R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})", "1234") == "no error");
-  CHECK(header_message(R"({"e":{"dtype":"F32","shape":[0,7],"data_offsets":[4,4]},"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})", "1234") == "no error");
+  CHECK(
+      header_message(
+          R"({"e":{"dtype":"F32","shape":[0,7],"data_offsets":[4,4]},"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})",
+          "1234") == "no error");
 }
 
 TEST_CASE("safetensors: what does not hold together is refused with the tensor and what is wrong") {
@@ -101,7 +108,8 @@ TEST_CASE("safetensors: what does not hold together is refused with the tensor a
   CHECK_THAT(changed("[0,8]", "[4,12]"), Contains("belong to no tensor"));
   CHECK_THAT(changed("[8,24]", "[6,22]"), Contains("overlap"));
   CHECK_THAT(changed("\"shape\":[4],", ""), Contains("expected dtype, shape and data_offsets"));
-  CHECK_THAT(changed("\"shape\":[4],", "\"shape\":[4],\"more\":1,"), Contains("expected dtype, shape and data_offsets"));
+  CHECK_THAT(changed("\"shape\":[4],", "\"shape\":[4],\"more\":1,"),
+             Contains("expected dtype, shape and data_offsets"));
   CHECK_THAT(header_message(good_header, data + "x"), Contains("last 1 bytes"));
   CHECK_THAT(header_message(good_header, data.substr(1)), Contains("beyond the file's 23 bytes"));
 }

@@ -17,13 +17,23 @@ namespace {
 
 float widened(Storage type, std::uint16_t bits) {
   float value = 0;
-  hf::widen({.values = &value, .value_stride = 1, .stored = reinterpret_cast<std::byte*>(&bits), .type = type, .rows = 1, .cols = 1});
+  hf::widen({.values = &value,
+             .value_stride = 1,
+             .stored = reinterpret_cast<std::byte*>(&bits),
+             .type = type,
+             .rows = 1,
+             .cols = 1});
   return value;
 }
 
 std::uint16_t narrowed(Storage type, float value) {
   std::uint16_t bits = 0;
-  hf::narrow({.values = &value, .value_stride = 1, .stored = reinterpret_cast<std::byte*>(&bits), .type = type, .rows = 1, .cols = 1});
+  hf::narrow({.values = &value,
+              .value_stride = 1,
+              .stored = reinterpret_cast<std::byte*>(&bits),
+              .type = type,
+              .rows = 1,
+              .cols = 1});
   return bits;
 }
 
@@ -36,7 +46,9 @@ double f16_value(std::uint16_t bits) {
 
 }  // namespace
 
-TEST_CASE("storage: every bf16 and every f16 survives the way to f32 and back, NaN and denormals too, on a thread that flushes them") {
+TEST_CASE(
+    "storage: every bf16 and every f16 survives the way to f32 and back, NaN and denormals too, on a thread that "
+    "flushes them") {
   cpu::set_float_mode();
   for (const Storage type : {Storage::bf16, Storage::f16})
     for (std::uint32_t bits = 0; bits < 65536; ++bits)
@@ -85,14 +97,21 @@ TEST_CASE("storage: f32 is rounded to the nearest bf16, and its denormals are ke
 TEST_CASE("storage: a transposed matrix has element (r, c) at c * rows + r, and no other memory is touched") {
   for (const auto& [rows, cols] : {std::pair<Elems, Elems>{1, 1}, {3, 130}, {67, 65}, {128, 1}}) {
     const Elems stride = cols + 3;
-    std::vector<float> values(static_cast<std::size_t>(rows * stride), -1.0f), stored(static_cast<std::size_t>(rows * cols));
+    std::vector<float> values(static_cast<std::size_t>(rows * stride), -1.0f),
+        stored(static_cast<std::size_t>(rows * cols));
     for (std::size_t i = 0; i < stored.size(); ++i) stored[i] = static_cast<float>(i);
-    const hf::Exchange k{.values = values.data(), .value_stride = stride, .stored = reinterpret_cast<std::byte*>(stored.data()),
-                         .type = Storage::f32, .rows = rows, .cols = cols, .transposed = true};
+    const hf::Exchange k{.values = values.data(),
+                         .value_stride = stride,
+                         .stored = reinterpret_cast<std::byte*>(stored.data()),
+                         .type = Storage::f32,
+                         .rows = rows,
+                         .cols = cols,
+                         .transposed = true};
     hf::widen(k);
     for (Elems r = 0; r < rows; ++r)
       for (Elems c = 0; c < stride; ++c)
-        REQUIRE(values[static_cast<std::size_t>(r * stride + c)] == (c < cols ? static_cast<float>(c * rows + r) : -1.0f));
+        REQUIRE(values[static_cast<std::size_t>(r * stride + c)] ==
+                (c < cols ? static_cast<float>(c * rows + r) : -1.0f));
     const std::vector<float> before = stored;
     std::fill(stored.begin(), stored.end(), -2.0f);
     hf::narrow(k);

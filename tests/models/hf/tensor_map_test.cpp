@@ -16,12 +16,13 @@ namespace {
 
 /// A folder of one kind whose tensors a test changes.
 struct Changed {
-  explicit Changed(const char* kind)
-      : model(folder_model(kind)), path(std::string("tensor_map_test.") + kind) {
+  explicit Changed(const char* kind) : model(folder_model(kind)), path(std::string("tensor_map_test.") + kind) {
     write_text(path.path + "/config.json", folder_config(model, hf::Storage::f16));
     reset();
   }
-  void reset() { tensors = folder_tensors(model, hf::Storage::f16, model.family == Family::gpt2 ? "transformer." : "model."); }
+  void reset() {
+    tensors = folder_tensors(model, hf::Storage::f16, model.family == Family::gpt2 ? "transformer." : "model.");
+  }
   std::string message() const {
     write_text(path.path + "/model.safetensors", safetensors_text(tensors));
     try {
@@ -35,7 +36,9 @@ struct Changed {
   RawTensor& find(const std::string& name) {
     return *std::find_if(tensors.begin(), tensors.end(), [&](const RawTensor& t) { return t.name == name; });
   }
-  void erase(const std::string& name) { std::erase_if(tensors, [&](const RawTensor& t) { return t.name == name; }); }
+  void erase(const std::string& name) {
+    std::erase_if(tensors, [&](const RawTensor& t) { return t.name == name; });
+  }
 
   ModelConfig model;
   TemporaryFolder path;

@@ -21,7 +21,8 @@ std::vector<Named> gpt2_names(const ModelConfig& m, const std::string& prefix) {
   std::vector<Named> list = {{prefix + "wte.weight", {m.vocab, C}}, {prefix + "wpe.weight", {m.context, C}}};
   for (int i = 0; i < m.layers; ++i) {
     const std::string h = fmt::format("{}h.{}.", prefix, i);
-    for (const char* norm : {"ln_1.", "ln_2."}) list.push_back({h + norm + "weight", {C}}), list.push_back({h + norm + "bias", {C}});
+    for (const char* norm : {"ln_1.", "ln_2."})
+      list.push_back({h + norm + "weight", {C}}), list.push_back({h + norm + "bias", {C}});
     list.push_back({h + "attn.c_attn.weight", {C, 3 * C}});
     list.push_back({h + "attn.c_attn.bias", {3 * C}});
     list.push_back({h + "attn.c_proj.weight", {C, C}});
@@ -111,13 +112,22 @@ std::string safetensors_text(const std::vector<RawTensor>& tensors) {
 }
 
 ModelConfig folder_model(const std::string& kind) {
-  ModelConfig model{.family = kind.starts_with("gpt2") ? Family::gpt2 : Family::llama, .layers = 2, .width = 36, .heads = 6,
-                    .kv_heads = 6, .ffn = 50, .vocab = 131, .context = 24, .tied = kind == "gpt2" || kind == "qwen2", .norm_eps = 1e-5f};
+  ModelConfig model{.family = kind.starts_with("gpt2") ? Family::gpt2 : Family::llama,
+                    .layers = 2,
+                    .width = 36,
+                    .heads = 6,
+                    .kv_heads = 6,
+                    .ffn = 50,
+                    .vocab = 131,
+                    .context = 24,
+                    .tied = kind == "gpt2" || kind == "qwen2",
+                    .norm_eps = 1e-5f};
   if (kind == "qwen2") model.family = Family::qwen2;
   if (kind == "qwen3") model.family = Family::qwen3, model.head_dim = 14;
   if (kind == "mistral") model.family = Family::mistral, model.head_dim = 4;
   if (model.family != Family::gpt2) model.kv_heads = 2;
-  if (kind == "llama") model.rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 32};
+  if (kind == "llama")
+    model.rope_scaling = {.factor = 4, .low_freq_factor = 1, .high_freq_factor = 4, .original_context = 32};
   if (kind == "qwen2") model.qkv_bias = true, model.rope_theta = 1000000.0f;
   return model;
 }
@@ -135,17 +145,23 @@ std::vector<RawTensor> folder_tensors(const ModelConfig& model, hf::Storage type
 }
 
 std::string folder_config(const ModelConfig& m, hf::Storage type) {
-  const std::string ends = fmt::format(R"("tie_word_embeddings": {}, "vocab_size": {}, "dtype": "{}", "use_cache": true, "transformers_version": "5.0.0"}})",
-                                       m.tied, m.vocab, hf::torch_name(type));
+  const std::string ends = fmt::format(
+      R"("tie_word_embeddings": {}, "vocab_size": {}, "dtype": "{}", "use_cache": true, "transformers_version": "5.0.0"}})",
+      m.tied, m.vocab, hf::torch_name(type));
   if (m.family == Family::gpt2)
-    return fmt::format(R"({{"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_positions": {}, "n_embd": {}, "n_layer": {},
+    return fmt::format(
+               R"({{"architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "n_positions": {}, "n_embd": {}, "n_layer": {},
       "n_head": {}, "n_inner": {}, "activation_function": "gelu_new", "layer_norm_epsilon": {}, "resid_pdrop": 0.0, "embd_pdrop": 0,
-      "attn_pdrop": 0.0, "bos_token_id": 5, )", m.context, m.width, m.layers, m.heads, m.ffn, m.norm_eps) + ends;
+      "attn_pdrop": 0.0, "bos_token_id": 5, )",
+               m.context, m.width, m.layers, m.heads, m.ffn, m.norm_eps) +
+           ends;
   std::string rope = fmt::format(R"("rope_theta": {}, "rope_type": "default")", m.rope_theta);
   if (m.rope_scaling != RopeScaling())
-    rope = fmt::format(R"("rope_theta": {}, "rope_type": "llama3", "factor": {}, "low_freq_factor": {}, "high_freq_factor": {},
-      "original_max_position_embeddings": {})", m.rope_theta, m.rope_scaling.factor, m.rope_scaling.low_freq_factor,
-                       m.rope_scaling.high_freq_factor, static_cast<int>(m.rope_scaling.original_context));
+    rope = fmt::format(
+        R"("rope_theta": {}, "rope_type": "llama3", "factor": {}, "low_freq_factor": {}, "high_freq_factor": {},
+      "original_max_position_embeddings": {})",
+        m.rope_theta, m.rope_scaling.factor, m.rope_scaling.low_freq_factor, m.rope_scaling.high_freq_factor,
+        static_cast<int>(m.rope_scaling.original_context));
   const char* architecture = m.family == Family::mistral ? "MistralForCausalLM"
                              : m.family == Family::qwen3 ? "Qwen3ForCausalLM"
                              : m.family == Family::qwen2 ? "Qwen2ForCausalLM"
@@ -161,7 +177,8 @@ std::string folder_config(const ModelConfig& m, hf::Storage type) {
 
 void write_folder(const std::string& path, const ModelConfig& model, hf::Storage type, int files) {
   write_text(path + "/config.json", folder_config(model, type));
-  const std::vector<RawTensor> tensors = folder_tensors(model, type, model.family == Family::gpt2 ? "transformer." : "model.");
+  const std::vector<RawTensor> tensors =
+      folder_tensors(model, type, model.family == Family::gpt2 ? "transformer." : "model.");
   if (files == 1) return write_text(path + "/model.safetensors", safetensors_text(tensors));
   std::string map;
   for (int f = 0; f < files; ++f) {
@@ -173,7 +190,8 @@ void write_folder(const std::string& path, const ModelConfig& model, hf::Storage
     }
     write_text(path + "/" + name, safetensors_text(own));
   }
-  write_text(path + "/model.safetensors.index.json", fmt::format(R"({{"metadata": {{"total_size": 1}}, "weight_map": {{{}}}}})", map));
+  write_text(path + "/model.safetensors.index.json",
+             fmt::format(R"({{"metadata": {{"total_size": 1}}, "weight_map": {{{}}}}})", map));
 }
 
 }  // namespace trireme::test

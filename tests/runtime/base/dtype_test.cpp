@@ -57,7 +57,8 @@ TEST_CASE("to_bf16: every bf16 but a denormal or a signalling NaN survives the w
 }
 
 TEST_CASE("DType: names parse back, sizes are those of the C++ types") {
-  for (DType type : {DType::bf16, DType::f32, DType::f64, DType::i32, DType::i64, DType::byte}) CHECK(parse_dtype(name(type)) == type);
+  for (DType type : {DType::bf16, DType::f32, DType::f64, DType::i32, DType::i64, DType::byte})
+    CHECK(parse_dtype(name(type)) == type);
   CHECK(size_bytes(dtype_of<bf16>::value) == sizeof(bf16));
   CHECK(size_bytes(dtype_of<float>::value) == sizeof(float));
   CHECK(size_bytes(dtype_of<double>::value) == sizeof(double));

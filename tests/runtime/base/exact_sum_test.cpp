@@ -128,15 +128,15 @@ TEST_CASE("ExactSum: cancellation, denormals, ties and the largest numbers") {
   CHECK(sum_of({5e-324, -1e-310}) == 5e-324 - 1e-310);
   CHECK(sum_of({-5e-324}) == -5e-324);
   CHECK(sum_of({1e308, 5e-324, -1e308}) == 5e-324);
-  CHECK(sum_of({0x1p-1022, -5e-324}) == 0x1p-1022 - 5e-324);           // from normal to denormal
-  CHECK(sum_of({0x1p-1022 - 5e-324, 5e-324}) == 0x1p-1022);            // and back
-  CHECK(sum_of({1, 0x1p-53}) == 1);                                    // a tie goes to even
+  CHECK(sum_of({0x1p-1022, -5e-324}) == 0x1p-1022 - 5e-324);  // from normal to denormal
+  CHECK(sum_of({0x1p-1022 - 5e-324, 5e-324}) == 0x1p-1022);   // and back
+  CHECK(sum_of({1, 0x1p-53}) == 1);                           // a tie goes to even
   CHECK(sum_of({-1, -0x1p-53}) == -1);
-  CHECK(sum_of({1, 0x1p-53, 0x1p-200}) == 1 + 0x1p-52);                // above the tie
-  CHECK(sum_of({1, 0x1p-53, -0x1p-1074}) == 1);                        // below it
+  CHECK(sum_of({1, 0x1p-53, 0x1p-200}) == 1 + 0x1p-52);  // above the tie
+  CHECK(sum_of({1, 0x1p-53, -0x1p-1074}) == 1);          // below it
   CHECK(sum_of({-1, -0x1p-53, -0x1p-1074}) == -1 - 0x1p-52);
   CHECK(sum_of({1 + 0x1p-52, 0x1p-53}) == 1 + 0x1p-51);
-  CHECK(sum_of({2 - 0x1p-52, 0x1p-53}) == 2);                          // rounding carries into the exponent
+  CHECK(sum_of({2 - 0x1p-52, 0x1p-53}) == 2);  // rounding carries into the exponent
   CHECK(sum_of({-1e300, -1e300}) == -2e300);
 }
 

@@ -10,7 +10,8 @@ using namespace trireme;
 TEST_CASE("natural_log: equals the C library's within two units in the last place") {
   std::mt19937_64 random(1);
   for (int i = 0; i < 100000; ++i) {
-    const double x = std::ldexp(1 + std::generate_canonical<double, 53>(random), static_cast<int>(random() % 200) - 100);
+    const double x =
+        std::ldexp(1 + std::generate_canonical<double, 53>(random), static_cast<int>(random() % 200) - 100);
     REQUIRE(natural_log(x) == Approx(std::log(x)).epsilon(0x1p-51).margin(0x1p-53));
   }
 }

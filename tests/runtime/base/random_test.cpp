@@ -22,7 +22,8 @@ TEST_CASE("Random: numbers depend on seed, stream and index alone") {
   std::set<std::uint64_t> different;
   for (std::uint64_t seed : {0ull, 1ull, 1ull << 32, ~0ull})
     for (const char* stream : {"", "x", "y", "xy", "layer.1.gain", "layer.11.gain"})
-      for (std::uint64_t index : {0ull, 1ull, 7ull, 1ull << 32, ~0ull}) different.insert(Random(seed, stream).bits(index));
+      for (std::uint64_t index : {0ull, 1ull, 7ull, 1ull << 32, ~0ull})
+        different.insert(Random(seed, stream).bits(index));
   CHECK(different.size() == 4 * 6 * 5);
   for (std::uint64_t i : {0ull, 7ull, ~0ull}) CHECK(a.bits(i) == b.bits(i));
 }
@@ -48,8 +49,9 @@ TEST_CASE("Random: normal is the inverse of the distribution function at uniform
   for (std::uint64_t i = 0; i < 100000; ++i) {
     const double u = a.uniform(i), x = a.normal(i);
     REQUIRE((u > 0 && u < 1));
-    // The smaller tail, so that u is not rounded away. AS 241 is right to 1e-16 of x, and d ln(tail) = -x^2 dx / x at most
-    // (plus one): the distance in x grows by 1 + x^2. Plus the rounding of 1 - u, 2^-53 in a tail of u, and erfc's own.
+    // The smaller tail, so that u is not rounded away. AS 241 is right to 1e-16 of x, and d ln(tail) = -x^2 dx / x at
+    // most (plus one): the distance in x grows by 1 + x^2. Plus the rounding of 1 - u, 2^-53 in a tail of u, and erfc's
+    // own.
     const double tail = std::min(u, 1 - u), expected = 0.5 * std::erfc(std::fabs(x) / std::sqrt(2.0));
     REQUIRE(std::fabs(expected - tail) <= (1 + x * x) * 16 * 0x1p-53 * tail + 0x1p-53);
     REQUIRE((u < 0.5) == (x < 0));

@@ -13,7 +13,8 @@ TEST_CASE("parse_bytes: sizes with units, and nothing else") {
   CHECK(parse_bytes("1.5GiB") == 3 * GiB / 2);
   CHECK(parse_bytes("80 GiB") == 80 * GiB);
   CHECK(parse_bytes("2TiB") == 2048 * GiB);
-  for (const char* bad : {"", "GiB", "12 GB", "-1KiB", "1e30GiB", "4096x", "nan", "inf"}) CHECK_THROWS_AS(parse_bytes(bad), Error);
+  for (const char* bad : {"", "GiB", "12 GB", "-1KiB", "1e30GiB", "4096x", "nan", "inf"})
+    CHECK_THROWS_AS(parse_bytes(bad), Error);
 }
 
 TEST_CASE("format_bytes: for people") {

@@ -25,7 +25,8 @@ TEST_CASE("device: the arena is zeroed, writable to its last byte and begins at 
   }
 }
 
-TEST_CASE("device: an arena takes pages where it is touched, populate() takes the rest and keeps what was written", "[device]") {
+TEST_CASE("device: an arena takes pages where it is touched, populate() takes the rest and keeps what was written",
+          "[device]") {
   const auto device = make_cpu_device(1, 1, GENERATE(Pages::own, Pages::shared));
   const Bytes bytes = 64 * MiB, page = 4 * KiB;
   std::byte* data = device->allocate(bytes);

@@ -14,8 +14,8 @@ namespace trireme {
 namespace {
 
 // One stream writes, the other reads, with or without the event between them. Atomic, so that the planted fault is a
-// wrong order and not a data race. Both streams are held until all is submitted, so that a host thread which is put aside
-// in between does not decide the order.
+// wrong order and not a data race. Both streams are held until all is submitted, so that a host thread which is put
+// aside in between does not decide the order.
 int read_after_write(std::uint64_t seed, bool with_wait) {
   const auto device = make_checked_device(2, 1, {.seed = seed, .max_delay_us = 500});
   const Device::Event event = device->create_event();

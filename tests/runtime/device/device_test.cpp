@@ -38,8 +38,8 @@ void spin_until(const std::atomic<bool>& flag) {
   while (!flag) std::this_thread::sleep_for(50us);
 }
 
-/// Until the stream of the hook that counts `calls` has nothing to run of all that was submitted: of two calls more, the
-/// second began after this was asked.
+/// Until the stream of the hook that counts `calls` has nothing to run of all that was submitted: of two calls more,
+/// the second began after this was asked.
 void await_idle(const std::atomic<int>& calls) {
   for (const int before = calls; calls < before + 2;) std::this_thread::sleep_for(50us);
 }

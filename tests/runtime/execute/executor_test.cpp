@@ -66,7 +66,8 @@ TEST_CASE("Executor: an op without a handler is refused by name before anything 
   Machine machine;
   Schedule schedule = five_ops();
   schedule.ops[4].kind = OpKind::verdict;
-  CHECK_THROWS_WITH(machine.make({&schedule}), Catch::Contains("no handler for verdict unit 4") && Catch::Contains("step"));
+  CHECK_THROWS_WITH(machine.make({&schedule}),
+                    Catch::Contains("no handler for verdict unit 4") && Catch::Contains("step"));
   machine.device->synchronize();
   CHECK(machine.ran == 0);
 }
@@ -91,7 +92,8 @@ TEST_CASE("Executor: a buffer outside of its arena is refused by name before any
   schedule.buffers[0].offset = 3584;
   CHECK_NOTHROW(machine.make({&schedule}));
   schedule.buffers[0].offset = 3840;
-  CHECK_THROWS_WITH(machine.make({&schedule}), Catch::Contains("long") && Catch::Contains("device arena of 4096 bytes"));
+  CHECK_THROWS_WITH(machine.make({&schedule}),
+                    Catch::Contains("long") && Catch::Contains("device arena of 4096 bytes"));
   schedule.buffers[0].offset = 0;
   schedule.buffers[0].space = Space::host;
   CHECK_THROWS_WITH(machine.make({&schedule}), Catch::Contains("long") && Catch::Contains("host arena of 0 bytes"));
@@ -113,8 +115,9 @@ TEST_CASE("Executor: an op that throws names rank, schedule, op and the ops arou
     message = error.what();
   }
   CAPTURE(message);
-  for (const char* part : {"rank 3", "schedule step", "backward unit 2 (op 2): the peer is gone", "  forward unit 0 (op 0)", "  forward unit 1 (op 1)",
-                           "> backward unit 2 (op 2)", "  forward unit 3 (op 3)", "  forward unit 4 (op 4)"})
+  for (const char* part :
+       {"rank 3", "schedule step", "backward unit 2 (op 2): the peer is gone", "  forward unit 0 (op 0)",
+        "  forward unit 1 (op 1)", "> backward unit 2 (op 2)", "  forward unit 3 (op 3)", "  forward unit 4 (op 4)"})
     CHECK_THAT(message, Catch::Contains(part));
   CHECK(machine.failures == 1);
   CHECK(machine.ran == 2);
@@ -140,7 +143,8 @@ TEST_CASE("Executor: observers see every op before and after its handler, in the
   std::vector<std::string> lines, expected;
   Machine machine;
   for (const OpKind kind : {OpKind::forward, OpKind::backward})
-    machine.table.set(kind, [&lines](const OpContext& context) { lines.push_back("run " + std::to_string(context.id)); });
+    machine.table.set(kind,
+                      [&lines](const OpContext& context) { lines.push_back("run " + std::to_string(context.id)); });
   Notes first("first", lines), second("second", lines);
   const Schedule schedule = five_ops();
   const auto executor = machine.make({&schedule}, {&first, &second});
@@ -173,7 +177,8 @@ TEST_CASE("Executor: an op starts when the ops that it waits for have ended, and
     CHECK(timeline.ops[0].start_us == 0);
     for (const Timeline::Span& span : timeline.ops) CHECK(span.start_us <= span.end_us);
     for (const auto& [before, after] : {std::pair(0, 1), {0, 2}, {1, 3}, {3, 4}, {2, 4}})
-      CHECK(timeline.ops[static_cast<std::size_t>(before)].end_us <= timeline.ops[static_cast<std::size_t>(after)].start_us);
+      CHECK(timeline.ops[static_cast<std::size_t>(before)].end_us <=
+            timeline.ops[static_cast<std::size_t>(after)].start_us);
     // The second gather takes 3 ms, and the last op stands still for most of it.
     const StallTime stalls = executor->stalls(0, {});
     CHECK(stalls.exposed_us >= 0);

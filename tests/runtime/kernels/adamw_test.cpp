@@ -8,14 +8,25 @@ namespace {
 
 /// Everything one step reads and writes.
 struct Run {
-  explicit Run(Elems n) : p(DType::f32, n), m(DType::f32, n), v(DType::f32, n), g(DType::f32, n), exported(DType::bf16, n) {
+  explicit Run(Elems n)
+      : p(DType::f32, n), m(DType::f32, n), v(DType::f32, n), g(DType::f32, n), exported(DType::bf16, n) {
     p.randomize(1), m.randomize(2, 0.1), v.randomize(3, 0.01), g.randomize(4);
     for (Elems i = 0; i < n; ++i) v.set(i, std::fabs(v.at(i)));
   }
   AdamW step(const reference::AdamwSettings& s) {
-    return {.master = p, .m = m, .v = v, .gradient = g, .exported = exported, .learning_rate = s.learning_rate,
-            .beta1 = s.beta1, .beta2 = s.beta2, .eps = s.eps, .weight_decay = s.weight_decay,
-            .correction1 = s.correction1, .correction2 = s.correction2, .gradient_scale = s.gradient_scale};
+    return {.master = p,
+            .m = m,
+            .v = v,
+            .gradient = g,
+            .exported = exported,
+            .learning_rate = s.learning_rate,
+            .beta1 = s.beta1,
+            .beta2 = s.beta2,
+            .eps = s.eps,
+            .weight_decay = s.weight_decay,
+            .correction1 = s.correction1,
+            .correction2 = s.correction2,
+            .gradient_scale = s.gradient_scale};
   }
   GuardedTensor p, m, v, g, exported;
 };

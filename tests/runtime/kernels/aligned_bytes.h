@@ -12,7 +12,8 @@ namespace trireme {
 class AlignedBytes {
  public:
   explicit AlignedBytes(Bytes bytes)
-      : bytes_(bytes), memory_(static_cast<std::byte*>(std::aligned_alloc(64, static_cast<std::size_t>(align_up(bytes + 1, 64))))) {
+      : bytes_(bytes),
+        memory_(static_cast<std::byte*>(std::aligned_alloc(64, static_cast<std::size_t>(align_up(bytes + 1, 64))))) {
     std::fill_n(memory_.get(), align_up(bytes + 1, 64), std::byte{0xff});
   }
   View view() { return {memory_.get(), DType::byte, bytes_}; }

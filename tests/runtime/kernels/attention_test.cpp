@@ -22,9 +22,18 @@ struct Case {
   bool has_documents = false;
 
   Case(int b, int h, int kv, Elems t, Elems head_dim, DType element)
-      : batch(b), heads(h), kv_heads(kv), tokens(t), d(head_dim), type(element), qkv(element, b * t, (h + 2 * kv) * head_dim),
-        out(element, b * t, h * head_dim, 2), log_sum_exp(DType::f32, b * h, t), d_out(element, b * t, h * head_dim),
-        d_qkv(element, b * t, (h + 2 * kv) * head_dim, 1), starts(DType::i32, b * t) {
+      : batch(b),
+        heads(h),
+        kv_heads(kv),
+        tokens(t),
+        d(head_dim),
+        type(element),
+        qkv(element, b * t, (h + 2 * kv) * head_dim),
+        out(element, b * t, h * head_dim, 2),
+        log_sum_exp(DType::f32, b * h, t),
+        d_out(element, b * t, h * head_dim),
+        d_qkv(element, b * t, (h + 2 * kv) * head_dim, 1),
+        starts(DType::i32, b * t) {
     qkv.randomize(11);
     d_out.randomize(12);
   }
@@ -43,24 +52,53 @@ struct Case {
   }
   float scale() const { return 1 / std::sqrt(static_cast<float>(d)); }
   template <typename AnyView>
-  AnyView q(AnyView x) const { return x.cols_from(0, heads * d); }
+  AnyView q(AnyView x) const {
+    return x.cols_from(0, heads * d);
+  }
   template <typename AnyView>
-  AnyView k(AnyView x) const { return x.cols_from(heads * d, kv_heads * d); }
+  AnyView k(AnyView x) const {
+    return x.cols_from(heads * d, kv_heads * d);
+  }
   template <typename AnyView>
-  AnyView v(AnyView x) const { return x.cols_from((heads + kv_heads) * d, kv_heads * d); }
+  AnyView v(AnyView x) const {
+    return x.cols_from((heads + kv_heads) * d, kv_heads * d);
+  }
 
   void forward() {
     AlignedBytes workspace(attention_forward_workspace_bytes(shape(), cpu::kernel_threads()));
     const View x = qkv;
-    attention_forward({.q = q(x), .k = k(x), .v = v(x), .out = out, .log_sum_exp = log_sum_exp,
-                       .document_starts = document_starts(), .batch = batch, .heads = heads, .kv_heads = kv_heads, .scale = scale(), .workspace = workspace.view(), .order = order});
+    attention_forward({.q = q(x),
+                       .k = k(x),
+                       .v = v(x),
+                       .out = out,
+                       .log_sum_exp = log_sum_exp,
+                       .document_starts = document_starts(),
+                       .batch = batch,
+                       .heads = heads,
+                       .kv_heads = kv_heads,
+                       .scale = scale(),
+                       .workspace = workspace.view(),
+                       .order = order});
   }
   void backward() {
     AlignedBytes workspace(attention_backward_workspace_bytes(shape(), cpu::kernel_threads()));
     const View x = qkv, dx = d_qkv;
-    attention_backward({.q = q(x), .k = k(x), .v = v(x), .out = out, .d_out = d_out, .log_sum_exp = log_sum_exp, .dq = q(dx),
-                        .dk = k(dx), .dv = v(dx), .document_starts = document_starts(), .batch = batch, .heads = heads, .kv_heads = kv_heads, .scale = scale(),
-                        .workspace = workspace.view(), .order = order});
+    attention_backward({.q = q(x),
+                        .k = k(x),
+                        .v = v(x),
+                        .out = out,
+                        .d_out = d_out,
+                        .log_sum_exp = log_sum_exp,
+                        .dq = q(dx),
+                        .dk = k(dx),
+                        .dv = v(dx),
+                        .document_starts = document_starts(),
+                        .batch = batch,
+                        .heads = heads,
+                        .kv_heads = kv_heads,
+                        .scale = scale(),
+                        .workspace = workspace.view(),
+                        .order = order});
   }
 
   reference::Matrix rows(const GuardedTensor& x, int sequence, Elems first_col) const {
@@ -92,9 +130,13 @@ void Case::compare() {
     for (int kv = 0; kv < kv_heads; ++kv) {
       Rows dk, dv;
       for (int h = kv * group; h < (kv + 1) * group; ++h) {
-        const reference::AttentionResult r = reference::attention(
-            {.q = rows(qkv, b, h * d), .k = rows(qkv, b, (heads + kv) * d), .v = rows(qkv, b, (heads + kv_heads + kv) * d),
-             .d_out = rows(d_out, b, h * d), .starts = begins, .scale = scale(), .type = type});
+        const reference::AttentionResult r = reference::attention({.q = rows(qkv, b, h * d),
+                                                                   .k = rows(qkv, b, (heads + kv) * d),
+                                                                   .v = rows(qkv, b, (heads + kv_heads + kv) * d),
+                                                                   .d_out = rows(d_out, b, h * d),
+                                                                   .starts = begins,
+                                                                   .scale = scale(),
+                                                                   .type = type});
         require_rows(rows(out, b, h * d), r.out, type);
         require_rows(rows(d_qkv, b, h * d), r.dq, type);
         if (dk.empty()) {
@@ -112,7 +154,8 @@ void Case::compare() {
     }
 }
 
-void check(int batch, int heads, int kv_heads, Elems tokens, Elems d, DType type, const std::vector<Elems>& documents = {}) {
+void check(int batch, int heads, int kv_heads, Elems tokens, Elems d, DType type,
+           const std::vector<Elems>& documents = {}) {
   for (ProductOrder order : {ProductOrder::chain, ProductOrder::tiles}) {
     if (type == DType::f32 && order == ProductOrder::tiles) continue;
     CAPTURE(batch, heads, kv_heads, tokens, d, name(type), name(order));
@@ -152,11 +195,13 @@ TEST_CASE("attention: query heads share key heads in groups", "[kernels]") {
   check(1, 2, 1, 66, 64, DType::bf16);
 }
 
-TEST_CASE("attention: queries see the keys of their document, as a block-diagonal mask in double precision", "[kernels]") {
+TEST_CASE("attention: queries see the keys of their document, as a block-diagonal mask in double precision",
+          "[kernels]") {
   std::vector<Elems> every_token, many(1);
   for (Elems t = 0; t < 70; ++t) every_token.push_back(t);
   for (Elems t = 5; t < 461; t = t * 7 / 5) many.push_back(t);
-  const std::vector<std::vector<Elems>> cuts = {{1}, {34}, {7, 8, 9, 20}, {32}, {31, 33}, {64}, {63}, {65}, {63, 64, 65, 66}, every_token};
+  const std::vector<std::vector<Elems>> cuts = {{1},  {34}, {7, 8, 9, 20},    {32},       {31, 33}, {64},
+                                                {63}, {65}, {63, 64, 65, 66}, every_token};
   for (DType type : {DType::bf16, DType::f32}) {
     for (const std::vector<Elems>& documents : cuts) check(1, 1, 1, 70, 16, type, documents);
     for (const std::vector<Elems>& documents : {std::vector<Elems>{192}, {191}, {193}, {128, 200}, {64, 192, 256}})
@@ -272,9 +317,18 @@ TEST_CASE("attention: powers of two are the same bits on every instruction set",
     std::vector<float> scores(rows * 64, 0.0f), mixed(rows * 16, 1.0f);
     std::vector<bf16> p(rows * 64);
     std::vector<cpu::SoftmaxState> state(rows);
-    for (int r = 0; r < rows; ++r) state[r].maximum = std::bit_cast<float>(first + static_cast<std::uint32_t>(r) * step);
-    cpu::attention_rows<bf16>().soften({.rows = rows, .first_valid = 1, .cols = 1, .scale = 1, .scores = scores.data(),
-                                        .p = p.data(), .stride = 64, .state = state.data(), .mixed = mixed.data(), .width = 16});
+    for (int r = 0; r < rows; ++r)
+      state[r].maximum = std::bit_cast<float>(first + static_cast<std::uint32_t>(r) * step);
+    cpu::attention_rows<bf16>().soften({.rows = rows,
+                                        .first_valid = 1,
+                                        .cols = 1,
+                                        .scale = 1,
+                                        .scores = scores.data(),
+                                        .p = p.data(),
+                                        .stride = 64,
+                                        .state = state.data(),
+                                        .mixed = mixed.data(),
+                                        .width = 16});
     return mixed;
   };
   cpu::set_float_mode();
@@ -331,17 +385,36 @@ TEST_CASE("attention: a short workspace, heads that do not divide and views that
   GuardedTensor other(DType::f32, 8, 8), narrow(DType::bf16, 8, 32), short_sums(DType::f32, 8, 3);
   AlignedBytes workspace(1 << 20), small(8);
   const View x = c.qkv, dx = c.d_qkv;
-  const AttentionForward forward = {.q = c.q(x), .k = c.k(x), .v = c.v(x), .out = c.out, .log_sum_exp = c.log_sum_exp,
-                                    .batch = 2, .heads = 4, .kv_heads = 2, .workspace = workspace.view()};
-  const AttentionBackward backward = {.q = c.q(x), .k = c.k(x), .v = c.v(x), .out = c.out, .d_out = c.d_out,
-                                      .log_sum_exp = c.log_sum_exp, .dq = c.q(dx), .dk = c.k(dx), .dv = c.v(dx),
-                                      .batch = 2, .heads = 4, .kv_heads = 2, .workspace = workspace.view()};
+  const AttentionForward forward = {.q = c.q(x),
+                                    .k = c.k(x),
+                                    .v = c.v(x),
+                                    .out = c.out,
+                                    .log_sum_exp = c.log_sum_exp,
+                                    .batch = 2,
+                                    .heads = 4,
+                                    .kv_heads = 2,
+                                    .workspace = workspace.view()};
+  const AttentionBackward backward = {.q = c.q(x),
+                                      .k = c.k(x),
+                                      .v = c.v(x),
+                                      .out = c.out,
+                                      .d_out = c.d_out,
+                                      .log_sum_exp = c.log_sum_exp,
+                                      .dq = c.q(dx),
+                                      .dk = c.k(dx),
+                                      .dv = c.v(dx),
+                                      .batch = 2,
+                                      .heads = 4,
+                                      .kv_heads = 2,
+                                      .workspace = workspace.view()};
   const auto refused = [](const auto& call, auto edit) {
     auto bad = call;
     edit(bad);
     const auto run = [](const auto& k) {
-      if constexpr (requires { k.d_out; }) attention_backward(k);
-      else attention_forward(k);
+      if constexpr (requires { k.d_out; })
+        attention_backward(k);
+      else
+        attention_forward(k);
     };
     CHECK_THROWS_AS(run(bad), Error);
   };
@@ -357,8 +430,11 @@ TEST_CASE("attention: a short workspace, heads that do not divide and views that
   refused(backward, [&](auto& k) { k.dq = other; });
   refused(backward, [&](auto& k) { k.d_out = other; });
   // No starts of documents: ahead of their token, inside another document, or below 0; and one too few.
-  const std::vector<std::vector<int>> wrong = {{0, 0, 0, 3, 0, 0, 3, 3}, {0, 1, 3, 3, 0, 0, 0, 0}, {0, 1, 2, 1, 0, 0, 0, 0},
-                                               {0, 0, 2, 2, 1, 1, 1, 1}, {0, 0, 0, 0, -1, -1, -1, -1}};
+  const std::vector<std::vector<int>> wrong = {{0, 0, 0, 3, 0, 0, 3, 3},
+                                               {0, 1, 3, 3, 0, 0, 0, 0},
+                                               {0, 1, 2, 1, 0, 0, 0, 0},
+                                               {0, 0, 2, 2, 1, 1, 1, 1},
+                                               {0, 0, 0, 0, -1, -1, -1, -1}};
   for (const std::vector<int>& values : wrong) {
     for (Elems n = 0; n < 8; ++n) c.starts.set(n, values[static_cast<std::size_t>(n)]);
     refused_by_both([&](auto& k) { k.document_starts = c.starts; });

@@ -10,8 +10,9 @@ std::uint16_t bits_of(const GuardedTensor& tensor, Elems i) { return tensor.view
 }  // namespace
 
 TEST_CASE("cast: f32 to bf16 has the bits of to_bf16, on every kind of number", "[kernels]") {
-  const std::uint32_t special[] = {0,          0x80000000u, 0x7f800000u, 0xff800000u, 0x7f800001u, 0xffc12345u, 0x00800000u,
-                                   0x007fffffu, 0x80000001u, 0x7f7fffffu, 0x3f808000u, 0x3f818000u, 0x3f808001u, 0x7f7f8000u};
+  const std::uint32_t special[] = {0,           0x80000000u, 0x7f800000u, 0xff800000u, 0x7f800001u,
+                                   0xffc12345u, 0x00800000u, 0x007fffffu, 0x80000001u, 0x7f7fffffu,
+                                   0x3f808000u, 0x3f818000u, 0x3f808001u, 0x7f7f8000u};
   for (Elems n : {1, 2, 15, 16, 17, 1023, 1024, 1025, 40000}) {
     GuardedTensor in(DType::f32, n), out(DType::bf16, n);
     in.randomize(1, 100);

@@ -11,8 +11,11 @@ using reference::Bounded;
 /// Logits, targets and weights of a chunk: some tokens that do not count, some that count by a part.
 struct Chunk {
   Chunk(DType type, Elems rows, Elems vocabulary_, double deviation)
-      : vocabulary(vocabulary_), logits(type, rows, align_up(vocabulary, 128), 3), targets(DType::i32, rows),
-        weights(DType::f32, rows), losses(DType::f32, rows) {
+      : vocabulary(vocabulary_),
+        logits(type, rows, align_up(vocabulary, 128), 3),
+        targets(DType::i32, rows),
+        weights(DType::f32, rows),
+        losses(DType::f32, rows) {
     logits.randomize(3, deviation);
     for (Elems n = 0; n < rows; ++n) {
       targets.set(n, static_cast<double>(n % 5 == 4 ? -100 : (n * 31) % vocabulary));
@@ -20,8 +23,13 @@ struct Chunk {
     }
   }
   void run(bool backward) {
-    cross_entropy({.logits = logits, .vocabulary = vocabulary, .targets = targets, .weights = weights, .losses = losses,
-                   .scale = scale, .backward = backward});
+    cross_entropy({.logits = logits,
+                   .vocabulary = vocabulary,
+                   .targets = targets,
+                   .weights = weights,
+                   .losses = losses,
+                   .scale = scale,
+                   .backward = backward});
   }
 
   float scale = 0.125f;
@@ -39,7 +47,9 @@ void check(DType type, Elems rows, Elems vocabulary, double deviation = 4) {
     std::vector<double> row;
     for (Elems v = 0; v < vocabulary; ++v) row.push_back(before.at(n, v));
     reference::CrossEntropyRow expected{.gradient = std::vector<Bounded>(row.size())};
-    if (counts) expected = reference::cross_entropy(row, static_cast<Elems>(chunk.targets.at(n)), chunk.weights.at(n), chunk.scale);
+    if (counts)
+      expected =
+          reference::cross_entropy(row, static_cast<Elems>(chunk.targets.at(n)), chunk.weights.at(n), chunk.scale);
     expected.gradient.resize(static_cast<std::size_t>(chunk.logits.cols()));  // zero in padding
     loss.push_back(expected.loss);
     gradient.insert(gradient.end(), expected.gradient.begin(), expected.gradient.end());
@@ -77,9 +87,13 @@ TEST_CASE("cross_entropy: a row's bits do not depend on the chunk it stands in",
   whole.run(true);
   for (Elems first : {0, 1, 6}) {
     const Elems rows = first == 0 ? 1 : first == 1 ? 5 : 7;
-    cross_entropy({.logits = parts.logits.view().rows_from(first, rows), .vocabulary = 307,
-                   .targets = parts.targets.view().cols_from(first, rows), .weights = parts.weights.view().cols_from(first, rows),
-                   .losses = parts.losses.view().cols_from(first, rows), .scale = parts.scale, .backward = true});
+    cross_entropy({.logits = parts.logits.view().rows_from(first, rows),
+                   .vocabulary = 307,
+                   .targets = parts.targets.view().cols_from(first, rows),
+                   .weights = parts.weights.view().cols_from(first, rows),
+                   .losses = parts.losses.view().cols_from(first, rows),
+                   .scale = parts.scale,
+                   .backward = true});
   }
   CHECK(parts.logits.bytes() == whole.logits.bytes());
   CHECK(parts.losses.bytes() == whole.losses.bytes());
@@ -111,7 +125,8 @@ TEST_CASE("cross_entropy: a logit that is not finite shows in the loss, and padd
     }
 }
 
-TEST_CASE("cross_entropy: a target outside the vocabulary is refused on any threads, with nothing touched", "[kernels]") {
+TEST_CASE("cross_entropy: a target outside the vocabulary is refused on any threads, with nothing touched",
+          "[kernels]") {
   for (int threads : {1, 2, 4}) {
     Chunk chunk(DType::f32, 13, 100, 1);
     chunk.targets.set(11, 100);

@@ -20,7 +20,7 @@ struct Shape {
   Elems tokens, vocabulary, places, channels;
 };
 // More tokens than rows, more rows than tokens, more positions than tokens of the vocabulary, one of everything.
-constexpr Shape shapes[] = {{1, 1, 1, 1},   {1, 5, 9, 7},     {7, 3, 50, 15},  {61, 200, 61, 16}, {61, 5, 13, 17},
+constexpr Shape shapes[] = {{1, 1, 1, 1},  {1, 5, 9, 7},      {7, 3, 50, 15},   {61, 200, 61, 16}, {61, 5, 13, 17},
                             {2, 7, 1, 33}, {127, 31, 64, 90}, {61, 11, 7, 384}, {13, 5, 100, 769}};
 
 void check_forward(DType type, const Shape& s, bool positional) {
@@ -29,9 +29,11 @@ void check_forward(DType type, const Shape& s, bool positional) {
   token_table.randomize(3), position_table.randomize(4);
   GuardedTensor out(type, s.tokens, s.channels, 3), expected(type, s.tokens, s.channels, 3);
   run_every_way({&out}, [&] {
-    embedding_forward({.tokens = tokens, .positions = positional ? ConstView(positions) : ConstView(),
+    embedding_forward({.tokens = tokens,
+                       .positions = positional ? ConstView(positions) : ConstView(),
                        .token_table = token_table,
-                       .position_table = positional ? ConstView(position_table) : ConstView(), .out = out});
+                       .position_table = positional ? ConstView(position_table) : ConstView(),
+                       .out = out});
   });
   for (Elems n = 0; n < s.tokens; ++n)
     for (Elems c = 0; c < s.channels; ++c) {
@@ -60,8 +62,11 @@ void check_backward(DType type, DType gradient_type, const Shape& s, bool positi
   GuardedTensor scratch(DType::i32, workspace_bytes / 4);
   const View workspace(scratch.view().data, DType::byte, workspace_bytes);
   run_every_way({&d_token, &d_position}, [&] {
-    embedding_backward({.tokens = tokens, .positions = positional ? ConstView(positions) : ConstView(), .d_out = d_out,
-                        .d_token_table = d_token, .d_position_table = positional ? View(d_position) : View(),
+    embedding_backward({.tokens = tokens,
+                        .positions = positional ? ConstView(positions) : ConstView(),
+                        .d_out = d_out,
+                        .d_token_table = d_token,
+                        .d_position_table = positional ? View(d_position) : View(),
                         .workspace = workspace});
   });
   CHECK(scratch.guards_intact());
@@ -88,13 +93,19 @@ TEST_CASE("embedding: the gradient is the transpose of the forward formula", "[k
   // sum(d_out * forward(tables)) is linear in the tables, so it equals sum(gradient * tables); all values are small
   // integers, so nothing rounds.
   const GuardedTensor tokens = random_ids(8, 37, 5), positions = random_ids(9, 37, 40);
-  GuardedTensor table(DType::f32, 5, 17), places(DType::f32, 40, 17), d_out(DType::f32, 37, 17), out(DType::f32, 37, 17);
+  GuardedTensor table(DType::f32, 5, 17), places(DType::f32, 40, 17), d_out(DType::f32, 37, 17),
+      out(DType::f32, 37, 17);
   GuardedTensor d_table(DType::f32, 5, 17), d_places(DType::f32, 40, 17), scratch(DType::i32, 41 + 37);
   for (GuardedTensor* t : {&table, &places, &d_out})
     for (Elems i = 0; i < t->rows() * t->cols(); ++i) t->set(i, static_cast<double>(i * i % 13 - 6));
-  embedding_forward({.tokens = tokens, .positions = positions, .token_table = table, .position_table = places, .out = out});
-  embedding_backward({.tokens = tokens, .positions = positions, .d_out = d_out, .d_token_table = d_table,
-                      .d_position_table = d_places, .workspace = scratch});
+  embedding_forward(
+      {.tokens = tokens, .positions = positions, .token_table = table, .position_table = places, .out = out});
+  embedding_backward({.tokens = tokens,
+                      .positions = positions,
+                      .d_out = d_out,
+                      .d_token_table = d_table,
+                      .d_position_table = d_places,
+                      .workspace = scratch});
   const auto dot = [](const GuardedTensor& a, const GuardedTensor& b) {
     double total = 0;
     for (Elems i = 0; i < a.rows() * a.cols(); ++i) total += a.at(i) * b.at(i);
@@ -110,14 +121,19 @@ TEST_CASE("embedding: an id outside its table, or a workspace for the smaller ta
   for (int bad : {-1, 4}) {
     tokens.set(0, 3), tokens.set(1, bad);
     CHECK_THROWS_AS(embedding_forward({.tokens = tokens, .token_table = table, .out = d_out}), Error);
-    CHECK_THROWS_AS(embedding_backward({.tokens = tokens, .d_out = d_out, .d_token_table = table, .workspace = scratch}),
-                    Error);
+    CHECK_THROWS_AS(
+        embedding_backward({.tokens = tokens, .d_out = d_out, .d_token_table = table, .workspace = scratch}), Error);
   }
   tokens.set(1, 0);
   d_out.randomize(1);
   CHECK_NOTHROW(embedding_backward({.tokens = tokens, .d_out = d_out, .d_token_table = table, .workspace = scratch}));
-  CHECK_THROWS_AS(embedding_backward({.tokens = tokens, .positions = positions, .d_out = d_out, .d_token_table = table,
-                                      .d_position_table = places, .workspace = scratch}), Error);
+  CHECK_THROWS_AS(embedding_backward({.tokens = tokens,
+                                      .positions = positions,
+                                      .d_out = d_out,
+                                      .d_token_table = table,
+                                      .d_position_table = places,
+                                      .workspace = scratch}),
+                  Error);
 }
 
 }  // namespace trireme

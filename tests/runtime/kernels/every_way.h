@@ -13,9 +13,9 @@
 
 namespace trireme {
 
-/// Calls run() on 1, 2 and 4 threads on the fastest instruction set, and on 2 on each slower one (plain code alone takes
-/// longer than all others); each time with `outputs` as they were before the first; requires equal bytes after each,
-/// intact guards, and leaves the outputs of the last. Elements of an output need no value before.
+/// Calls run() on 1, 2 and 4 threads on the fastest instruction set, and on 2 on each slower one (plain code alone
+/// takes longer than all others); each time with `outputs` as they were before the first; requires equal bytes after
+/// each, intact guards, and leaves the outputs of the last. Elements of an output need no value before.
 template <typename Run>
 void run_every_way(std::initializer_list<GuardedTensor*> outputs, Run run) {
   cpu::set_float_mode();

@@ -8,7 +8,8 @@ TEST_CASE("fill_normal: element i is scale times the stream's number, rounded on
   const Random random(7, "tensor");
   for (Elems n : {1, 2, 15, 17, 1023, 4099, 8193}) {
     GuardedTensor out(DType::f32, n);
-    run_every_way({&out}, [&] { fill_normal({.out = out, .random = random, .first_index = 1ull << 33, .scale = 0.02}); });
+    run_every_way({&out},
+                  [&] { fill_normal({.out = out, .random = random, .first_index = 1ull << 33, .scale = 0.02}); });
     for (Elems i = 0; i < n; ++i)
       REQUIRE(out.at(i) == static_cast<float>(0.02 * random.normal((1ull << 33) + static_cast<std::uint64_t>(i))));
   }

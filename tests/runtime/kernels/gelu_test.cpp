@@ -14,7 +14,8 @@ struct ZeroProduct {
   GuardedTensor a, b, scratch;
 
   explicit ZeroProduct(const GuardedTensor& x)
-      : a(x.type(), x.rows(), 1), b(x.type(), 1, x.cols()),
+      : a(x.type(), x.rows(), 1),
+        b(x.type(), 1, x.cols()),
         scratch(DType::i32, matmul_workspace_bytes(x.rows(), x.cols(), 1, x.type(), 4) / 4 + 16) {
     for (Elems i = 0; i < a.rows(); ++i) a.set(i, 0);
     for (Elems i = 0; i < b.cols(); ++i) b.set(i, 0);
@@ -48,7 +49,8 @@ void check(DType type, Elems rows, Elems cols, double deviation) {
 
 }  // namespace
 
-TEST_CASE("gelu: value and slope are within their rounding of double precision, with equal bits everywhere", "[kernels]") {
+TEST_CASE("gelu: value and slope are within their rounding of double precision, with equal bits everywhere",
+          "[kernels]") {
   for (DType type : {DType::bf16, DType::f32})
     for (double deviation : {1.0, 6.0})
       for (Elems rows : {1, 7, 61})

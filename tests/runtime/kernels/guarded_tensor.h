@@ -18,7 +18,10 @@ namespace trireme {
 class GuardedTensor {
  public:
   GuardedTensor(DType type, Elems rows, Elems cols, Elems gap = 0)
-      : type_(type), rows_(rows), cols_(cols), stride_(cols + gap),
+      : type_(type),
+        rows_(rows),
+        cols_(cols),
+        stride_(cols + gap),
         bytes_(static_cast<std::size_t>((rows * stride_ + 2 * guard) * size_bytes(type)), blank) {}
   /// A vector [cols].
   GuardedTensor(DType type, Elems cols) : GuardedTensor(type, 1, cols) {}
@@ -42,9 +45,12 @@ class GuardedTensor {
   /// Rounds to the type.
   void set(Elems row, Elems col, double value) {
     std::byte* to = const_cast<std::byte*>(address(row, col));
-    if (type_ == DType::bf16) write(to, to_bf16(static_cast<float>(value)));
-    else if (type_ == DType::i32) write(to, static_cast<std::int32_t>(value));
-    else write(to, static_cast<float>(value));
+    if (type_ == DType::bf16)
+      write(to, to_bf16(static_cast<float>(value)));
+    else if (type_ == DType::i32)
+      write(to, static_cast<std::int32_t>(value));
+    else
+      write(to, static_cast<float>(value));
   }
   void set(Elems index, double value) { set(index / cols_, index % cols_, value); }
 

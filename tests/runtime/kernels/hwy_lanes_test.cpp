@@ -8,8 +8,8 @@
 #include <cmath>
 #include <vector>
 
-#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/threads.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,8 +20,22 @@ const char* target_name() { return hwy::TargetName(HWY_TARGET); }
 /// 16 results of each function for 16 inputs of x; y is x from its other end.
 void all_functions(const float* x, const float* y, float* out) {
   const F16 a = load(x), b = load(y);
-  const F16 results[] = {a + b, a - b, a * b, a / b, sqrt(a * a), max(a, b), min(a, b), fma(a, b, a), exp2(a), exp(a),
-                         sigmoid(a), rounded<bf16>(a), set(sum(a)), set(largest(a)), load_tail(x, 7, 3.0f), keep_first(a, 9),
+  const F16 results[] = {a + b,
+                         a - b,
+                         a * b,
+                         a / b,
+                         sqrt(a * a),
+                         max(a, b),
+                         min(a, b),
+                         fma(a, b, a),
+                         exp2(a),
+                         exp(a),
+                         sigmoid(a),
+                         rounded<bf16>(a),
+                         set(sum(a)),
+                         set(largest(a)),
+                         load_tail(x, 7, 3.0f),
+                         keep_first(a, 9),
                          exp2_of_negative(min(a, set(127.0f)))};
   for (const F16& result : results) store(out, result), out += lanes;
 }
@@ -71,9 +85,11 @@ HWY_EXPORT(copy_tails);
 
 /// Numbers where targets could part: ties, signed zeros, denormals, infinities, NaN, the ends of exp2, and all sizes.
 std::vector<float> awkward_numbers() {
-  std::vector<float> x = {0.0f, -0.0f, 0.49999997f, -0.49999997f, 0.5f, -0.5f, 1.5f, 2.5f, -2.5f, 127.0f, 127.5f, 128.0f,
-                          -126.0f, -126.5f, -127.0f, 1e-40f, -1e-40f, 1e30f, -1e30f, 3.4e38f, INFINITY, -INFINITY, NAN,
-                          -NAN, 1.17549435e-38f, 88.7f, -87.3f, 0.50000006f, 8388607.5f, 1.00390625f, 1.01171875f, 1e-20f};
+  std::vector<float> x = {0.0f,       -0.0f,       0.49999997f, -0.49999997f,    0.5f,   -0.5f,   1.5f,
+                          2.5f,       -2.5f,       127.0f,      127.5f,          128.0f, -126.0f, -126.5f,
+                          -127.0f,    1e-40f,      -1e-40f,     1e30f,           -1e30f, 3.4e38f, INFINITY,
+                          -INFINITY,  NAN,         -NAN,        1.17549435e-38f, 88.7f,  -87.3f,  0.50000006f,
+                          8388607.5f, 1.00390625f, 1.01171875f, 1e-20f};
   const Random random(1, "awkward numbers");
   while (x.size() < 16 * 4096) x.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(random.bits(x.size()))));
   return x;
@@ -100,9 +116,12 @@ TEST_CASE("hwy_lanes: select_isa decides which target runs", "[kernels]") {
   each_isa([](Isa isa) {
     const std::string target = HWY_DYNAMIC_DISPATCH(target_name)();
     // Highway's fallback has two names: g++ before 12.3 miscompiles EMU128.
-    if (isa == Isa::scalar) CHECK((target == "SCALAR" || target == "EMU128"));
-    else if (isa == Isa::avx2) CHECK(target == "AVX2");
-    else CHECK(target == "AVX3");
+    if (isa == Isa::scalar)
+      CHECK((target == "SCALAR" || target == "EMU128"));
+    else if (isa == Isa::avx2)
+      CHECK(target == "AVX2");
+    else
+      CHECK(target == "AVX3");
   });
 }
 
@@ -118,8 +137,8 @@ TEST_CASE("hwy_lanes: every function has the same bits on every target", "[kerne
     std::size_t different = 0;
     for (std::size_t i = 0; i < out.size(); ++i)
       if (bits_of(out[i]) != bits_of(first[i]) && different++ < 5)
-        UNSCOPED_INFO(name(isa) << ": function " << i % per_group / lanes << " of " << x[i / per_group * lanes + i % lanes]
-                                << " gives " << out[i] << ", not " << first[i]);
+        UNSCOPED_INFO(name(isa) << ": function " << i % per_group / lanes << " of "
+                                << x[i / per_group * lanes + i % lanes] << " gives " << out[i] << ", not " << first[i]);
     CHECK(different == 0);
   });
 }
@@ -135,7 +154,8 @@ TEST_CASE("hwy_lanes: a stored bf16 is to_bf16 of the value", "[kernels]") {
   });
 }
 
-TEST_CASE("hwy_lanes: kernels store to_bf16 of a value whatever the CPU rounds with, and use what they store", "[kernels]") {
+TEST_CASE("hwy_lanes: kernels store to_bf16 of a value whatever the CPU rounds with, and use what they store",
+          "[kernels]") {
   // Every upper half of a float, each with the lower halves where rounding turns.
   std::vector<float> x;
   for (std::uint32_t upper = 0; upper < 0x10000; ++upper)
@@ -147,7 +167,8 @@ TEST_CASE("hwy_lanes: kernels store to_bf16 of a value whatever the CPU rounds w
     HWY_DYNAMIC_DISPATCH(round_as_stored)(x.data(), out.data(), again.data(), static_cast<Elems>(out.size()));
     std::size_t different = 0;
     for (std::size_t i = 0; i < out.size(); ++i) {
-      const bool is_read_as_stored = std::bit_cast<std::uint32_t>(again[i]) == static_cast<std::uint32_t>(out[i].bits) << 16;
+      const bool is_read_as_stored = std::bit_cast<std::uint32_t>(again[i]) == static_cast<std::uint32_t>(out[i].bits)
+                                                                                   << 16;
       different += out[i] != to_bf16(x[i]) || !is_read_as_stored;
     }
     INFO(name(isa));

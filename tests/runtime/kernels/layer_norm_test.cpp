@@ -13,12 +13,17 @@ struct Norm {
   GuardedTensor x, gain, bias, out, mean, inv_std;
 
   Norm(DType type, Elems tokens, Elems channels)
-      : x(type, tokens, channels, 3), gain(type, channels), bias(type, channels), out(type, tokens, channels, 5),
-        mean(DType::f32, tokens), inv_std(DType::f32, tokens) {
+      : x(type, tokens, channels, 3),
+        gain(type, channels),
+        bias(type, channels),
+        out(type, tokens, channels, 5),
+        mean(DType::f32, tokens),
+        inv_std(DType::f32, tokens) {
     x.randomize(1, 2, 0.5), gain.randomize(2, 0.3, 1), bias.randomize(3, 0.3);
   }
   void forward() {
-    layer_norm_forward({.x = x, .gain = gain, .bias = bias, .out = out, .mean = mean, .inv_std = inv_std, .eps = 1e-5f});
+    layer_norm_forward(
+        {.x = x, .gain = gain, .bias = bias, .out = out, .mean = mean, .inv_std = inv_std, .eps = 1e-5f});
   }
 };
 
@@ -26,13 +31,23 @@ struct Gradients {
   GuardedTensor d_out, d_residual, d_x, d_gain, d_bias;
 
   Gradients(DType type, DType gradient_type, Elems tokens, Elems channels)
-      : d_out(type, tokens, channels, 1), d_residual(type, tokens, channels, 2), d_x(type, tokens, channels, 4),
-        d_gain(gradient_type, channels), d_bias(gradient_type, channels) {
+      : d_out(type, tokens, channels, 1),
+        d_residual(type, tokens, channels, 2),
+        d_x(type, tokens, channels, 4),
+        d_gain(gradient_type, channels),
+        d_bias(gradient_type, channels) {
     d_out.randomize(4), d_residual.randomize(5);
   }
   LayerNormBackward with(const Norm& k, bool residual) {
-    return {.x = k.x, .gain = k.gain, .mean = k.mean, .inv_std = k.inv_std, .d_out = d_out,
-            .d_residual = residual ? ConstView(d_residual) : ConstView(), .d_x = d_x, .d_gain = d_gain, .d_bias = d_bias};
+    return {.x = k.x,
+            .gain = k.gain,
+            .mean = k.mean,
+            .inv_std = k.inv_std,
+            .d_out = d_out,
+            .d_residual = residual ? ConstView(d_residual) : ConstView(),
+            .d_x = d_x,
+            .d_gain = d_gain,
+            .d_bias = d_bias};
   }
 };
 
@@ -55,9 +70,9 @@ void check_backward(DType type, DType gradient_type, Elems tokens, Elems channel
   k.forward();
   Gradients g(type, gradient_type, tokens, channels);
   run_every_way({&g.d_x, &g.d_gain, &g.d_bias}, [&] { layer_norm_backward(g.with(k, residual)); });
-  const auto expected = reference::layer_norm_backward(
-      k.x.values(), k.gain.values(), k.mean.values(), k.inv_std.values(), g.d_out.values(),
-      residual ? g.d_residual.values() : std::vector<double>());
+  const auto expected =
+      reference::layer_norm_backward(k.x.values(), k.gain.values(), k.mean.values(), k.inv_std.values(),
+                                     g.d_out.values(), residual ? g.d_residual.values() : std::vector<double>());
   reference::require_close(g.d_x.values(), expected.d_x, type);
   reference::require_close(g.d_gain.values(), expected.d_gain, gradient_type);
   reference::require_close(g.d_bias.values(), expected.d_bias, gradient_type);
@@ -154,10 +169,14 @@ TEST_CASE("layer_norm: the gradient is the slope of the forward formula", "[kern
 TEST_CASE("layer_norm: views that do not fit are refused", "[kernels]") {
   Norm k(DType::f32, 3, 8);
   GuardedTensor short_gain(DType::f32, 7), other_type(DType::bf16, 3, 8);
-  CHECK_THROWS_AS(layer_norm_forward({.x = k.x, .gain = short_gain, .bias = k.bias, .out = k.out, .mean = k.mean,
-                                      .inv_std = k.inv_std}), Error);
-  CHECK_THROWS_AS(layer_norm_forward({.x = k.x, .gain = k.gain, .bias = k.bias, .out = other_type, .mean = k.mean,
-                                      .inv_std = k.inv_std}), Error);
+  CHECK_THROWS_AS(
+      layer_norm_forward(
+          {.x = k.x, .gain = short_gain, .bias = k.bias, .out = k.out, .mean = k.mean, .inv_std = k.inv_std}),
+      Error);
+  CHECK_THROWS_AS(
+      layer_norm_forward(
+          {.x = k.x, .gain = k.gain, .bias = k.bias, .out = other_type, .mean = k.mean, .inv_std = k.inv_std}),
+      Error);
 }
 
 }  // namespace trireme

@@ -20,17 +20,30 @@ struct Case {
   GuardedTensor a, b;
 
   Case(Elems rows, Elems cols, Elems depth, bool ta, bool tb, DType t)
-      : m(rows), n(cols), k(depth), a_transposed(ta), b_transposed(tb), type(t),
-        a(t, ta ? depth : rows, ta ? rows : depth, 3), b(t, tb ? cols : depth, tb ? depth : cols, 5) {
+      : m(rows),
+        n(cols),
+        k(depth),
+        a_transposed(ta),
+        b_transposed(tb),
+        type(t),
+        a(t, ta ? depth : rows, ta ? rows : depth, 3),
+        b(t, tb ? cols : depth, tb ? depth : cols, 5) {
     a.randomize(1);
     b.randomize(2);
   }
   void run(View out, const Epilogue& epilogue = {}) {
     AlignedBytes workspace(matmul_workspace_bytes(m, n, k, type, cpu::kernel_threads()));
-    matmul({.a = a, .b = b, .a_transposed = a_transposed, .b_transposed = b_transposed, .out = out, .epilogue = epilogue,
+    matmul({.a = a,
+            .b = b,
+            .a_transposed = a_transposed,
+            .b_transposed = b_transposed,
+            .out = out,
+            .epilogue = epilogue,
             .workspace = workspace.view()});
   }
-  Bounded expected(Elems row, Elems col) const { return reference::product({a, a_transposed}, {b, b_transposed}, row, col, k); }
+  Bounded expected(Elems row, Elems col) const {
+    return reference::product({a, a_transposed}, {b, b_transposed}, row, col, k);
+  }
   template <typename Each>
   std::vector<Bounded> all(Each each) const {
     std::vector<Bounded> list;
@@ -51,13 +64,18 @@ void for_each_case(const std::vector<std::array<Elems, 3>>& shapes, Body body) {
       }
 }
 
-const std::vector<std::array<Elems, 3>> awkward = {{1, 1, 1},    {1, 48, 2},  {2, 47, 3},   {7, 1, 31},   {8, 48, 32},
-                                                   {9, 49, 33},  {17, 97, 7}, {47, 131, 1}, {131, 53, 64}, {97, 16, 131}};
+const std::vector<std::array<Elems, 3>> awkward = {{1, 1, 1},     {1, 48, 2},   {2, 47, 3},  {7, 1, 31},
+                                                   {8, 48, 32},   {9, 49, 33},  {17, 97, 7}, {47, 131, 1},
+                                                   {131, 53, 64}, {97, 16, 131}};
 
 // One chain by plain code: what every instruction set must give.
 float chain(const Case& c, Elems row, Elems col, float start) {
-  const auto a = [&](Elems k) { return k < c.k ? static_cast<float>(c.a_transposed ? c.a.at(k, row) : c.a.at(row, k)) : 0.0f; };
-  const auto b = [&](Elems k) { return k < c.k ? static_cast<float>(c.b_transposed ? c.b.at(col, k) : c.b.at(k, col)) : 0.0f; };
+  const auto a = [&](Elems k) {
+    return k < c.k ? static_cast<float>(c.a_transposed ? c.a.at(k, row) : c.a.at(row, k)) : 0.0f;
+  };
+  const auto b = [&](Elems k) {
+    return k < c.k ? static_cast<float>(c.b_transposed ? c.b.at(col, k) : c.b.at(k, col)) : 0.0f;
+  };
   float sum = start;
   if (c.type == DType::f32)
     for (Elems k = 0; k < c.k; ++k) sum = std::fma(a(k), b(k), sum);
@@ -156,7 +174,8 @@ TEST_CASE("matmul: the fused GELU is the GELU of the rounded pre-activation", "[
     run_every_way({&pre, &out}, [&] { c.run(out, {.bias = bias, .gelu_pre = pre}); });
     c.run(plain, {.bias = bias});
     CHECK(pre.values() == plain.values());
-    reference::require_close(out.values(), c.all([&](Elems r, Elems s) { return reference::gelu(pre.at(r, s)); }), c.type);
+    reference::require_close(out.values(), c.all([&](Elems r, Elems s) { return reference::gelu(pre.at(r, s)); }),
+                             c.type);
   });
 }
 
@@ -172,7 +191,8 @@ TEST_CASE("matmul: the product is multiplied by the slope of GELU", "[kernels]")
       y.value *= slope.value;
       y.error += reference::f32_error * (std::fabs(y.value) + y.error);
       return y;
-    }), c.type);
+    }),
+                             c.type);
   });
 }
 
@@ -184,12 +204,14 @@ TEST_CASE("matmul: wrong shapes, types and a short workspace are refused", "[ker
   AlignedBytes workspace(1);
   CHECK_THROWS_AS(matmul({.a = c.a, .b = c.b, .out = out, .workspace = workspace.view()}), Error);
   const View a = c.a, b = c.b;
-  CHECK_THROWS_AS(matmul({.a = a.cols_from(0, 0), .b = b.rows_from(0, 0), .out = out, .workspace = workspace.view()}), Error);
+  CHECK_THROWS_AS(matmul({.a = a.cols_from(0, 0), .b = b.rows_from(0, 0), .out = out, .workspace = workspace.view()}),
+                  Error);
 }
 
 TEST_CASE("matmul: an epilogue whose views are of another shape or type is refused on any threads", "[kernels]") {
   Case c(4, 5, 6, false, false, DType::f32);
-  GuardedTensor out(DType::f32, 4, 5), turned(DType::f32, 5, 4), row(DType::f32, 4), narrow(DType::bf16, 4, 5), integers(DType::i32, 4, 5);
+  GuardedTensor out(DType::f32, 4, 5), turned(DType::f32, 5, 4), row(DType::f32, 4), narrow(DType::bf16, 4, 5),
+      integers(DType::i32, 4, 5);
   for (int threads : {1, 2}) {
     cpu::set_kernel_threads(threads);
     CHECK_THROWS_AS(c.run(out, {.bias = row}), Error);

@@ -1,4 +1,5 @@
-// Products in the tiles order: blocks of 32 k, each two chains. The same bits from tile registers and from everything else.
+// Products in the tiles order: blocks of 32 k, each two chains. The same bits from tile registers and from everything
+// else.
 
 #include <array>
 #include <bit>
@@ -21,24 +22,36 @@ struct Case {
   GuardedTensor a, b;
 
   Case(Elems rows, Elems cols, Elems depth, bool ta, bool tb, double deviation = 1)
-      : m(rows), n(cols), k(depth), a_transposed(ta), b_transposed(tb),
-        a(DType::bf16, ta ? depth : rows, ta ? rows : depth, 3), b(DType::bf16, tb ? cols : depth, tb ? depth : cols, 5) {
+      : m(rows),
+        n(cols),
+        k(depth),
+        a_transposed(ta),
+        b_transposed(tb),
+        a(DType::bf16, ta ? depth : rows, ta ? rows : depth, 3),
+        b(DType::bf16, tb ? cols : depth, tb ? depth : cols, 5) {
     a.randomize(1, deviation);
     b.randomize(2, deviation);
   }
   // Columns of b from `first_k` on: a later part of a sum.
   void run(View out, const Epilogue& epilogue = {}, Elems first_k = 0, Elems depth = -1) {
     if (depth < 0) depth = k - first_k;
-    AlignedBytes workspace(matmul_workspace_bytes(m, n, depth, DType::bf16, cpu::kernel_threads(), ProductOrder::tiles));
+    AlignedBytes workspace(
+        matmul_workspace_bytes(m, n, depth, DType::bf16, cpu::kernel_threads(), ProductOrder::tiles));
     const View left = a, right = b;
     matmul({.a = a_transposed ? left.rows_from(first_k, depth) : left.cols_from(first_k, depth),
-            .b = b_transposed ? right.cols_from(first_k, depth) : right.rows_from(first_k, depth), .a_transposed = a_transposed,
-            .b_transposed = b_transposed, .out = out, .epilogue = epilogue, .workspace = workspace.view(),
+            .b = b_transposed ? right.cols_from(first_k, depth) : right.rows_from(first_k, depth),
+            .a_transposed = a_transposed,
+            .b_transposed = b_transposed,
+            .out = out,
+            .epilogue = epilogue,
+            .workspace = workspace.view(),
             .order = ProductOrder::tiles});
   }
   float left(Elems row, Elems at) const { return static_cast<float>(a_transposed ? a.at(at, row) : a.at(row, at)); }
   float right(Elems at, Elems col) const { return static_cast<float>(b_transposed ? b.at(col, at) : b.at(at, col)); }
-  Bounded expected(Elems row, Elems col) const { return reference::product({a, a_transposed}, {b, b_transposed}, row, col, k); }
+  Bounded expected(Elems row, Elems col) const {
+    return reference::product({a, a_transposed}, {b, b_transposed}, row, col, k);
+  }
   template <typename Each>
   std::vector<Bounded> all(Each each) const {
     std::vector<Bounded> list;
@@ -79,12 +92,14 @@ void for_each_case(const std::vector<std::array<Elems, 3>>& shapes, Body body) {
     }
 }
 
-const std::vector<std::array<Elems, 3>> awkward = {{1, 1, 1},   {1, 96, 2},  {2, 47, 3},    {7, 1, 31},   {32, 96, 32}, {33, 97, 33},
-                                                   {31, 49, 7}, {47, 131, 1}, {131, 53, 64}, {97, 16, 131}, {1, 200, 96}};
+const std::vector<std::array<Elems, 3>> awkward = {{1, 1, 1},     {1, 96, 2},    {2, 47, 3},  {7, 1, 31},
+                                                   {32, 96, 32},  {33, 97, 33},  {31, 49, 7}, {47, 131, 1},
+                                                   {131, 53, 64}, {97, 16, 131}, {1, 200, 96}};
 
 }  // namespace
 
-TEST_CASE("matmul, tiles: equals double precision within the rounding of its sum, the same bits everywhere", "[kernels]") {
+TEST_CASE("matmul, tiles: equals double precision within the rounding of its sum, the same bits everywhere",
+          "[kernels]") {
   for_each_case(awkward, [](Case& c) {
     for (DType out_type : {DType::bf16, DType::f32}) {
       GuardedTensor out(out_type, c.m, c.n, 2);
@@ -155,8 +170,8 @@ TEST_CASE("matmul, tiles: zeros that pad a block make no difference but that the
 
 TEST_CASE("matmul, tiles: the epilogues are those of the chain order", "[kernels]") {
   for_each_case(awkward, [](Case& c) {
-    GuardedTensor bias(DType::bf16, c.n), residual(DType::bf16, c.m, c.n, 4), pre(DType::bf16, c.m, c.n, 1), out(DType::bf16, c.m, c.n),
-        plain(DType::bf16, c.m, c.n);
+    GuardedTensor bias(DType::bf16, c.n), residual(DType::bf16, c.m, c.n, 4), pre(DType::bf16, c.m, c.n, 1),
+        out(DType::bf16, c.m, c.n), plain(DType::bf16, c.m, c.n);
     bias.randomize(3);
     residual.randomize(4);
     run_every_way({&out}, [&] { c.run(out, {.bias = bias, .residual = residual}); });
@@ -167,20 +182,24 @@ TEST_CASE("matmul, tiles: the epilogues are those of the chain order", "[kernels
         x.error += reference::f32_error * (std::fabs(x.value) + x.error + std::fabs(term));
       }
       return x;
-    }), DType::bf16);
+    }),
+                             DType::bf16);
     run_every_way({&pre, &out}, [&] { c.run(out, {.bias = bias, .gelu_pre = pre}); });
     c.run(plain, {.bias = bias});
     CHECK(pre.values() == plain.values());
-    reference::require_close(out.values(), c.all([&](Elems r, Elems s) { return reference::gelu(pre.at(r, s)); }), DType::bf16);
+    reference::require_close(out.values(), c.all([&](Elems r, Elems s) { return reference::gelu(pre.at(r, s)); }),
+                             DType::bf16);
   });
 }
 
 TEST_CASE("matmul, tiles: f32 operands and a short workspace are refused", "[kernels]") {
   GuardedTensor a(DType::f32, 4, 6), b(DType::f32, 6, 5), out(DType::f32, 4, 5);
   AlignedBytes workspace(1 << 20), small(1);
-  CHECK_THROWS_AS(matmul({.a = a, .b = b, .out = out, .workspace = workspace.view(), .order = ProductOrder::tiles}), Error);
+  CHECK_THROWS_AS(matmul({.a = a, .b = b, .out = out, .workspace = workspace.view(), .order = ProductOrder::tiles}),
+                  Error);
   Case c(4, 5, 6, false, false);
-  CHECK_THROWS_AS(matmul({.a = c.a, .b = c.b, .out = out, .workspace = small.view(), .order = ProductOrder::tiles}), Error);
+  CHECK_THROWS_AS(matmul({.a = c.a, .b = c.b, .out = out, .workspace = small.view(), .order = ProductOrder::tiles}),
+                  Error);
 }
 
 }  // namespace trireme

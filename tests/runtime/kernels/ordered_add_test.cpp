@@ -31,7 +31,8 @@ TEST_CASE("ordered_add: per element one chain over the pieces, bit for bit", "[k
             for (const GuardedTensor& piece : pieces.tensors) terms.push_back(static_cast<float>(piece.at(i)));
             expected.set(i, reference::ordered_add(static_cast<float>(sum.at(i)), terms, store_first));
           }
-          run_every_way({&sum}, [&] { ordered_add({.accumulator = sum, .pieces = pieces.views, .store_first = store_first}); });
+          run_every_way({&sum},
+                        [&] { ordered_add({.accumulator = sum, .pieces = pieces.views, .store_first = store_first}); });
           REQUIRE(sum.bytes() == expected.bytes());
         }
 }
@@ -61,9 +62,12 @@ TEST_CASE("ordered_add: sums that are stored past the caches have the bits of ot
     const Elems count = std::min(half, n - first);
     std::vector<ConstView> parts;
     for (const ConstView& piece : pieces.views) parts.emplace_back(piece.as<bf16>() + first, DType::bf16, count);
-    ordered_add({.accumulator = View(in_parts.view().as<float>() + first, DType::f32, count), .pieces = parts, .store_first = true});
+    ordered_add({.accumulator = View(in_parts.view().as<float>() + first, DType::f32, count),
+                 .pieces = parts,
+                 .store_first = true});
   }
-  run_every_way({&at_once}, [&] { ordered_add({.accumulator = at_once, .pieces = pieces.views, .store_first = true}); });
+  run_every_way({&at_once},
+                [&] { ordered_add({.accumulator = at_once, .pieces = pieces.views, .store_first = true}); });
   CHECK(at_once.bytes() == in_parts.bytes());
 }
 

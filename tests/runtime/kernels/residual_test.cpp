@@ -19,7 +19,10 @@ void check(DType type, Elems rows, Elems cols, bool in_place) {
   GuardedTensor scratch(DType::i32, bytes / 4 + 16);
   void* aligned = reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(scratch.view().data) + 63) / 64 * 64);
   run_every_way({&out}, [&] {
-    matmul({.a = a, .b = b, .out = out, .epilogue = {.bias = bias, .residual = in_place ? ConstView(out) : residual},
+    matmul({.a = a,
+            .b = b,
+            .out = out,
+            .epilogue = {.bias = bias, .residual = in_place ? ConstView(out) : residual},
             .workspace = {aligned, DType::byte, bytes}});
   });
   GuardedTensor expected(type, rows, cols, 3);

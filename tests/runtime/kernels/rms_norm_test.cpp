@@ -13,7 +13,10 @@ struct Norm {
   GuardedTensor x, gain, out, inv_rms;
 
   Norm(DType type, Elems tokens, Elems channels)
-      : x(type, tokens, channels, 3), gain(type, channels), out(type, tokens, channels, 5), inv_rms(DType::f32, tokens) {
+      : x(type, tokens, channels, 3),
+        gain(type, channels),
+        out(type, tokens, channels, 5),
+        inv_rms(DType::f32, tokens) {
     x.randomize(1, 2, 0.5), gain.randomize(2, 0.3, 1);
   }
   void forward() { rms_norm_forward({.x = x, .gain = gain, .out = out, .inv_rms = inv_rms, .eps = 1e-5f}); }
@@ -23,13 +26,20 @@ struct Gradients {
   GuardedTensor d_out, d_residual, d_x, d_gain;
 
   Gradients(DType type, DType gradient_type, Elems tokens, Elems channels)
-      : d_out(type, tokens, channels, 1), d_residual(type, tokens, channels, 2), d_x(type, tokens, channels, 4),
+      : d_out(type, tokens, channels, 1),
+        d_residual(type, tokens, channels, 2),
+        d_x(type, tokens, channels, 4),
         d_gain(gradient_type, channels) {
     d_out.randomize(4), d_residual.randomize(5);
   }
   RmsNormBackward with(const Norm& k, bool residual) {
-    return {.x = k.x, .gain = k.gain, .inv_rms = k.inv_rms, .d_out = d_out,
-            .d_residual = residual ? ConstView(d_residual) : ConstView(), .d_x = d_x, .d_gain = d_gain};
+    return {.x = k.x,
+            .gain = k.gain,
+            .inv_rms = k.inv_rms,
+            .d_out = d_out,
+            .d_residual = residual ? ConstView(d_residual) : ConstView(),
+            .d_x = d_x,
+            .d_gain = d_gain};
   }
 };
 
@@ -129,7 +139,11 @@ TEST_CASE("rms_norm: heads in columns of a wider matrix have the bits of heads a
       rms_norm_forward({.x = heads_of_x, .gain = rows.gain, .out = out, .inv_rms = inv_rms, .eps = 1e-5f});
     });
     run_every_way({&d_x, &of_heads.d_gain}, [&] {
-      rms_norm_backward({.x = heads_of_x, .gain = rows.gain, .inv_rms = inv_rms, .d_out = d_out, .d_x = heads_of_d_x,
+      rms_norm_backward({.x = heads_of_x,
+                         .gain = rows.gain,
+                         .inv_rms = inv_rms,
+                         .d_out = d_out,
+                         .d_x = heads_of_d_x,
                          .d_gain = of_heads.d_gain});
     });
     CHECK(inv_rms.bytes() == rows.inv_rms.bytes());

@@ -12,15 +12,22 @@ struct Turn {
 
   // The heads to turn are the middle columns of a wider matrix, as in a fused qkv.
   Turn(DType type, Elems tokens, Elems heads, Elems width)
-      : x(type, tokens, (heads + 2) * width, 3), positions(DType::i32, tokens), cosines(DType::f32, 97, width / 2, 1),
-        sines(DType::f32, 97, width / 2, 2), head_dim(width) {
+      : x(type, tokens, (heads + 2) * width, 3),
+        positions(DType::i32, tokens),
+        cosines(DType::f32, 97, width / 2, 1),
+        sines(DType::f32, 97, width / 2, 2),
+        head_dim(width) {
     x.randomize(1);
     for (Elems n = 0; n < tokens; ++n) positions.set(n, static_cast<double>((n * 29 + 5) % 97));
     rope_table({.cosines = cosines, .sines = sines, .head_dim = width, .theta = 10000});
   }
   void run(RopeDirection direction) {
-    rope({.x = x.view().cols_from(head_dim, x.cols() - 2 * head_dim), .positions = positions, .cosines = cosines,
-          .sines = sines, .head_dim = head_dim, .direction = direction});
+    rope({.x = x.view().cols_from(head_dim, x.cols() - 2 * head_dim),
+          .positions = positions,
+          .cosines = cosines,
+          .sines = sines,
+          .head_dim = head_dim,
+          .direction = direction});
   }
 };
 
@@ -31,14 +38,18 @@ void check(DType type, Elems tokens, Elems heads, Elems head_dim, RopeDirection 
   std::vector<reference::Bounded> expected;
   for (Elems n = 0; n < tokens; ++n)
     for (Elems c = 0; c < k.x.cols(); ++c) {
-      const Elems i = c % head_dim % (head_dim / 2), head = c - c % head_dim, position = static_cast<Elems>(k.positions.at(n));
+      const Elems i = c % head_dim % (head_dim / 2), head = c - c % head_dim,
+                  position = static_cast<Elems>(k.positions.at(n));
       const double low = before.at(n, head + i), high = before.at(n, head + i + head_dim / 2);
       const double cosine = k.cosines.at(position, i);
       const double sine = k.sines.at(position, i) * (direction == RopeDirection::forward ? 1 : -1);
       const bool turned = head >= head_dim && head < (heads + 1) * head_dim;
-      if (!turned) expected.push_back({before.at(n, c)});
-      else if (c % head_dim < head_dim / 2) expected.push_back(reference::rope_low(low, high, cosine, sine));
-      else expected.push_back(reference::rope_high(low, high, cosine, sine));
+      if (!turned)
+        expected.push_back({before.at(n, c)});
+      else if (c % head_dim < head_dim / 2)
+        expected.push_back(reference::rope_low(low, high, cosine, sine));
+      else
+        expected.push_back(reference::rope_high(low, high, cosine, sine));
     }
   reference::require_close(k.x.values(), expected, type);
 }
@@ -62,7 +73,8 @@ void check_table(Elems positions, Elems head_dim, double theta, const RopeScalin
 
 }  // namespace
 
-TEST_CASE("rope: both directions are within their rounding of double precision, with equal bits everywhere", "[kernels]") {
+TEST_CASE("rope: both directions are within their rounding of double precision, with equal bits everywhere",
+          "[kernels]") {
   for (DType type : {DType::bf16, DType::f32})
     for (RopeDirection direction : {RopeDirection::forward, RopeDirection::backward})
       for (Elems tokens : {1, 7, 61})

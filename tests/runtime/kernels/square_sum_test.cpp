@@ -12,7 +12,9 @@ struct Sums {
     square_sum({.x = x, .sum = &squares});
     block_sum({.x = x, .sum = &values});
   }
-  bool operator==(const Sums& other) const { return squares.limbs == other.squares.limbs && values.limbs == other.values.limbs; }
+  bool operator==(const Sums& other) const {
+    return squares.limbs == other.squares.limbs && values.limbs == other.values.limbs;
+  }
   ExactSum squares, values;
 };
 

@@ -14,7 +14,10 @@ void check(DType type, Elems tokens, Elems width, double deviation) {
   const ConstView gate = gate_up.view().cols_from(0, width), up = gate_up.view().cols_from(width, width);
   run_every_way({&out}, [&] { swiglu_forward({.gate = gate, .up = up, .out = out}); });
   run_every_way({&d_gate_up}, [&] {
-    swiglu_backward({.gate = gate, .up = up, .d_out = d_out, .d_gate = d_gate_up.view().cols_from(0, width),
+    swiglu_backward({.gate = gate,
+                     .up = up,
+                     .d_out = d_out,
+                     .d_gate = d_gate_up.view().cols_from(0, width),
                      .d_up = d_gate_up.view().cols_from(width, width)});
   });
   std::vector<reference::Bounded> expected, gradients;
@@ -48,7 +51,8 @@ TEST_CASE("swiglu: the gradient is the slope of the forward formula", "[kernels]
     for (double up : {-2.0, 0.7}) {
       const auto g = reference::swiglu_backward(gate, up, 1.5);
       const auto slope = [&](double dg, double du) {
-        return 1.5 * (reference::swiglu(gate + dg, up + du).value - reference::swiglu(gate - dg, up - du).value) / (2 * h);
+        return 1.5 * (reference::swiglu(gate + dg, up + du).value - reference::swiglu(gate - dg, up - du).value) /
+               (2 * h);
       };
       CHECK(g.d_gate.value == Approx(slope(h, 0)).margin(1e-8));
       CHECK(g.d_up.value == Approx(slope(0, h)).margin(1e-8));

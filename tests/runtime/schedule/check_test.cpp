@@ -120,7 +120,8 @@ TEST_CASE("check: a wait needs a record above it", "[schedule]") {
 TEST_CASE("check: a dropped release of a slice is found at the update", "[schedule]") {
   Schedule s = without_op(step(), 8);
   s.ops[7].records = 7;  // the update waits for the comm stream as before
-  check_rejected(rules(s), 8, {"update unit 0 (op 8) writes shard0", "gather unit 0 (op 1)", "a release of shard0 must stand"});
+  check_rejected(rules(s), 8,
+                 {"update unit 0 (op 8) writes shard0", "gather unit 0 (op 1)", "a release of shard0 must stand"});
 }
 
 TEST_CASE("check: a release moved behind its writer is found at the writer", "[schedule]") {
@@ -128,7 +129,8 @@ TEST_CASE("check: a release moved behind its writer is found at the writer", "[s
   s.ops[9].waits = {4};
   s.ops[8].records.reset();
   std::swap(s.ops[8], s.ops[9]);
-  check_rejected(rules(s), 8, {"update unit 0 (op 8) writes shard0", "gather unit 0 (op 1)", "a release of shard0 must stand"});
+  check_rejected(rules(s), 8,
+                 {"update unit 0 (op 8) writes shard0", "gather unit 0 (op 1)", "a release of shard0 must stand"});
 }
 
 TEST_CASE("check: a dropped release of a gradient is found at its reduce", "[schedule]") {
@@ -143,12 +145,14 @@ TEST_CASE("check: a dropped gather is found at the op that reads it", "[schedule
 
 TEST_CASE("check: a slice gathered by one step must be released before the next one writes it", "[schedule]") {
   Schedule s = step();
-  s.ops[2].find(Slot::parameters)->buffer = s.ops[5].find(Slot::parameters)->buffer = 2;  // the carried buffer: no gather of its own
+  s.ops[2].find(Slot::parameters)->buffer = s.ops[5].find(Slot::parameters)->buffer =
+      2;  // the carried buffer: no gather of its own
   s.ops[2].waits.clear();
   s.ops[8].operands = s.ops[7].operands;  // no release of the slice
   s.ops.erase(s.ops.begin() + 1);
   CHECK_FALSE(rules(s));
-  check_rejected(check_two(s, s), 8, {"update unit 0 (op 8) of step, number 2", "gather unit 0 (op 9) of step, number 1"});
+  check_rejected(check_two(s, s), 8,
+                 {"update unit 0 (op 8) of step, number 2", "gather unit 0 (op 9) of step, number 1"});
 }
 
 TEST_CASE("check: buffers that overlap while both live are found", "[schedule]") {
@@ -220,12 +224,14 @@ TEST_CASE("check_sequence: a carried buffer comes from the schedule directly bef
                  {"forward unit 0 (op 0) of step", "carry0", "(validate) does not write"});
 }
 
-TEST_CASE("check_sequence: what a schedule carries out may not be overwritten, nor read without its event", "[schedule]") {
+TEST_CASE("check_sequence: what a schedule carries out may not be overwritten, nor read without its event",
+          "[schedule]") {
   Schedule other = enter();
   other.kind = ScheduleKind::validate;
   other.ops = {Op{.kind = OpKind::forward, .operands = {writes(Slot::out, 3)}}};
   buffer(other, "x0").offset = 0x100;  // bytes of carry0, while its gather may still run
-  check_rejected(check_two(step(), other), 0, {"forward (op 0) of validate", "carry0", "gather unit 0 (op 10) of step"});
+  check_rejected(check_two(step(), other), 0,
+                 {"forward (op 0) of validate", "carry0", "gather unit 0 (op 10) of step"});
 
   Schedule s = step();
   s.ops[0].waits.clear();
@@ -233,7 +239,8 @@ TEST_CASE("check_sequence: what a schedule carries out may not be overwritten, n
 
   s = step();
   buffer(s, "carry0").offset = 0x1000;
-  CHECK_THAT(check_two(enter(), s)->message, Catch::Contains("carry0") && Catch::Contains("differs between enter and step"));
+  CHECK_THAT(check_two(enter(), s)->message,
+             Catch::Contains("carry0") && Catch::Contains("differs between enter and step"));
 }
 
 TEST_CASE("check: bytes carried out are still carried at the end", "[schedule]") {
@@ -250,7 +257,8 @@ TEST_CASE("check: bytes carried out are still carried at the end", "[schedule]")
 TEST_CASE("check_ranks: lists of collectives that differ print both lines", "[schedule]") {
   Schedule a = of_rank(step(), 0), b = of_rank(step(), 1);
   b.ops[6].bytes = 256;
-  check_rejected(check_pair(a, b), 6, {"rank 0 reduce unit 0 (op 6)", "rank 1 reduce unit 0 (op 6)", "512 bytes", "256 bytes"});
+  check_rejected(check_pair(a, b), 6,
+                 {"rank 0 reduce unit 0 (op 6)", "rank 1 reduce unit 0 (op 6)", "512 bytes", "256 bytes"});
   b = of_rank(without_op(step(), 10), 1);
   check_rejected(check_pair(a, b), 10, {"rank 0 gather unit 0 (op 10)", "rank 1: 3 in all"});
   b = of_rank(step(), 1);
@@ -277,8 +285,9 @@ TEST_CASE("check_ranks: sends and receives of a pair match", "[schedule]") {
 
 TEST_CASE("check_ranks: a cyclic wait names the ops that wait for each other", "[schedule]") {
   const auto receives_first = {OpKind::receive, OpKind::send};
-  check_rejected(check_pair(pipeline(0, receives_first), pipeline(1, receives_first)), 0,
-                 {"cyclic wait", "rank 0 receive unit 7 (op 0)", "rank 1 send unit 7 (op 1)", "rank 1 receive unit 7 (op 0)"});
+  check_rejected(
+      check_pair(pipeline(0, receives_first), pipeline(1, receives_first)), 0,
+      {"cyclic wait", "rank 0 receive unit 7 (op 0)", "rank 1 send unit 7 (op 1)", "rank 1 receive unit 7 (op 0)"});
 }
 
 TEST_CASE("check_ranks: an event recorded behind a collective that waits for it is a cycle", "[schedule]") {
@@ -287,7 +296,8 @@ TEST_CASE("check_ranks: an event recorded behind a collective that waits for it 
   check_rejected(check_pair(a, b), 1, {"cyclic wait", "rank 1 gather unit 0 (op 1)", "backward unit 0 (op 2)"});
 }
 
-TEST_CASE("check: agrees with the oracle on random schedules, with any wait removed or any buffer moved", "[schedule]") {
+TEST_CASE("check: agrees with the oracle on random schedules, with any wait removed or any buffer moved",
+          "[schedule]") {
   int rejected = 0, accepted = 0, needed_waits = 0;
   for (std::uint64_t seed = 0; seed < 80; ++seed) {
     const Schedule s = RandomSchedule(seed).build(24);
@@ -327,11 +337,17 @@ TEST_CASE("check: a million ops and buffers in seconds", "[schedule][slow]") {
     s.buffers.push_back({.name = fmt::format("full{}", i), .elems = 512, .offset = 256 + 512 * (i % 1000)});
     s.buffers.push_back({.name = fmt::format("x{}", i), .elems = 256, .offset = 1 << 20});
     const BufferId full = 2 * i + 1;
-    Op gather{.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data,
-              .operands = {reads(Slot::slice, 0), writes(Slot::full, full)}, .records = 2 * i};
+    Op gather{.kind = OpKind::gather,
+              .stream = StreamId::comm,
+              .group = Group::data,
+              .operands = {reads(Slot::slice, 0), writes(Slot::full, full)},
+              .records = 2 * i};
     if (i >= 4) gather.waits = {2 * (i - 4) + 1};
     s.ops.push_back(std::move(gather));
-    s.ops.push_back({.kind = OpKind::forward, .operands = {reads(Slot::parameters, full), writes(Slot::out, full + 1)}, .waits = {2 * i}, .records = 2 * i + 1});
+    s.ops.push_back({.kind = OpKind::forward,
+                     .operands = {reads(Slot::parameters, full), writes(Slot::out, full + 1)},
+                     .waits = {2 * i},
+                     .records = 2 * i + 1});
   }
   s.event_count = 2 * uses;
   const auto problem = rules(s);

@@ -49,7 +49,8 @@ TEST_CASE("HappensBefore: a boundary event that nothing recorded lets the wait p
 TEST_CASE("HappensBefore: the most recent record above a wait is the one it means", "[schedule]") {
   Schedule s{.event_count = 1};
   for (int i = 0; i < 3; ++i)
-    s.ops.push_back({.kind = OpKind::gather, .stream = StreamId::comm, .records = i < 2 ? std::optional(0) : std::nullopt});
+    s.ops.push_back(
+        {.kind = OpKind::gather, .stream = StreamId::comm, .records = i < 2 ? std::optional(0) : std::nullopt});
   s.ops.push_back({.kind = OpKind::forward, .waits = {0}});
   const HappensBefore order(s);
   CHECK(order.before(1, 3));

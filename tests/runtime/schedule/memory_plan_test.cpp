@@ -260,7 +260,8 @@ TEST_CASE("plan_memory: two carried buffers that meet in one schedule only are a
     }
     return std::move(builder).finish();
   };
-  const MemoryPlan placed = plan({carries(ScheduleKind::enter, {"p"}), carries(ScheduleKind::step, {"q"}), carries(ScheduleKind::step_with_audit, {"q", "p"})});
+  const MemoryPlan placed = plan({carries(ScheduleKind::enter, {"p"}), carries(ScheduleKind::step, {"q"}),
+                                  carries(ScheduleKind::step_with_audit, {"q", "p"})});
   CHECK(placed.offset_bytes[0][0] == placed.offset_bytes[2][1]);
   CHECK(placed.offset_bytes[1][0] == placed.offset_bytes[2][0]);
   CHECK(placed.offset_bytes[0][0] != placed.offset_bytes[1][0]);
@@ -318,8 +319,9 @@ TEST_CASE("plan_memory: what does not fit is refused with the peak op, the exces
   } catch (const Error& error) {
     CHECK(error.kind() == ErrorKind::plan);
     const std::string text = error.what();
-    for (const char* part : {"the device arena needs", "28.00 MiB (29360128 bytes)", "(29360127 bytes)", "(1 bytes) too much",
-                             "schedule step", "(op 0)", "buffer7 (workspace, 7.00 MiB), buffer6", "buffer3"})
+    for (const char* part :
+         {"the device arena needs", "28.00 MiB (29360128 bytes)", "(29360127 bytes)", "(1 bytes) too much",
+          "schedule step", "(op 0)", "buffer7 (workspace, 7.00 MiB), buffer6", "buffer3"})
       CHECK_THAT(text, Catch::Contains(part));
     CHECK_THAT(text, !Catch::Contains("buffer2"));
   }

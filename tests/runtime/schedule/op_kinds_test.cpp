@@ -15,13 +15,19 @@ namespace {
 class Program {
  public:
   Program() {
-    shard = add({.name = "shard", .role = Role::parameters, .lifetime = Lifetime::persistent, .type = DType::bf16,
-                 .elems = 64, .exported = true});
+    shard = add({.name = "shard",
+                 .role = Role::parameters,
+                 .lifetime = Lifetime::persistent,
+                 .type = DType::bf16,
+                 .elems = 64,
+                 .exported = true});
     full = add({.name = "full", .role = Role::gathered, .type = DType::bf16, .elems = 64});
-    x = add({.name = "x", .role = Role::activations, .lifetime = Lifetime::persistent, .type = DType::bf16, .elems = 8});
+    x = add(
+        {.name = "x", .role = Role::activations, .lifetime = Lifetime::persistent, .type = DType::bf16, .elems = 8});
     out = add({.name = "out", .role = Role::activations, .type = DType::bf16, .elems = 8});
     saved = add({.name = "saved", .role = Role::activations, .elems = 8});
-    batch = add({.name = "batch", .role = Role::data, .lifetime = Lifetime::persistent, .type = DType::i32, .elems = 8});
+    batch =
+        add({.name = "batch", .role = Role::data, .lifetime = Lifetime::persistent, .type = DType::i32, .elems = 8});
     constants = add({.name = "constants", .role = Role::data, .lifetime = Lifetime::persistent, .elems = 8});
     workspace = add({.name = "workspace", .elems = 8});
     token = add({.name = "token", .role = Role::token});
@@ -29,15 +35,25 @@ class Program {
     schedule.event_count = 1;
     schedule.from_lists = {{{0, {}}}};
     schedule.to_lists = {{0}};
-    schedule.ops = {{.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data, .unit = 1,
-                     .operands = {reads(Slot::slice, shard), writes(Slot::full, full), gives(token)}, .records = 0,
-                     .wire = DType::bf16, .from = 0, .to = 0},
-                    {.kind = OpKind::forward, .unit = 1,
+    schedule.ops = {{.kind = OpKind::gather,
+                     .stream = StreamId::comm,
+                     .group = Group::data,
+                     .unit = 1,
+                     .operands = {reads(Slot::slice, shard), writes(Slot::full, full), gives(token)},
+                     .records = 0,
+                     .wire = DType::bf16,
+                     .from = 0,
+                     .to = 0},
+                    {.kind = OpKind::forward,
+                     .unit = 1,
                      .operands = {reads(Slot::parameters, full), reads(Slot::x, x), writes(Slot::saved, saved),
                                   reads(Slot::batch, batch), reads(Slot::constants, constants), writes(Slot::out, out),
                                   writes(Slot::workspace, workspace), takes(token)},
                      .waits = {0}},
-                    {.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data, .unit = 1,
+                    {.kind = OpKind::release,
+                     .stream = StreamId::comm,
+                     .group = Group::data,
+                     .unit = 1,
                      .operands = {reads(Slot::exported, shard)}}};
   }
 
@@ -90,7 +106,8 @@ TEST_CASE("op_kinds: a wrong operand, stream or group is refused by op, slot and
       {"whose type must not be i64", [](Program& p) { p.buffer(p.saved).type = DType::i64; }},
       {"has out in slot out (forward of a block), which is f32, but x is bf16",
        [](Program& p) { p.buffer(p.out).type = DType::f32; }},
-      {"has shard in slot slice, which is bf16, but sends f32", [](Program& p) { p.schedule.ops[0].wire = DType::f32; }},
+      {"has shard in slot slice, which is bf16, but sends f32",
+       [](Program& p) { p.schedule.ops[0].wire = DType::f32; }},
       {"whose space must not be host", [](Program& p) { p.buffer(p.x).space = Space::host; }},
       {"has slot workspace before slot batch: operands stand in the order of slots",
        [](Program& p) { std::swap(p.forward().operands[2], p.forward().operands[6]); }},
@@ -103,7 +120,9 @@ TEST_CASE("op_kinds: a wrong operand, stream or group is refused by op, slot and
       {"has saved in slot saved (backward of a block), which must be read",
        [](Program& p) { p.forward().kind = OpKind::backward; }},
       {"has nothing in slot gradient (backward of an embedding)",
-       [](Program& p) { p.forward().kind = OpKind::backward, p.forward().operands = {writes(Slot::workspace, p.workspace)}; }},
+       [](Program& p) {
+         p.forward().kind = OpKind::backward, p.forward().operands = {writes(Slot::workspace, p.workspace)};
+       }},
   };
   for (const Case& c : cases) {
     Program program;

@@ -1,5 +1,6 @@
 #pragma once
-// Random small schedules on all streams and in all spaces that are valid by construction, and a slow, obvious oracle for what check() must say of them.
+// Random small schedules on all streams and in all spaces that are valid by construction, and a slow, obvious oracle
+// for what check() must say of them.
 
 #include <fmt/format.h>
 
@@ -105,7 +106,8 @@ class RandomSchedule {
     s_ = Schedule{.rank = 0, .world = 2};
     s_.from_lists = {{{0, {}}, {1, {}}}};
     s_.to_lists = {{0, 1}};
-    for (int u = 0; u < 3; ++u) shards_.push_back(add(fmt::format("shard{}", u), Role::parameters, true, Lifetime::persistent));
+    for (int u = 0; u < 3; ++u)
+      shards_.push_back(add(fmt::format("shard{}", u), Role::parameters, true, Lifetime::persistent));
     exposed_.resize(shards_.size());
     while (static_cast<int>(s_.ops.size()) < ops) add_op();
     for (BufferId gradient : unreleased_) release(gradient);
@@ -115,15 +117,21 @@ class RandomSchedule {
 
   BufferId add(std::string name, Role role, bool exported = false, Lifetime lifetime = Lifetime::step) {
     const Elems elems = role == Role::token ? 0 : static_cast<Elems>(64 * (1 + below(4)));
-    s_.buffers.push_back({.name = std::move(name), .role = role, .lifetime = lifetime, .type = DType::f32,
-                          .elems = elems, .exported = exported});
+    s_.buffers.push_back({.name = std::move(name),
+                          .role = role,
+                          .lifetime = lifetime,
+                          .type = DType::f32,
+                          .elems = elems,
+                          .exported = exported});
     return static_cast<BufferId>(s_.buffers.size()) - 1;
   }
   BufferId fresh(const char* tag, Role role, bool exported = false) {
     return add(fmt::format("{}{}", tag, s_.buffers.size()), role, exported);
   }
   void release(BufferId exported) {
-    s_.ops.push_back({.kind = OpKind::release, .stream = StreamId::comm, .group = Group::data,
+    s_.ops.push_back({.kind = OpKind::release,
+                      .stream = StreamId::comm,
+                      .group = Group::data,
                       .operands = {reads(Slot::exported, exported)}});
   }
 
@@ -132,10 +140,14 @@ class RandomSchedule {
     switch (below(5)) {
       case 0: {
         const BufferId full = fresh("full", Role::gathered);
-        s_.ops.push_back({.kind = OpKind::gather, .stream = StreamId::comm, .group = Group::data,
+        s_.ops.push_back({.kind = OpKind::gather,
+                          .stream = StreamId::comm,
+                          .group = Group::data,
                           .unit = static_cast<int>(u),
-                          .operands = {reads(Slot::slice, shards_[u]), writes(Slot::full, full)}, .bytes = 512,
-                          .from = 0, .to = 0});
+                          .operands = {reads(Slot::slice, shards_[u]), writes(Slot::full, full)},
+                          .bytes = 512,
+                          .from = 0,
+                          .to = 0});
         exposed_[u] = true;
         values_.push_back(full);
         break;
@@ -143,15 +155,21 @@ class RandomSchedule {
       case 1:
         if (exposed_[u]) release(shards_[u]);
         exposed_[u] = false;
-        add_reader({.kind = OpKind::update, .unit = static_cast<int>(u), .operands = {writes(Slot::master, shards_[u])}});
+        add_reader(
+            {.kind = OpKind::update, .unit = static_cast<int>(u), .operands = {writes(Slot::master, shards_[u])}});
         break;
       case 2: {
         const BufferId gradient = fresh("grad", Role::gradients, true), sum = fresh("acc", Role::gradients);
         add_reader({.kind = OpKind::backward, .operands = {writes(Slot::gradient, gradient)}});
         const int first = static_cast<int>(below(8));
         s_.from_lists.push_back({{0, first}, {1, first + 1}});
-        s_.ops.push_back({.kind = OpKind::reduce, .stream = StreamId::comm, .group = Group::data,
-                          .operands = {reads(Slot::gradient, gradient), writes(Slot::accumulator, sum)}, .bytes = 512, .from = static_cast<int>(s_.from_lists.size()) - 1, .to = 0});
+        s_.ops.push_back({.kind = OpKind::reduce,
+                          .stream = StreamId::comm,
+                          .group = Group::data,
+                          .operands = {reads(Slot::gradient, gradient), writes(Slot::accumulator, sum)},
+                          .bytes = 512,
+                          .from = static_cast<int>(s_.from_lists.size()) - 1,
+                          .to = 0});
         s_.from_lists.back()[1].microbatch = static_cast<int>(s_.from_lists.size()) + 8;  // each list once
         unreleased_.push_back(gradient);
         values_.push_back(sum);
@@ -163,7 +181,10 @@ class RandomSchedule {
         unreleased_.erase(unreleased_.begin());
         break;
       default: {
-        Op op{.kind = OpKind::forward, .stream = all_streams[below(stream_count)], .unit = static_cast<int>(u), .segment = 0};
+        Op op{.kind = OpKind::forward,
+              .stream = all_streams[below(stream_count)],
+              .unit = static_cast<int>(u),
+              .segment = 0};
         const BufferId out = fresh("x", below(6) ? Role::activations : Role::token);
         s_.buffers.back().space = static_cast<Space>(below(space_count));
         op.add(s_.buffers.back().role == Role::token ? gives(out) : writes(Slot::out, out));

@@ -24,16 +24,16 @@ Op on(StreamId stream, OpKind kind, Group group = Group::self) {
 }
 
 // A program of ops one after the other, on the streams given.
-Schedule program(int rank, std::vector<Op> ops) {
-  return {.rank = rank, .world = 4, .ops = std::move(ops)};
-}
+Schedule program(int rank, std::vector<Op> ops) { return {.rank = rank, .world = 4, .ops = std::move(ops)}; }
 
 }  // namespace
 
 TEST_CASE("replay: of one rank it is the planned timeline, on any number of streams", "[schedule]") {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     const Schedule s = RandomSchedule(seed).build(40);
-    const auto duration = [&](OpId op) { return 1.0 + static_cast<double>((static_cast<std::uint64_t>(op) * 7 + seed) % 5); };
+    const auto duration = [&](OpId op) {
+      return 1.0 + static_cast<double>((static_cast<std::uint64_t>(op) * 7 + seed) % 5);
+    };
     const Timeline planned = plan_timeline(s, duration);
     const Replayed replayed = replay(std::array{&s}, [&](std::size_t, OpId op) { return duration(op); });
     REQUIRE_FALSE(replayed.problem);
@@ -85,7 +85,8 @@ TEST_CASE("replay: groups wait for their own members alone", "[schedule]") {
     ops.push_back(on(comm, OpKind::all_reduce, Group::data));
     ranks.push_back(program(rank, std::move(ops)));
   }
-  const Replayed found = replay(pointers(ranks), [](std::size_t rank, OpId) { return rank < 2 ? 1.0 : 10.0; }, members);
+  const Replayed found = replay(
+      pointers(ranks), [](std::size_t rank, OpId) { return rank < 2 ? 1.0 : 10.0; }, members);
   REQUIRE_FALSE(found.problem);
   CHECK(found.timelines[0].ops[0].end_us == 1);
   CHECK(found.timelines[2].ops[0].end_us == 10);
@@ -99,13 +100,16 @@ TEST_CASE("replay: collectives of two groups in opposite orders are a cyclic wai
     if (group != Group::node) return std::vector<std::size_t>{0, 1, 2};
     return rank < 2 ? std::vector<std::size_t>{0, 1} : std::vector<std::size_t>{2};
   };
-  const Op of_node = on(StreamId::comm, OpKind::gather, Group::node), of_all = on(StreamId::comm, OpKind::all_reduce, Group::data);
-  const std::vector<Schedule> ranks = {program(0, {of_node, of_all}), program(1, {of_all, of_node}), program(2, {of_all})};
+  const Op of_node = on(StreamId::comm, OpKind::gather, Group::node),
+           of_all = on(StreamId::comm, OpKind::all_reduce, Group::data);
+  const std::vector<Schedule> ranks = {program(0, {of_node, of_all}), program(1, {of_all, of_node}),
+                                       program(2, {of_all})};
   const Replayed found = replay(pointers(ranks), {}, members);
   REQUIRE(found.problem);
   CHECK_THAT(found.problem->message, Catch::Contains("cyclic wait") && Catch::Contains("rank 0 gather unit 0 (op 0)") &&
                                          Catch::Contains("rank 1 all_reduce unit 0 (op 0)"));
-  const std::vector<Schedule> alike = {program(0, {of_node, of_all}), program(1, {of_node, of_all}), program(2, {of_all})};
+  const std::vector<Schedule> alike = {program(0, {of_node, of_all}), program(1, {of_node, of_all}),
+                                       program(2, {of_all})};
   CHECK_FALSE(replay(pointers(alike), {}, members).problem);
 }
 

@@ -43,7 +43,8 @@ class ScheduleBuilder {
     op.waits.erase(std::unique(op.waits.begin(), op.waits.end()), op.waits.end());
     for (BufferId b : reads) users(b).read[stream] = id;
     for (BufferId b : writes) users(b) = {.written = id};
-    for (BufferId b : reads) op.operands.push_back(operand(Slot::x, b, contains(writes, b) ? Access::update : Access::read));
+    for (BufferId b : reads)
+      op.operands.push_back(operand(Slot::x, b, contains(writes, b) ? Access::update : Access::read));
     for (BufferId b : writes)
       if (!contains(reads, b)) op.operands.push_back(operand(Slot::out, b, Access::write));
     std::stable_sort(op.operands.begin(), op.operands.end(), stands_before);

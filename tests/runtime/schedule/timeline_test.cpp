@@ -59,12 +59,12 @@ TEST_CASE("plan_timeline: an empty schedule takes no time", "[schedule]") {
   CHECK(plan_timeline(Schedule{}, [](OpId) { return 1.0; }).end_us() == 0);
 }
 
-TEST_CASE("compute_stalls: what compute waits for events, not what it starts with and not gaps before ops without waits",
-          "[schedule]") {
+TEST_CASE(
+    "compute_stalls: what compute waits for events, not what it starts with and not gaps before ops without waits",
+    "[schedule]") {
   Schedule schedule = two_layers();
   // forward 0 starts late, forward 1 waits from 8 to 12.
-  const std::vector<Timeline::Span> stalls =
-      compute_stalls(schedule, {.ops = {{0, 5}, {5, 12}, {6, 8}, {12, 14}}});
+  const std::vector<Timeline::Span> stalls = compute_stalls(schedule, {.ops = {{0, 5}, {5, 12}, {6, 8}, {12, 14}}});
   REQUIRE(stalls.size() == 1);
   CHECK(stalls[0].start_us == 8);
   CHECK(stalls[0].end_us == 12);
@@ -81,7 +81,7 @@ TEST_CASE("split_stalls: skew is what of the stalls lies in waits for late peers
   CHECK(split({}, {{0, 9}}) == std::pair(0.0, 0.0));
   CHECK(split({{2, 6}, {10, 11}}, {}) == std::pair(5.0, 0.0));
   CHECK(split({{2, 6}}, {{0, 3}, {4, 5}, {5, 9}}) == std::pair(1.0, 3.0));
-  CHECK(split({{2, 6}, {8, 10}, {12, 13}}, {{1, 9}}) == std::pair(2.0, 5.0));   // one wait over two stalls
+  CHECK(split({{2, 6}, {8, 10}, {12, 13}}, {{1, 9}}) == std::pair(2.0, 5.0));  // one wait over two stalls
   CHECK(split({{2, 6}}, {{0, 2}, {6, 8}}) == std::pair(4.0, 0.0));
   CHECK(split({{2, 6}, {20, 30}}, {{2, 6}, {7, 9}, {25, 26}}) == std::pair(9.0, 5.0));
 }

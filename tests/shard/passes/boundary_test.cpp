@@ -219,15 +219,17 @@ TEST_CASE("add_boundary: a stream's last op that fills nothing carried gives its
 
 namespace {
 
-// Computes, copies to the host, and writes a file from there. `is_safe`: the copy waits for what still reads the host's bytes.
+// Computes, copies to the host, and writes a file from there. `is_safe`: the copy waits for what still reads the host's
+// bytes.
 Schedule saving(Lifetime of_snapshot, bool is_safe) {
   Schedule s{.kind = ScheduleKind::step};
   s.buffers = {{.name = "x", .role = Role::activations, .elems = 256},
                {.name = "snapshot", .role = Role::data, .space = Space::host, .lifetime = of_snapshot, .elems = 256},
                {.name = "written", .role = Role::token, .lifetime = Lifetime::persistent}};
-  s.ops = {{.kind = OpKind::forward, .operands = {writes(Slot::out, 0)}},
-           {.kind = OpKind::forward, .stream = StreamId::copy, .operands = {reads(Slot::x, 0), updates(Slot::saved, 1)}},
-           {.kind = OpKind::forward, .stream = StreamId::io, .operands = {reads(Slot::x, 1)}}};
+  s.ops = {
+      {.kind = OpKind::forward, .operands = {writes(Slot::out, 0)}},
+      {.kind = OpKind::forward, .stream = StreamId::copy, .operands = {reads(Slot::x, 0), updates(Slot::saved, 1)}},
+      {.kind = OpKind::forward, .stream = StreamId::io, .operands = {reads(Slot::x, 1)}}};
   if (of_snapshot == Lifetime::step) s.ops[1].find(Slot::saved)->access = Access::write;
   if (is_safe) s.ops[1].add(takes(2)), s.ops[2].add(gives(2));
   return derive_events(add_boundary(std::move(s), all_streams, false));
@@ -235,7 +237,8 @@ Schedule saving(Lifetime of_snapshot, bool is_safe) {
 
 }  // namespace
 
-TEST_CASE("add_boundary: what io reads of persistent buffers runs on into the next schedule, held up by its token alone") {
+TEST_CASE(
+    "add_boundary: what io reads of persistent buffers runs on into the next schedule, held up by its token alone") {
   const Schedule s = saving(Lifetime::persistent, true);
   const std::array sequence = {&s, &s};
   CHECK_FALSE(check_sequence(sequence));

@@ -14,8 +14,8 @@
 #include "shard/order/compute_order.h"
 #include "shard/passes/pass_list.h"
 #include "shard/passes/prefetch.h"
-#include "tests/support/random_cases.h"
 #include "tests/shard/random_spec.h"
+#include "tests/support/random_cases.h"
 
 namespace trireme::test {
 

@@ -16,7 +16,12 @@ template <typename T>
 class Backward {
  public:
   Backward(const AttentionBackward& k, const AttentionShape& shape, int threads, std::byte* workspace)
-      : k_(k), shape_(shape), starts_(k.document_starts, shape), threads_(threads), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
+      : k_(k),
+        shape_(shape),
+        starts_(k.document_starts, shape),
+        threads_(threads),
+        shared_(threads_share_heads(shape, threads)),
+        workspace_(workspace) {
     Carved heads(nullptr), tile(nullptr);
     QueryHeads<T>(shape, k.order, heads), KeyTile<T>(shape, k.order, tile);
     heads_bytes_ = heads.used_bytes(), tile_bytes_ = tile.used_bytes();
@@ -68,7 +73,8 @@ class Backward {
                   std::min(query_step, shape_.tokens - query));
     // Key tiles before the document of the first query do not add to this step: the first that does need not wait.
     const std::int32_t* starts = starts_.of(sequence);
-    heads.key_tiles_added[(g * heads.tokens + query) / query_step] = starts ? starts[query] / static_cast<int>(key_tile) : 0;
+    heads.key_tiles_added[(g * heads.tokens + query) / query_step] =
+        starts ? starts[query] / static_cast<int>(key_tile) : 0;
     if (item == 0) *heads.next_key_tile = 0;
   }
 
@@ -77,7 +83,8 @@ class Backward {
   void share_key_tiles(const QueryHeads<T>& heads, Elems index, int thread) const {
     KeyTile<T> tile = key_tile_of(thread);
     const std::atomic_ref<int> next(*heads.next_key_tile);
-    for (Elems key = next++ * key_tile; key < shape_.tokens; key = next++ * key_tile) run_key_tile(tile, heads, index, key);
+    for (Elems key = next++ * key_tile; key < shape_.tokens; key = next++ * key_tile)
+      run_key_tile(tile, heads, index, key);
   }
   void run_key_tiles(const QueryHeads<T>& heads, Elems index, int thread) const {
     KeyTile<T> tile = key_tile_of(thread);
@@ -86,11 +93,15 @@ class Backward {
   void run_key_tile(KeyTile<T>& tile, const QueryHeads<T>& heads, Elems index, Elems key) const {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads, t = shape_.tokens;
     const Elems keys = std::min(key_tile, t - key);
-    tile.run(heads, {.k = cut(k_.k, sequence, head).rows_from(key, keys), .v = cut(k_.v, sequence, head).rows_from(key, keys),
+    tile.run(heads, {.k = cut(k_.k, sequence, head).rows_from(key, keys),
+                     .v = cut(k_.v, sequence, head).rows_from(key, keys),
                      .dk = cut(k_.dk, sequence, head).rows_from(key, keys),
-                     .dv = cut(k_.dv, sequence, head).rows_from(key, keys), .first = key,
+                     .dv = cut(k_.dv, sequence, head).rows_from(key, keys),
+                     .first = key,
                      .log_sums = elements<float>(k_.log_sum_exp) + (sequence * shape_.heads + head * heads.group) * t,
-                     .starts = starts_.of(sequence), .scale = k_.scale, .take_turns = shared_});
+                     .starts = starts_.of(sequence),
+                     .scale = k_.scale,
+                     .take_turns = shared_});
   }
 
   void finish(const QueryHeads<T>& heads, Elems index, Elems item) const {
@@ -114,7 +125,8 @@ class Backward {
 void attention_backward(const AttentionBackward& k) {
   const AttentionShape shape = shape_of(k);
   const Bytes needed = attention_backward_workspace_bytes(shape, kernel_threads());
-  ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
+  ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed,
+         k.workspace.bytes());
   check_heads(shape, {k.q, k.out, k.d_out, k.dq}, {k.k, k.v, k.dk, k.dv}, k.log_sum_exp);
   with_type(k.q.type, [&](auto type) {
     Backward<decltype(type)>(k, shape, kernel_threads(), static_cast<std::byte*>(k.workspace.data)).run();

@@ -16,7 +16,11 @@ template <typename T>
 class Forward {
  public:
   Forward(const AttentionForward& k, const AttentionShape& shape, int threads, std::byte* workspace)
-      : k_(k), shape_(shape), starts_(k.document_starts, shape), shared_(threads_share_heads(shape, threads)), workspace_(workspace) {
+      : k_(k),
+        shape_(shape),
+        starts_(k.document_starts, shape),
+        shared_(threads_share_heads(shape, threads)),
+        workspace_(workspace) {
     Carved packed(nullptr), tile(nullptr);
     PackedKeys<T>(shape, packed), QueryTile<T>(shape, k.order, tile);
     packed_bytes_ = packed.used_bytes(), tile_bytes_ = tile.used_bytes();
@@ -64,7 +68,8 @@ class Forward {
   }
   void pack(const PackedKeys<T>& packed, Elems index, Elems first, Elems count) const {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads;
-    packed.pack(block_products<T>(shape_.head_dim, k_.order), cut(k_.k, sequence, head), cut(k_.v, sequence, head), first, count);
+    packed.pack(block_products<T>(shape_.head_dim, k_.order), cut(k_.k, sequence, head), cut(k_.v, sequence, head),
+                first, count);
   }
   // Item: a query head of the group and a query tile, from both ends of the sequence in turn.
   void run_item(QueryTile<T>& tile, const PackedKeys<T>& packed, Elems index, Elems item) const {
@@ -72,8 +77,12 @@ class Forward {
     const Elems sequence = index / shape_.kv_heads, head = index % shape_.kv_heads * group + item / tiles;
     const Elems place = item % tiles, query = (place % 2 == 0 ? place / 2 : tiles - 1 - place / 2) * softmax_queries;
     float* log_sums = elements<float>(k_.log_sum_exp) + (sequence * shape_.heads + head) * shape_.tokens;
-    tile.run(packed, {.q = cut(k_.q, sequence, head), .out = cut(k_.out, sequence, head), .log_sums = log_sums, .first = query,
-                      .starts = starts_.of(sequence), .scale = k_.scale});
+    tile.run(packed, {.q = cut(k_.q, sequence, head),
+                      .out = cut(k_.out, sequence, head),
+                      .log_sums = log_sums,
+                      .first = query,
+                      .starts = starts_.of(sequence),
+                      .scale = k_.scale});
   }
 
   const AttentionForward& k_;
@@ -89,7 +98,8 @@ class Forward {
 void attention_forward(const AttentionForward& k) {
   const AttentionShape shape = shape_of(k);
   const Bytes needed = attention_forward_workspace_bytes(shape, kernel_threads());
-  ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed, k.workspace.bytes());
+  ensure(k.workspace.bytes() >= needed, "attention needs {} bytes of workspace and got {}", needed,
+         k.workspace.bytes());
   check_heads(shape, {k.q, k.out}, {k.k, k.v}, k.log_sum_exp);
   with_type(k.q.type, [&](auto type) {
     Forward<decltype(type)>(k, shape, kernel_threads(), static_cast<std::byte*>(k.workspace.data)).run();

@@ -5,8 +5,8 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/attention/attention_products.cpp"
 #include <hwy/foreach_target.h>
 
-#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
@@ -25,8 +25,10 @@ struct Tile {
 
   HWY_INLINE F16 left(Elems row, Elems k) const {
     const T x = transposed ? b.left[k * b.left_stride + row] : b.left[row * b.left_stride + k];
-    if constexpr (sizeof(T) == 2) return set(to_f32(x));
-    else return set(x);
+    if constexpr (sizeof(T) == 2)
+      return set(to_f32(x));
+    else
+      return set(x);
   }
 
   template <Elems vectors>
@@ -162,8 +164,10 @@ BlockProducts<bf16> block_products<bf16>(Elems head_dim, ProductOrder order) {
 }
 template <>
 BlockProducts<float> block_products<float>(Elems, ProductOrder) {
-  return {.multiply = HWY_DYNAMIC_DISPATCH(multiply_f32_block), .add = HWY_DYNAMIC_DISPATCH(add_f32_block),
-          .add_transposed = HWY_DYNAMIC_DISPATCH(add_transposed_f32_block), .pack = tile_kernels().pack_f32};
+  return {.multiply = HWY_DYNAMIC_DISPATCH(multiply_f32_block),
+          .add = HWY_DYNAMIC_DISPATCH(add_f32_block),
+          .add_transposed = HWY_DYNAMIC_DISPATCH(add_transposed_f32_block),
+          .pack = tile_kernels().pack_f32};
 }
 
 }  // namespace trireme::cpu

@@ -9,8 +9,8 @@
 #include <type_traits>
 
 #include "runtime/base/tensor_view.h"
-#include "runtime/kernels/cpu/simd/amx_tiles.h"
 #include "runtime/kernels/cpu/matmul/matmul_tile.h"
+#include "runtime/kernels/cpu/simd/amx_tiles.h"
 
 namespace trireme::cpu {
 
@@ -49,8 +49,8 @@ struct BlockProduct {
 /// The products of one head size.
 template <typename T>
 struct BlockProducts {
-  /// out = left right with left [rows][depth] and right a panel of panel_cols columns; depth is the head size (padded to
-  /// a pair, which is left's stride). Scores, and gradients of probabilities.
+  /// out = left right with left [rows][depth] and right a panel of panel_cols columns; depth is the head size (padded
+  /// to a pair, which is left's stride). Scores, and gradients of probabilities.
   void (*multiply)(const BlockProduct<T>& k);
   /// out += left right with left [rows][depth], cols the packed width of the head. Sums over keys or queries.
   void (*add)(const BlockProduct<T>& k);
@@ -58,8 +58,8 @@ struct BlockProducts {
   void (*add_transposed)(const BlockProduct<T>& k);
   /// See pack_columns(), pack_rows().
   void (*pack)(const Panel<T>& panel, Elems width, Packed<T>* packed);
-  /// On the diagonal, a block is cut into groups of so many rows, each with a depth of its own: what they see. Part of the
-  /// arithmetic in the tiles order, where a cut inside a block of tiles_block would change the sums.
+  /// On the diagonal, a block is cut into groups of so many rows, each with a depth of its own: what they see. Part of
+  /// the arithmetic in the tiles order, where a cut inside a block of tiles_block would change the sums.
   Elems group = row_group;
   /// Where those depths may begin: at multiples of so much.
   Elems first_depth_step = 2;
@@ -83,9 +83,13 @@ BlockProducts<bf16> block_products_avx512_bf16(Elems head_dim, const BlockProduc
 /// The elements of a view whose type was checked where the call came in. (Checks have a price between blocks: they wait
 /// for the stores of the block before.)
 template <typename T>
-const T* elements(const ConstView& x) { return static_cast<const T*>(x.data); }
+const T* elements(const ConstView& x) {
+  return static_cast<const T*>(x.data);
+}
 template <typename T>
-T* elements(const View& x) { return static_cast<T*>(x.data); }
+T* elements(const View& x) {
+  return static_cast<T*>(x.data);
+}
 
 /// Packs up to panel_cols rows of x as columns of a right operand contracted along the columns of x.
 template <typename T>

@@ -1,5 +1,5 @@
-// Block products of attention in the tiles order, on AMX: 32 x 32 sums in four tile registers, operands straight from where
-// they lie. The last block of a depth that is no multiple of 32 is copied and padded by zeros.
+// Block products of attention in the tiles order, on AMX: 32 x 32 sums in four tile registers, operands straight from
+// where they lie. The last block of a depth that is no multiple of 32 is copied and padded by zeros.
 
 #include <algorithm>
 
@@ -54,7 +54,8 @@ template <int rows, int cols>
 void multiply_rest(const Left& left, const Right& right, Elems depth) {
   alignas(64) bf16 left_copy[rows * tile_size * tiles_block] = {};
   alignas(64) std::uint32_t right_copy[block_pairs * cols * tile_size] = {};
-  for (Elems r = 0; r < rows * tile_size; ++r) std::copy_n(left.at + r * left.stride, depth, left_copy + r * tiles_block);
+  for (Elems r = 0; r < rows * tile_size; ++r)
+    std::copy_n(left.at + r * left.stride, depth, left_copy + r * tiles_block);
   for (Elems k = 0; k < packed_depth<bf16>(depth); ++k)
     std::copy_n(right.at + k * right.stride, cols * tile_size, right_copy + k * cols * tile_size);
   multiply_block<rows, cols>({left_copy, tiles_block, 0}, {right_copy, cols * tile_size});
@@ -63,8 +64,10 @@ void multiply_rest(const Left& left, const Right& right, Elems depth) {
 template <int rows, int cols, bool add>
 void sums(const BlockProduct<bf16>& k, Left left, Elems row, Elems col) {
   float* const out = k.out + row * k.out_stride + col;
-  if constexpr (add) load_sums<rows, cols>(out, k.out_stride);
-  else tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
+  if constexpr (add)
+    load_sums<rows, cols>(out, k.out_stride);
+  else
+    tile_zero<0>(), tile_zero<1>(), tile_zero<2>(), tile_zero<3>();
   Right right = {k.right + col, k.right_stride};
   Elems first = 0;
   for (; first + tiles_block <= k.depth; first += tiles_block) {
@@ -86,8 +89,10 @@ template <bool add>
 void product(const BlockProduct<bf16>& k) {
   for (Elems row = 0; row < k.rows; row += 2 * tile_size) {
     const Left left = {k.left + row * k.left_stride, k.left_stride, tiles_block};
-    if (row + tile_size < k.rows) all_columns<2, add>(k, left, row);
-    else all_columns<1, add>(k, left, row);
+    if (row + tile_size < k.rows)
+      all_columns<2, add>(k, left, row);
+    else
+      all_columns<1, add>(k, left, row);
   }
 }
 
@@ -95,10 +100,13 @@ void product(const BlockProduct<bf16>& k) {
 void add_transposed(const BlockProduct<bf16>& k) {
   alignas(64) bf16 packed[amx_panel_elems(most_transposed_depth)];
   for (Elems row = 0; row < k.rows; row += amx_panel_rows) {
-    pack_amx_a({k.left + row, std::min(amx_panel_rows, k.rows - row), k.depth, 1, k.left_stride}, amx_panel_rows, packed);
+    pack_amx_a({k.left + row, std::min(amx_panel_rows, k.rows - row), k.depth, 1, k.left_stride}, amx_panel_rows,
+               packed);
     const Left left = {packed, amx_block_k, amx_panel_elems(amx_block_k)};
-    if (row + tile_size < k.rows) all_columns<2, true>(k, left, row);
-    else all_columns<1, true>(k, left, row);
+    if (row + tile_size < k.rows)
+      all_columns<2, true>(k, left, row);
+    else
+      all_columns<1, true>(k, left, row);
   }
 }
 

@@ -8,7 +8,8 @@
 
 #include "runtime/kernels/cpu/attention/attention_products.h"
 
-#define TRIREME_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma"), always_inline)) inline
+#define TRIREME_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma"), always_inline)) inline
 #define TRIREME_AVX512_ENTRY __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))
 
 namespace trireme::cpu {
@@ -72,8 +73,8 @@ constexpr int vectors_of(int head_dim) { return head_dim <= 96 ? head_dim / 16 :
 
 /// One tile of sums over the depth, for channels from `col` on; left's pairs are row_step and pair_step bytes apart.
 template <int head_dim>
-TRIREME_AVX512 void add_tile(const BlockProduct<bf16>& k, const std::byte* left, Elems row_step, Elems pair_step, Elems row,
-                             int col) {
+TRIREME_AVX512 void add_tile(const BlockProduct<bf16>& k, const std::byte* left, Elems row_step, Elems pair_step,
+                             Elems row, int col) {
   constexpr int vectors = vectors_of(head_dim);
   const std::uint32_t* right = k.right + col;
   const Elems pairs = (k.depth + 1) / 2;
@@ -120,7 +121,9 @@ TRIREME_AVX512_ENTRY void add_transposed(const BlockProduct<bf16>& k) {
 
 template <int head_dim>
 BlockProducts<bf16> products_of(const BlockProducts<bf16>& others) {
-  return {.multiply = multiply<head_dim>, .add = add<head_dim>, .add_transposed = add_transposed<head_dim>,
+  return {.multiply = multiply<head_dim>,
+          .add = add<head_dim>,
+          .add_transposed = add_transposed<head_dim>,
           .pack = others.pack};
 }
 

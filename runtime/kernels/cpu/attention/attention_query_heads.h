@@ -18,18 +18,23 @@ static_assert(query_step == panel_cols);
 template <typename T>
 struct QueryHeads {
   QueryHeads(const AttentionShape& shape, ProductOrder order, Carved& carve)
-      : group(shape.heads / shape.kv_heads), tokens(align_up(shape.tokens, query_step)),
-        depth(packed_depth<T>(shape.head_dim)), width(packed_width(shape.head_dim)),
+      : group(shape.heads / shape.kv_heads),
+        tokens(align_up(shape.tokens, query_step)),
+        depth(packed_depth<T>(shape.head_dim)),
+        width(packed_width(shape.head_dim)),
         query_columns(carve.take<Packed<T>>(group * tokens * depth)),
         d_out_columns(carve.take<Packed<T>>(group * tokens * depth)),
         query_rows(carve.take<Packed<T>>(group * packed_depth<T>(tokens) * width)),
         d_out_rows(carve.take<Packed<T>>(group * packed_depth<T>(tokens) * width)),
-        dq(carve.take<float>(group * tokens * width)), delta(carve.take<float>(group * tokens)),
-        key_tiles_added(carve.take<int>(group * tokens / query_step)), next_key_tile(carve.take<int>(1)),
+        dq(carve.take<float>(group * tokens * width)),
+        delta(carve.take<float>(group * tokens)),
+        key_tiles_added(carve.take<int>(group * tokens / query_step)),
+        next_key_tile(carve.take<int>(1)),
         products(block_products<T>(shape.head_dim, order)) {}
 
   /// Packs queries [query, query + rows) of head g of the group, rows <= query_step, and sums out * d_out of each.
-  void prepare(const ConstView& q, const ConstView& out, const ConstView& d_out, Elems g, Elems query, Elems rows) const {
+  void prepare(const ConstView& q, const ConstView& out, const ConstView& d_out, Elems g, Elems query,
+               Elems rows) const {
     const Elems at = g * tokens + query;
     pack_columns(products, q.rows_from(query, rows), query_columns + at * depth);
     pack_columns(products, d_out.rows_from(query, rows), d_out_columns + at * depth);

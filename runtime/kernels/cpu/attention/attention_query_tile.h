@@ -10,11 +10,12 @@
 
 namespace trireme::cpu {
 
-// Queries and keys of one block of scores. The number of keys is part of the arithmetic: the online softmax rescales once
-// for each block. It is a multiple of the queries, so that every query of a block that is computed sees some of its keys; and of
-// the blocks of the tiles order, as the queries are.
+// Queries and keys of one block of scores. The number of keys is part of the arithmetic: the online softmax rescales
+// once for each block. It is a multiple of the queries, so that every query of a block that is computed sees some of
+// its keys; and of the blocks of the tiles order, as the queries are.
 inline constexpr Elems softmax_queries = 64, softmax_keys = 192;
-static_assert(softmax_keys % softmax_queries == 0 && softmax_queries == panel_cols && softmax_queries % tiles_block == 0);
+static_assert(softmax_keys % softmax_queries == 0 && softmax_queries == panel_cols &&
+              softmax_queries % tiles_block == 0);
 
 /// Keys and values of one sequence and key head, packed.
 template <typename T>
@@ -40,13 +41,17 @@ template <typename T>
 class QueryTile {
  public:
   QueryTile(const AttentionShape& shape, ProductOrder order, Carved& carve)
-      : shape_(shape), stride_(align_up(shape.head_dim, 2)), width_(packed_width(shape.head_dim)),
-        queries_(carve.take<T>(softmax_queries * stride_)), scores_(carve.take<float>(softmax_queries * softmax_keys)),
-        mixed_(carve.take<float>(softmax_queries * width_)), p_(carve.take<T>(softmax_queries * softmax_keys)),
+      : shape_(shape),
+        stride_(align_up(shape.head_dim, 2)),
+        width_(packed_width(shape.head_dim)),
+        queries_(carve.take<T>(softmax_queries * stride_)),
+        scores_(carve.take<float>(softmax_queries * softmax_keys)),
+        mixed_(carve.take<float>(softmax_queries * width_)),
+        p_(carve.take<T>(softmax_queries * softmax_keys)),
         products_(block_products<T>(shape.head_dim, order)) {}
 
-  /// Queries [first, first + softmax_queries) of one head: q and out are its columns in the rows of its sequence. starts: of
-  /// the documents of all queries of the sequence, or null.
+  /// Queries [first, first + softmax_queries) of one head: q and out are its columns in the rows of its sequence.
+  /// starts: of the documents of all queries of the sequence, or null.
   struct Queries {
     ConstView q;
     View out;
@@ -66,12 +71,21 @@ class QueryTile {
     // Blocks of keys that lie before the documents of all queries are left out.
     const Elems first_key = starts_[0] / softmax_keys * softmax_keys;
     for (Elems key = first_key; key < query + rows; key += softmax_keys)
-      run_block({.query = query, .rows = align_up(rows, row_group), .key = key,
-                 .keys = std::min(softmax_keys, query + rows - key), .is_first = key == first_key}, packed, queries.scale * log2_e);
+      run_block({.query = query,
+                 .rows = align_up(rows, row_group),
+                 .key = key,
+                 .keys = std::min(softmax_keys, query + rows - key),
+                 .is_first = key == first_key},
+                packed, queries.scale * log2_e);
     float inverse[softmax_queries];
-    for (Elems r = 0; r < rows; ++r) inverse[r] = 1.0f / state_[r].sum, queries.log_sums[query + r] = log_sum(state_[r]);
-    rows_.store({.rows = mixed_, .width = width_, .factors = inverse, 
-                 .out = elements<T>(queries.out) + query * queries.out.row_stride, .count = rows, .cols = queries.out.cols,
+    for (Elems r = 0; r < rows; ++r)
+      inverse[r] = 1.0f / state_[r].sum, queries.log_sums[query + r] = log_sum(state_[r]);
+    rows_.store({.rows = mixed_,
+                 .width = width_,
+                 .factors = inverse,
+                 .out = elements<T>(queries.out) + query * queries.out.row_stride,
+                 .count = rows,
+                 .cols = queries.out.cols,
                  .stride = queries.out.row_stride});
   }
 
@@ -92,22 +106,40 @@ class QueryTile {
 
   void run_block(const Block& block, const PackedKeys<T>& packed, float scale) {
     const Elems depth = packed_depth<T>(shape_.head_dim);
-    // Tiles of queries are as long as panels of keys: some query sees some key of each panel from the first document on.
+    // Tiles of queries are as long as panels of keys: some query sees some key of each panel from the first document
+    // on.
     const Elems first_col = std::max<Elems>(starts_[0] - block.key, 0) / panel_cols * panel_cols;
     for (Elems col = first_col; col < block.keys; col += panel_cols)
-      products_.multiply({.rows = block.rows, .cols = panel_cols, .depth = shape_.head_dim, .left = queries_,
-                          .left_stride = stride_, .right = packed.keys + (block.key + col) * depth,
-                          .right_stride = panel_cols, .out = scores_ + col, .out_stride = softmax_keys});
-    rows_.soften({.rows = block.rows, .first_valid = block.query - block.key + 1, .cols = block.keys, .scale = scale,
-                  .scores = scores_, .p = p_, .stride = softmax_keys, .state = state_, .mixed = mixed_, .width = width_,
-                  .is_first = block.is_first, .group = products_.group,
-                  .starts = has_documents_ ? starts_ : nullptr, .key = block.key});
+      products_.multiply({.rows = block.rows,
+                          .cols = panel_cols,
+                          .depth = shape_.head_dim,
+                          .left = queries_,
+                          .left_stride = stride_,
+                          .right = packed.keys + (block.key + col) * depth,
+                          .right_stride = panel_cols,
+                          .out = scores_ + col,
+                          .out_stride = softmax_keys});
+    rows_.soften({.rows = block.rows,
+                  .first_valid = block.query - block.key + 1,
+                  .cols = block.keys,
+                  .scale = scale,
+                  .scores = scores_,
+                  .p = p_,
+                  .stride = softmax_keys,
+                  .state = state_,
+                  .mixed = mixed_,
+                  .width = width_,
+                  .is_first = block.is_first,
+                  .group = products_.group,
+                  .starts = has_documents_ ? starts_ : nullptr,
+                  .key = block.key});
     const Packed<T>* values = packed.values + packed_depth<T>(block.key) * width_;
     const Elems group = products_.group;
     if (block.seen(0, group) == block.keys && starts_[block.rows - 1] <= block.key)
       return add_values(0, block.rows, {0, block.keys}, values);
     for (Elems row = 0; row < block.rows; row += group) {
-      const Elems first = std::max<Elems>(starts_[row] - block.key, 0) / products_.first_depth_step * products_.first_depth_step;
+      const Elems first =
+          std::max<Elems>(starts_[row] - block.key, 0) / products_.first_depth_step * products_.first_depth_step;
       add_values(row, std::min(group, block.rows - row), {first, block.seen(row, group)}, values);
     }
   }
@@ -117,9 +149,15 @@ class QueryTile {
   };
   void add_values(Elems row, Elems rows, const KeyRange& keys, const Packed<T>* values) {
     if (keys.first >= keys.end) return;
-    products_.add({.rows = rows, .cols = width_, .depth = keys.end - keys.first, .left = p_ + row * softmax_keys + keys.first,
-                   .left_stride = softmax_keys, .right = values + packed_depth<T>(keys.first) * width_, .right_stride = width_,
-                   .out = mixed_ + row * width_, .out_stride = width_});
+    products_.add({.rows = rows,
+                   .cols = width_,
+                   .depth = keys.end - keys.first,
+                   .left = p_ + row * softmax_keys + keys.first,
+                   .left_stride = softmax_keys,
+                   .right = values + packed_depth<T>(keys.first) * width_,
+                   .right_stride = width_,
+                   .out = mixed_ + row * width_,
+                   .out_stride = width_});
   }
 
   const AttentionShape& shape_;

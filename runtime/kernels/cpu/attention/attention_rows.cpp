@@ -9,8 +9,8 @@
 
 #include "runtime/base/natural_log.h"
 #include "runtime/kernels/cpu/attention/attention_products.h"
-#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,14 +40,16 @@ HWY_INLINE void soften_row(const SoftenRows<T>& k, Elems r) {
   SoftmaxState& state = k.state[r];
   const Elems valid = std::min(k.first_valid + r, k.cols);
   const Elems padded = align_up(std::min(k.first_valid + (r | (k.group - 1)), k.cols), 2);
-  const Elems first = k.starts ? std::max<Elems>(k.starts[r] - k.key, 0) : 0, before = std::min(first, padded) / lanes * lanes;
+  const Elems first = k.starts ? std::max<Elems>(k.starts[r] - k.key, 0) : 0,
+              before = std::min(first, padded) / lanes * lanes;
   for (Elems i = 0; i < before; i += lanes) store_at(p, set(0), i, padded);
   if (first >= valid) {
     for (Elems i = before; i < padded; i += lanes) store_at(p, set(0), i, padded);
     return;
   }
   F16 top = set(-3e38f);
-  for (Elems i = before; i < valid; i += lanes) top = max(top, from_lane(load_at(scores, i, valid, -3e38f), first - i, -3e38f));
+  for (Elems i = before; i < valid; i += lanes)
+    top = max(top, from_lane(load_at(scores, i, valid, -3e38f), first - i, -3e38f));
   const float maximum = std::max(state.maximum, largest(top) * k.scale);
   float all[lanes];
   store(all, exp2(set(state.maximum - maximum)));
@@ -55,7 +57,8 @@ HWY_INLINE void soften_row(const SoftenRows<T>& k, Elems r) {
   F16 total = set(0);
   Elems i = before;
   for (; i < valid; i += lanes) {
-    const F16 e = from_lane(first_lanes(exp2(fma(load_at(scores, i, valid), set(k.scale), set(-maximum))), valid - i), first - i);
+    const F16 e =
+        from_lane(first_lanes(exp2(fma(load_at(scores, i, valid), set(k.scale), set(-maximum))), valid - i), first - i);
     total = total + e;
     store_at(p, e, i, padded);
   }
@@ -137,12 +140,14 @@ HWY_EXPORT(dot_any);
 template <>
 AttentionRows<bf16> attention_rows<bf16>() {
   if (has_avx512_bf16()) return attention_rows_avx512_bf16();
-  return {.soften = HWY_DYNAMIC_DISPATCH(soften_bf16), .gradients = HWY_DYNAMIC_DISPATCH(gradients_bf16),
+  return {.soften = HWY_DYNAMIC_DISPATCH(soften_bf16),
+          .gradients = HWY_DYNAMIC_DISPATCH(gradients_bf16),
           .store = HWY_DYNAMIC_DISPATCH(store_bf16)};
 }
 template <>
 AttentionRows<float> attention_rows<float>() {
-  return {.soften = HWY_DYNAMIC_DISPATCH(soften_f32), .gradients = HWY_DYNAMIC_DISPATCH(gradients_f32),
+  return {.soften = HWY_DYNAMIC_DISPATCH(soften_f32),
+          .gradients = HWY_DYNAMIC_DISPATCH(gradients_f32),
           .store = HWY_DYNAMIC_DISPATCH(store_f32)};
 }
 

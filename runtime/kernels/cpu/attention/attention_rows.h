@@ -16,9 +16,10 @@ struct SoftmaxState {
 };
 
 /// The softmax of a block of scores, one row per query. Row r has the scores from starts[r] - key on that lie before
-/// min(first_valid + r, cols), maybe none; they are scaled and taken into its state. Their exponentials relative to the new
-/// maximum go to p, zero before, and beyond as far as the row's group sees keys. Its sums of values so far, `mixed` [width], are rescaled to that maximum unless there
-/// are none yet (is_first). Row sums: 16 lanes in order of keys, then halves onto halves.
+/// min(first_valid + r, cols), maybe none; they are scaled and taken into its state. Their exponentials relative to the
+/// new maximum go to p, zero before, and beyond as far as the row's group sees keys. Its sums of values so far, `mixed`
+/// [width], are rescaled to that maximum unless there are none yet (is_first). Row sums: 16 lanes in order of keys,
+/// then halves onto halves.
 template <typename T>
 struct SoftenRows {
   Elems rows = 0, first_valid = 0, cols = 0;
@@ -30,14 +31,14 @@ struct SoftenRows {
   float* mixed = nullptr;
   Elems width = 0;
   bool is_first = false;
-  Elems group = 0;  // rows that are multiplied with one depth; a power of two
+  Elems group = 0;                       // rows that are multiplied with one depth; a power of two
   const std::int32_t* starts = nullptr;  // [rows], the first key of each row's document; null: 0
   Elems key = 0;                         // the first of the block
 };
 
-/// Probabilities and gradients of a block of scores, one row per key, from column `row - diagonal` on, and before column
-/// ends[row] - query (queries that see the key): p = 2^(scale s - log_sum_exp), ds = p (dp - delta), both rounded to T. All other elements of rows x
-/// align_up(cols, 32) become zero; rows from valid_rows on have none.
+/// Probabilities and gradients of a block of scores, one row per key, from column `row - diagonal` on, and before
+/// column ends[row] - query (queries that see the key): p = 2^(scale s - log_sum_exp), ds = p (dp - delta), both
+/// rounded to T. All other elements of rows x align_up(cols, 32) become zero; rows from valid_rows on have none.
 template <typename T>
 struct GradientRows {
   Elems rows = 0, valid_rows = 0, cols = 0;

@@ -1,5 +1,5 @@
-// Rows of attention on AVX-512 BF16: the same arithmetic as attention_rows.cpp, in the same order, with the machine's own
-// masks, rounding to bf16 and powers of two. Only functions with the target attribute may use its instructions.
+// Rows of attention on AVX-512 BF16: the same arithmetic as attention_rows.cpp, in the same order, with the machine's
+// own masks, rounding to bf16 and powers of two. Only functions with the target attribute may use its instructions.
 
 #include <immintrin.h>
 
@@ -8,7 +8,8 @@
 #include "runtime/kernels/cpu/attention/attention_products.h"
 #include "runtime/kernels/cpu/attention/attention_rows.h"
 
-#define TRIREME_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma"), always_inline)) inline
+#define TRIREME_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma"), always_inline)) inline
 #define TRIREME_AVX512_ENTRY __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,fma")))
 
 namespace trireme::cpu {
@@ -98,13 +99,15 @@ template <bool masked>
 TRIREME_AVX512 void exponentials_at(Exponentials& k, const Seen& seen, Elems i) {
   __m512 low = exp2(_mm512_fmadd_ps(_mm512_loadu_ps(k.scores + i), k.factor, k.shift));
   __m512 high = exp2(_mm512_fmadd_ps(_mm512_loadu_ps(k.scores + i + lanes), k.factor, k.shift));
-  if (masked) low = _mm512_maskz_mov_ps(seen.lanes_at(i), low), high = _mm512_maskz_mov_ps(seen.lanes_at(i + lanes), high);
+  if (masked)
+    low = _mm512_maskz_mov_ps(seen.lanes_at(i), low), high = _mm512_maskz_mov_ps(seen.lanes_at(i + lanes), high);
   k.total = _mm512_add_ps(_mm512_add_ps(k.total, low), high);
   store_pair(k.p + i, low, high);
 }
 
 // Exponentials of one row to p, zero to both sides; returns their sum.
-TRIREME_AVX512 float exponentials(const float* scores, const Seen& seen, Elems padded, float scale, float maximum, bf16* p) {
+TRIREME_AVX512 float exponentials(const float* scores, const Seen& seen, Elems padded, float scale, float maximum,
+                                  bf16* p) {
   Exponentials k = {.scores = scores, .factor = set(scale), .shift = set(-maximum), .total = set(0), .p = p};
   Elems i = 0;
   for (; i < seen.begin(); i += 2 * lanes) store_pair(p + i, set(0), set(0));

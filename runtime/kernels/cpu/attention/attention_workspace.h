@@ -49,8 +49,12 @@ AttentionShape shape_of(const Attention& k) {
          "attention of {} sequences, {} heads and {} key heads", k.batch, k.heads, k.kv_heads);
   ensure(k.q.rows > 0 && k.q.rows % k.batch == 0 && k.q.cols > 0 && k.q.cols % k.heads == 0,
          "attention: q is [{},{}] of {} sequences and {} heads", k.q.rows, k.q.cols, k.batch, k.heads);
-  return {.batch = k.batch, .heads = k.heads, .kv_heads = k.kv_heads, .tokens = k.q.rows / k.batch,
-          .head_dim = k.q.cols / k.heads, .type = k.q.type};
+  return {.batch = k.batch,
+          .heads = k.heads,
+          .kv_heads = k.kv_heads,
+          .tokens = k.q.rows / k.batch,
+          .head_dim = k.q.cols / k.heads,
+          .type = k.q.type};
 }
 
 /// Errors: bug for views that are not of the call's shape and type. `queries` have its heads, `keys` its key heads.
@@ -61,7 +65,8 @@ inline void check_heads(const AttentionShape& shape, std::initializer_list<Const
     check_matrix("attention: a view of query heads", x, shape.type, tokens, shape.heads * shape.head_dim);
   for (const ConstView& x : keys)
     check_matrix("attention: a view of key heads", x, shape.type, tokens, shape.kv_heads * shape.head_dim);
-  check_vector("attention: log_sum_exp", log_sum_exp, DType::f32, static_cast<Elems>(shape.batch) * shape.heads * shape.tokens);
+  check_vector("attention: log_sum_exp", log_sum_exp, DType::f32,
+               static_cast<Elems>(shape.batch) * shape.heads * shape.tokens);
 }
 
 /// Document starts of the sequences of a call.

@@ -13,8 +13,8 @@ namespace {
 constexpr Elems row_unit = amx_panel_rows, col_unit = 2 * tile_cols;
 constexpr Elems unit_sums = row_unit * col_unit;
 
-/// How a product is cut. One operand, the `inner`, is packed by blocks that stay in the second-level cache; units of the
-/// other stream past. K is cut only where it is long: then sums of a block rest in the workspace between its parts.
+/// How a product is cut. One operand, the `inner`, is packed by blocks that stay in the second-level cache; units of
+/// the other stream past. K is cut only where it is long: then sums of a block rest in the workspace between its parts.
 struct Cut {
   static constexpr Elems longest = 3072, short_part = 768;
   static constexpr Elems block_elems = 640 * 1024, split_block = 384, split_piece = 512;
@@ -25,10 +25,12 @@ struct Cut {
   Elems block;  // rows or columns of a block of the inner operand
   Elems piece;  // of the outer operand that one task takes
 
-  Cut(Elems rows, Elems cols, Elems inner, bool inner_is_a, int threads) : m(rows), n(cols), k(inner), a_is_inner(inner_is_a) {
+  Cut(Elems rows, Elems cols, Elems inner, bool inner_is_a, int threads)
+      : m(rows), n(cols), k(inner), a_is_inner(inner_is_a) {
     const Elems parts = k > longest ? ceil_div(k, short_part) : 1;
     depth = align_up(ceil_div(k, parts), amx_block_k);
-    const Elems most = is_split() ? split_block : std::max(inner_unit(), block_elems / depth / inner_unit() * inner_unit());
+    const Elems most =
+        is_split() ? split_block : std::max(inner_unit(), block_elems / depth / inner_unit() * inner_unit());
     block = even_part(inner_size(), most, inner_unit());
     // As few pieces as give every thread as many tasks as the others.
     const Elems wanted = threads / std::gcd<Elems, Elems>(blocks(), threads);
@@ -56,7 +58,8 @@ struct Cut {
   }
 };
 
-/// Asks for the lines of a matrix one after the other, long before they are needed: a miss costs as much as five blocks.
+/// Asks for the lines of a matrix one after the other, long before they are needed: a miss costs as much as five
+/// blocks.
 class LinesAhead {
  public:
   void begin(const ConstView& x) {
@@ -93,8 +96,10 @@ class LateStore {
   /// A few rows of one half.
   void step() {
     if (at_ == count_) return;
-    const Elems half = at_ / rows_, r = at_ % rows_, rows = std::min<Elems>(rows_ - r, 2), col = col_ + half * tile_cols;
-    store_tile(k_, unit_ + (half * row_unit + r) * tile_cols, row_ + r, col, rows, std::min(tile_cols, k_.out.cols - col));
+    const Elems half = at_ / rows_, r = at_ % rows_, rows = std::min<Elems>(rows_ - r, 2),
+                col = col_ + half * tile_cols;
+    store_tile(k_, unit_ + (half * row_unit + r) * tile_cols, row_ + r, col, rows,
+               std::min(tile_cols, k_.out.cols - col));
     at_ += rows;
   }
   void finish() {
@@ -107,9 +112,11 @@ class LateStore {
   Elems row_ = 0, col_ = 0, rows_ = 0, at_ = 0, count_ = 0;
 };
 
-// sums[32][32] += a b over `blocks` blocks of K; `between` runs after each. The columns are two tiles, at `left` and `right`.
+// sums[32][32] += a b over `blocks` blocks of K; `between` runs after each. The columns are two tiles, at `left` and
+// `right`.
 template <typename Between>
-void multiply_panels(Elems blocks, const bf16* a, const bf16* b, float* left, float* right, bool load, Between between) {
+void multiply_panels(Elems blocks, const bf16* a, const bf16* b, float* left, float* right, bool load,
+                     Between between) {
   constexpr Bytes row = 64, stride = tile_cols * size_bytes(DType::f32);
   constexpr Elems tile = 16 * amx_block_k, below = 16 * tile_cols;
   if (load) {
@@ -133,7 +140,10 @@ void multiply_panels(Elems blocks, const bf16* a, const bf16* b, float* left, fl
 class Worker {
  public:
   Worker(const Matmul& k, const Cut& cut, std::byte* memory)
-      : k_(k), cut_(cut), late_(k), block_(reinterpret_cast<bf16*>(memory)),
+      : k_(k),
+        cut_(cut),
+        late_(k),
+        block_(reinterpret_cast<bf16*>(memory)),
         unit_(reinterpret_cast<bf16*>(memory + cut.block_bytes())),
         sums_(reinterpret_cast<float*>(memory + cut.block_bytes() + cut.unit_bytes())) {}
 
@@ -141,7 +151,8 @@ class Worker {
   void run(Elems begin, Elems end) {
     const TileRegisters tiles;
     for (Elems task = begin; task < end; ++task)
-      run(span(task / cut_.pieces(), cut_.block, cut_.inner_size()), span(task % cut_.pieces(), cut_.piece, cut_.outer_size()));
+      run(span(task / cut_.pieces(), cut_.block, cut_.inner_size()),
+          span(task % cut_.pieces(), cut_.piece, cut_.outer_size()));
     late_.finish();
   }
 
@@ -178,8 +189,10 @@ class Worker {
   // Panels of 32 rows of a, or 32 columns of b, up to whole units.
   void pack(bool is_a, Span span, const Part& part, bf16* packed) const {
     const Elems count = span.end - span.begin;
-    if (is_a) pack_amx_a(panel(k_.a, k_.a_transposed, span, part), align_up(count, row_unit), packed);
-    else pack_amx_b(panel(k_.b, !k_.b_transposed, span, part), align_up(count, col_unit), packed);
+    if (is_a)
+      pack_amx_a(panel(k_.a, k_.a_transposed, span, part), align_up(count, row_unit), packed);
+    else
+      pack_amx_b(panel(k_.b, !k_.b_transposed, span, part), align_up(count, col_unit), packed);
   }
   // `across`: k runs down the rows of x.
   static Panel<bf16> panel(const ConstView& x, bool across, Span span, const Part& part) {
@@ -194,19 +207,25 @@ class Worker {
     if (span.begin >= span.end) return source_.begin({});
     const bool across = cut_.a_is_inner ? !k_.b_transposed : k_.a_transposed;
     const Panel<bf16> p = panel(cut_.a_is_inner ? k_.b : k_.a, across, span, part);
-    if (across) source_.begin({p.data, DType::bf16, p.depth, p.rows, p.k_step});
-    else source_.begin({p.data, DType::bf16, p.rows, p.depth, p.row_step});
+    if (across)
+      source_.begin({p.data, DType::bf16, p.depth, p.rows, p.k_step});
+    else
+      source_.begin({p.data, DType::bf16, p.rows, p.depth, p.row_step});
     // Spread over the blocks until then, each 64 x 64 bytes of products.
     source_lines_ = ceil_div(cut_.outer_unit() * 6, cut_.block) + 1;
   }
   // What storing the unit at (row, col) will touch.
   void expect_store(Elems row, Elems col) {
     const auto part = [&](const ConstView& x) {
-      return x.empty() ? x : x.rows_from(row, std::min(row_unit, cut_.m - row)).cols_from(col, std::min(col_unit, cut_.n - col));
+      return x.empty()
+                 ? x
+                 : x.rows_from(row, std::min(row_unit, cut_.m - row)).cols_from(col, std::min(col_unit, cut_.n - col));
     };
     const Epilogue& e = k_.epilogue;
     out_.begin(part(k_.out));
-    other_.begin(part(!e.residual.empty() ? e.residual : !e.gelu_pre.empty() ? ConstView(e.gelu_pre) : e.gelu_backward_pre));
+    other_.begin(part(!e.residual.empty()   ? e.residual
+                      : !e.gelu_pre.empty() ? ConstView(e.gelu_pre)
+                                            : e.gelu_backward_pre));
   }
   // What is done while the tile registers work on a block.
   void between() {
@@ -220,8 +239,10 @@ class Worker {
   void multiply(Span inner, Elems at, const Part& part, float* sums) {
     const bf16* block = block_;
     for (Elems in = inner.begin; in < inner.end; in += cut_.inner_unit(), sums += unit_sums) {
-      if (cut_.a_is_inner) multiply_unit(in, at, part, block, unit_, sums);
-      else multiply_unit(at, in, part, unit_, block, sums);
+      if (cut_.a_is_inner)
+        multiply_unit(in, at, part, block, unit_, sums);
+      else
+        multiply_unit(at, in, part, unit_, block, sums);
       block += cut_.inner_unit() / amx_panel_rows * amx_panel_elems(part.depth);
     }
   }
@@ -233,8 +254,8 @@ class Worker {
     const auto tile_at = [unit](Elems tile) { return unit + tile / 3 * row_unit * tile_cols + tile % 3 * 16; };
     if (part.is_last) expect_store(row, col);
     for (Elems tile = 0; tile < 6 && col + 16 * tile < cut_.n; tile += 2, b += amx_panel_elems(part.depth))
-      multiply_panels(ceil_div(part.depth, amx_block_k), a, b, tile_at(tile), tile_at(tile + 1), part.first > 0 || starts_from_out,
-                      [this] { between(); });
+      multiply_panels(ceil_div(part.depth, amx_block_k), a, b, tile_at(tile), tile_at(tile + 1),
+                      part.first > 0 || starts_from_out, [this] { between(); });
     if (part.is_last) late_.begin(unit, row, col);
   }
 

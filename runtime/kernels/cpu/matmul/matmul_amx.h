@@ -16,7 +16,8 @@ inline constexpr Elems amx_panel_rows = 32, amx_block_k = 32;
 constexpr Elems amx_panel_elems(Elems depth) { return amx_panel_rows * align_up(depth, amx_block_k); }
 
 /// Packs `rows` rows of a, or columns of b, a multiple of 32: panel by panel, each block by block of k. What p has not
-/// becomes zero. Of a block, tile t holds rows 16 t ... of a as [16][32 k]; or columns 16 t ... of b as [16 pairs of k][16].
+/// becomes zero. Of a block, tile t holds rows 16 t ... of a as [16][32 k]; or columns 16 t ... of b as [16 pairs of
+/// k][16].
 void pack_amx_a(const Panel<bf16>& p, Elems rows, bf16* packed);
 void pack_amx_b(const Panel<bf16>& p, Elems rows, bf16* packed);
 

@@ -2,8 +2,8 @@
 
 #include <immintrin.h>
 
-#include "runtime/kernels/cpu/simd/avx512_transpose.h"
 #include "runtime/kernels/cpu/matmul/matmul_amx.h"
+#include "runtime/kernels/cpu/simd/avx512_transpose.h"
 
 namespace trireme::cpu {
 namespace {
@@ -54,8 +54,10 @@ TRIREME_AVX512 void load_pairs(const Panel<bf16>& p, Elems first_row, Elems firs
 template <bool along_k, bool turns, bool whole>
 TRIREME_AVX512 void pack_tile(const Panel<bf16>& p, Elems first_row, Elems first_k, bf16* packed) {
   __m512i r[16];
-  if constexpr (along_k) load_rows<whole>(p, first_row, first_k, r);
-  else load_pairs<whole>(p, first_row, first_k, r);
+  if constexpr (along_k)
+    load_rows<whole>(p, first_row, first_k, r);
+  else
+    load_pairs<whole>(p, first_row, first_k, r);
   if constexpr (turns) transpose_16x16(r);
 #pragma GCC unroll 16
   for (int i = 0; i < 16; ++i) _mm512_store_si512(packed + 32 * i, r[i]);
@@ -69,8 +71,10 @@ TRIREME_AVX512 void pack_block(const Panel<bf16>& p, Elems first_row, Elems firs
       pack_tile<along_k, turns, false>(p, row, first_k, packed);
       continue;
     }
-    if constexpr (along_k) prefetch_rows(p.data + row * p.row_step + first_k + 4 * amx_block_k, p.row_step);
-    else prefetch_rows(p.data + (first_k + amx_block_k + row - first_row) * p.k_step + first_row, p.k_step);
+    if constexpr (along_k)
+      prefetch_rows(p.data + row * p.row_step + first_k + 4 * amx_block_k, p.row_step);
+    else
+      prefetch_rows(p.data + (first_k + amx_block_k + row - first_row) * p.k_step + first_row, p.k_step);
     pack_tile<along_k, turns, true>(p, row, first_k, packed);
   }
 }
@@ -92,13 +96,17 @@ TRIREME_AVX512 void pack_blocks(const Panel<bf16>& p, Elems rows, bf16* packed) 
 }  // namespace
 
 TRIREME_AVX512_ENTRY void pack_amx_a(const Panel<bf16>& p, Elems rows, bf16* packed) {
-  if (p.k_step == 1) pack_blocks<true, false>(p, rows, packed);
-  else pack_blocks<false, true>(p, rows, packed);
+  if (p.k_step == 1)
+    pack_blocks<true, false>(p, rows, packed);
+  else
+    pack_blocks<false, true>(p, rows, packed);
 }
 
 TRIREME_AVX512_ENTRY void pack_amx_b(const Panel<bf16>& p, Elems rows, bf16* packed) {
-  if (p.k_step == 1) pack_blocks<true, true>(p, rows, packed);
-  else pack_blocks<false, false>(p, rows, packed);
+  if (p.k_step == 1)
+    pack_blocks<true, true>(p, rows, packed);
+  else
+    pack_blocks<false, false>(p, rows, packed);
 }
 
 }  // namespace trireme::cpu

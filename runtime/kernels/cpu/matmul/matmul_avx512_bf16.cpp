@@ -7,11 +7,11 @@
 #define HWY_TARGET_INCLUDE "runtime/kernels/cpu/matmul/matmul_avx512_bf16.cpp"
 #include <hwy/foreach_target.h>
 
-#include "runtime/kernels/cpu/simd/gelu-inl.h"
-#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/matmul/matmul_epilogue.h"
 #include "runtime/kernels/cpu/matmul/matmul_tile.h"
+#include "runtime/kernels/cpu/simd/gelu-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
@@ -29,7 +29,8 @@ TRIREME_BF16_INLINE void start_from(Sums& sums, const float* tile, Elems stride)
 #pragma GCC unroll 8
   for (int r = 0; r < tile_rows; ++r)
 #pragma GCC unroll 3
-    for (int v = 0; v < vectors; ++v) sums[r][v] = tile ? _mm512_loadu_ps(tile + r * stride + 16 * v) : _mm512_setzero_ps();
+    for (int v = 0; v < vectors; ++v)
+      sums[r][v] = tile ? _mm512_loadu_ps(tile + r * stride + 16 * v) : _mm512_setzero_ps();
 }
 
 TRIREME_BF16_INLINE void multiply_pairs(Sums& sums, Elems pairs, const std::uint32_t* a, const std::uint32_t* b) {
@@ -46,7 +47,8 @@ TRIREME_BF16_INLINE void multiply_pairs(Sums& sums, Elems pairs, const std::uint
   }
 }
 
-TRIREME_BF16 void multiply_tile(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load_tile) {
+TRIREME_BF16 void multiply_tile(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile,
+                                bool load_tile) {
   Sums sums;
   start_from(sums, load_tile ? tile : nullptr, tile_cols);
   multiply_pairs(sums, pairs, a, b);
@@ -90,7 +92,8 @@ TRIREME_BF16 void multiply_whole(const Matmul& k, const WholeTile& t) {
         store(row_of<T>(e.gelu_pre, t.row + r) + t.col + 16 * v, x);
         x = gelu(rounded<T>(x));
       }
-      if constexpr (does & times_slope) x = x * gelu_slope(load(row_of<T>(e.gelu_backward_pre, t.row + r) + t.col + 16 * v));
+      if constexpr (does & times_slope)
+        x = x * gelu_slope(load(row_of<T>(e.gelu_backward_pre, t.row + r) + t.col + 16 * v));
       store(row_of<T>(k.out, t.row + r) + t.col + 16 * v, x);
     }
 }

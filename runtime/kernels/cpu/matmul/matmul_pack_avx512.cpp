@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
-#include "runtime/kernels/cpu/simd/avx512_transpose.h"
 #include "runtime/kernels/cpu/matmul/matmul_tile.h"
+#include "runtime/kernels/cpu/simd/avx512_transpose.h"
 
 namespace trireme::cpu {
 namespace {
@@ -55,7 +55,8 @@ struct Part {
 };
 
 // The same of a block that is not whole: what is missing becomes zero.
-TRIREME_AVX512 void transpose_part(const bf16* source, Elems row_step, const Part& part, std::uint32_t* packed, Elems width) {
+TRIREME_AVX512 void transpose_part(const bf16* source, Elems row_step, const Part& part, std::uint32_t* packed,
+                                   Elems width) {
   const __mmask32 there = static_cast<__mmask32>(~0ull >> (64 - part.depth));
   const __mmask16 placed = static_cast<__mmask16>((1u << part.lanes) - 1);
   __m512i r[16];
@@ -98,7 +99,8 @@ TRIREME_AVX512 Zipped rows_of_pair(const Panel<bf16>& p, Elems k) {
 // Up to 16 pairs; lanes beyond `there` become zero.
 TRIREME_AVX512 void zip_part(const Zipped& z, Elems first, __mmask16 there, __mmask16 placed, std::uint32_t* packed) {
   const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, z.even + first));
-  const __m512i high = z.odd ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, z.odd + first)) : _mm512_setzero_si512();
+  const __m512i high =
+      z.odd ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, z.odd + first)) : _mm512_setzero_si512();
   _mm512_mask_storeu_epi32(packed, placed, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
 }
 
@@ -114,7 +116,8 @@ TRIREME_AVX512 void zip_4x8(const Zipped& z, std::uint32_t* packed, Elems panel_
   const __m512i last_two = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
   const __m512i even = _mm512_loadu_si512(z.even), odd = _mm512_loadu_si512(z.odd);
   const __m512i low = _mm512_unpacklo_epi16(even, odd), high = _mm512_unpackhi_epi16(even, odd);
-  const __m512i ab = _mm512_permutex2var_epi64(low, first_two, high), cd = _mm512_permutex2var_epi64(low, last_two, high);
+  const __m512i ab = _mm512_permutex2var_epi64(low, first_two, high),
+                cd = _mm512_permutex2var_epi64(low, last_two, high);
   const auto at = [&](Elems panel) { return reinterpret_cast<__m256i*>(packed + panel * panel_elems); };
   _mm256_storeu_si256(at(0), _mm512_castsi512_si256(ab));
   _mm256_storeu_si256(at(1), _mm512_extracti64x4_epi64(ab, 1));

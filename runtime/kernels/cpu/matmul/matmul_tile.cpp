@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <bit>
 
-#include "runtime/kernels/cpu/simd/gelu-inl.h"
-#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/matmul/matmul_epilogue.h"
+#include "runtime/kernels/cpu/simd/gelu-inl.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -52,8 +52,7 @@ void multiply_f32(Elems depth, const float* a, const float* b, float* tile, bool
       for (Elems k = 0; k < depth; ++k)
         for (Elems v = 0; v < vectors; ++v) {
           const F16 right = load(b + k * tile_cols + v * lanes);
-          for (Elems r = 0; r < rows_at_once; ++r)
-            sum[r][v] = fma(set(a[k * tile_rows + first + r]), right, sum[r][v]);
+          for (Elems r = 0; r < rows_at_once; ++r) sum[r][v] = fma(set(a[k * tile_rows + first + r]), right, sum[r][v]);
         }
     });
 }
@@ -150,7 +149,8 @@ void pack_f32(const Panel<float>& p, Elems width, float* packed) {
 }
 
 TileKernels chain_kernels() {
-  TileKernels kernels = {.pack_bf16 = pack_bf16, .pack_f32 = pack_f32,
+  TileKernels kernels = {.pack_bf16 = pack_bf16,
+                         .pack_f32 = pack_f32,
                          .multiply_bf16 = HWY_DYNAMIC_DISPATCH(multiply_bf16),
                          .multiply_f32 = HWY_DYNAMIC_DISPATCH(multiply_f32)};
   switch (active_isa()) {

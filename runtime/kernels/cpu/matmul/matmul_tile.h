@@ -18,8 +18,8 @@ struct Panel {
   Elems row_step = 0, k_step = 0;
 };
 
-/// Packed form of a panel: for each k (f32) or pair of k (bf16), `width` elements next to each other; depth is padded to
-/// a pair, rows to the width, with zeros. More rows than the width go into further panels, one after the other.
+/// Packed form of a panel: for each k (f32) or pair of k (bf16), `width` elements next to each other; depth is padded
+/// to a pair, rows to the width, with zeros. More rows than the width go into further panels, one after the other.
 using PackBf16 = void (*)(const Panel<bf16>& panel, Elems width, std::uint32_t* packed);
 using PackF32 = void (*)(const Panel<float>& panel, Elems width, float* packed);
 
@@ -38,7 +38,8 @@ TileKernels tile_kernels(ProductOrder order = ProductOrder::chain);
 PackBf16 pack_bf16_avx512();
 TileKernels tile_kernels_avx512_bf16(TileKernels others);
 
-/// multiply_bf16 of the tiles order by fused multiply-adds, on any instruction set. Blocks are counted from the first pair.
+/// multiply_bf16 of the tiles order by fused multiply-adds, on any instruction set. Blocks are counted from the first
+/// pair.
 void multiply_bf16_in_tiles_order(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load);
 
 /// Stores rows x cols of a tile whose first element is (row, col) of the product.
@@ -48,13 +49,13 @@ void store_tile(const Matmul& k, const float* tile, Elems row, Elems col, Elems 
 struct WholeTile {
   Elems pairs;
   const std::uint32_t *a, *b;
-  const float* start;   // the sums it goes on from; null: zero
+  const float* start;  // the sums it goes on from; null: zero
   Elems start_stride;
-  Elems row, col;       // of its first element in the product
+  Elems row, col;  // of its first element in the product
 };
 using MultiplyAndStore = void (*)(const Matmul& k, const WholeTile& tile);
-/// What multiplies and stores a whole tile of k without leaving the registers: the bits of multiply_bf16 and store_tile.
-/// Null where active_isa() has none for k's types and epilogue.
+/// What multiplies and stores a whole tile of k without leaving the registers: the bits of multiply_bf16 and
+/// store_tile. Null where active_isa() has none for k's types and epilogue.
 MultiplyAndStore multiply_and_store(const Matmul& k);
 
 }  // namespace trireme::cpu

@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <bit>
 
-#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 #include "runtime/kernels/cpu/matmul/matmul_tile.h"
+#include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace trireme::cpu::HWY_NAMESPACE {
@@ -56,7 +56,8 @@ HWY_INLINE void multiply_rows(Elems pairs, const std::uint32_t* a, const std::ui
 
 void multiply_tiles_order(Elems pairs, const std::uint32_t* a, const std::uint32_t* b, float* tile, bool load_tile) {
   if (!load_tile) std::fill_n(tile, tile_rows * tile_cols, 0.0f);
-  for (Elems first = 0; first < tile_rows; first += rows_at_once) multiply_rows(pairs, a + first, b, tile + first * tile_cols);
+  for (Elems first = 0; first < tile_rows; first += rows_at_once)
+    multiply_rows(pairs, a + first, b, tile + first * tile_cols);
 }
 
 }  // namespace trireme::cpu::HWY_NAMESPACE

@@ -7,8 +7,8 @@
 
 namespace trireme::cpu {
 
-/// While it lives this thread has eight tile registers of 16 rows of 64 bytes; afterwards none, so that other code and the
-/// kernel's context switches find a thread like any other. One at a time in a thread.
+/// While it lives this thread has eight tile registers of 16 rows of 64 bytes; afterwards none, so that other code and
+/// the kernel's context switches find a thread like any other. One at a time in a thread.
 class TileRegisters {
  public:
   TileRegisters() {

@@ -8,8 +8,8 @@ namespace trireme::cpu {
 /// Channels of one run at most: their f32 chains stay in the first-level cache while whole stretches of rows pass by.
 inline constexpr Elems widest_run = 1024;
 
-/// Calls body(first, last, thread) for runs of [0, channels), as wide as they may be with work for every thread. Channels
-/// do not meet, so the cut changes no bits.
+/// Calls body(first, last, thread) for runs of [0, channels), as wide as they may be with work for every thread.
+/// Channels do not meet, so the cut changes no bits.
 template <typename Body>
 void for_each_column_run(Elems channels, Body&& body) {
   const Elems share = align_up(ceil_div(channels, kernel_threads()), 64);

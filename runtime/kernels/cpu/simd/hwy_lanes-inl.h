@@ -38,14 +38,26 @@ HWY_INLINE F16 map(Each each) {
   return out;
 }
 
-HWY_INLINE F16 set(float x) { return map([&](int) HWY_ATTR { return hn::Set(F32(), x); }); }
-HWY_INLINE F16 operator+(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Add(a.part[p], b.part[p]); }); }
-HWY_INLINE F16 operator-(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Sub(a.part[p], b.part[p]); }); }
-HWY_INLINE F16 operator*(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Mul(a.part[p], b.part[p]); }); }
-HWY_INLINE F16 operator/(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return hn::Div(a.part[p], b.part[p]); }); }
-HWY_INLINE F16 sqrt(F16 a) { return map([&](int p) HWY_ATTR { return hn::Sqrt(a.part[p]); }); }
-/// a unless b is larger (smaller); so a NaN in a stays. Highway's own differ between targets for NaN and for signed zeros;
-/// with the operands in this order x86 has one instruction for it.
+HWY_INLINE F16 set(float x) {
+  return map([&](int) HWY_ATTR { return hn::Set(F32(), x); });
+}
+HWY_INLINE F16 operator+(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return hn::Add(a.part[p], b.part[p]); });
+}
+HWY_INLINE F16 operator-(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return hn::Sub(a.part[p], b.part[p]); });
+}
+HWY_INLINE F16 operator*(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return hn::Mul(a.part[p], b.part[p]); });
+}
+HWY_INLINE F16 operator/(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return hn::Div(a.part[p], b.part[p]); });
+}
+HWY_INLINE F16 sqrt(F16 a) {
+  return map([&](int p) HWY_ATTR { return hn::Sqrt(a.part[p]); });
+}
+/// a unless b is larger (smaller); so a NaN in a stays. Highway's own differ between targets for NaN and for signed
+/// zeros; with the operands in this order x86 has one instruction for it.
 template <typename V>
 HWY_INLINE V larger(V a, V b) {
 #if HWY_TARGET <= HWY_AVX2
@@ -62,8 +74,12 @@ HWY_INLINE V smaller(V a, V b) {
   return hn::IfThenElse(hn::Lt(b, a), b, a);
 #endif
 }
-HWY_INLINE F16 max(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return larger(a.part[p], b.part[p]); }); }
-HWY_INLINE F16 min(F16 a, F16 b) { return map([&](int p) HWY_ATTR { return smaller(a.part[p], b.part[p]); }); }
+HWY_INLINE F16 max(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return larger(a.part[p], b.part[p]); });
+}
+HWY_INLINE F16 min(F16 a, F16 b) {
+  return map([&](int p) HWY_ATTR { return smaller(a.part[p], b.part[p]); });
+}
 
 HWY_INLINE F16 load(const float* x) {
   return map([&](int p) HWY_ATTR { return hn::LoadU(F32(), x + p * part_lanes); });

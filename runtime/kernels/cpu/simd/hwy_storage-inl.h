@@ -12,9 +12,9 @@
 #include <type_traits>
 
 #include "runtime/base/tensor_view.h"
+#include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/simd/hardware_bf16.h"
 #include "runtime/kernels/cpu/simd/hwy_lanes-inl.h"
-#include "runtime/kernels/cpu/isa.h"
 #include "runtime/kernels/cpu/with_type.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,9 +40,8 @@ HWY_INLINE F16 load(const bf16* x) {
 
 /// Of sixteen pairs of bf16, the first and the second of each: the lower and the upper half of its bits.
 HWY_INLINE F16 low_halves(const std::uint32_t* pairs) {
-  return map([&](int p) HWY_ATTR {
-    return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::LoadU(U32(), pairs + p * part_lanes)));
-  });
+  return map([&](int p)
+                 HWY_ATTR { return hn::BitCast(F32(), hn::ShiftLeft<16>(hn::LoadU(U32(), pairs + p * part_lanes))); });
 }
 HWY_INLINE F16 high_halves(const std::uint32_t* pairs) {
   return map([&](int p) HWY_ATTR {
@@ -75,7 +74,9 @@ HWY_INLINE void store(bf16* x, F16 a) {
 template <typename T>
 HWY_INLINE F16 rounded(F16 a) {
   if constexpr (sizeof(T) == 4) return a;
-  return map([&](int p) HWY_ATTR { return hn::BitCast(F32(), hn::And(rounded_bits(a.part[p]), hn::Set(U32(), 0xffff0000u))); });
+  return map([&](int p) HWY_ATTR {
+    return hn::BitCast(F32(), hn::And(rounded_bits(a.part[p]), hn::Set(U32(), 0xffff0000u)));
+  });
 }
 
 #if HWY_TARGET == HWY_AVX3
@@ -102,8 +103,8 @@ HWY_INLINE F16 load_tail(const float* x, Elems n, float fill = 0) {
 HWY_INLINE F16 load_tail(const bf16* x, Elems n, float fill = 0) {
   const auto there = hn::FirstN(U16(), static_cast<std::size_t>(n));
   const auto wide = hn::PromoteTo(U32(), hn::MaskedLoad(there, U16(), reinterpret_cast<const std::uint16_t*>(x)));
-  return F16{{hn::IfThenElse(hn::FirstN(F32(), static_cast<std::size_t>(n)), hn::BitCast(F32(), hn::ShiftLeft<16>(wide)),
-                             hn::Set(F32(), fill))}};
+  return F16{{hn::IfThenElse(hn::FirstN(F32(), static_cast<std::size_t>(n)),
+                             hn::BitCast(F32(), hn::ShiftLeft<16>(wide)), hn::Set(F32(), fill))}};
 }
 HWY_INLINE void store_tail(float* x, F16 a, Elems n) {
   hn::BlendedStore(a.part[0], hn::FirstN(F32(), static_cast<std::size_t>(n)), F32(), x);
@@ -111,8 +112,10 @@ HWY_INLINE void store_tail(float* x, F16 a, Elems n) {
 template <typename T>
 HWY_INLINE void store_tail(T* x, F16 a, Elems n) {
   hn::Vec<U16> stored;
-  if constexpr (std::is_same_v<T, HardwareBf16>) stored = to_bf16_by_hardware(a);
-  else stored = to_bf16_lanes(a.part[0]);
+  if constexpr (std::is_same_v<T, HardwareBf16>)
+    stored = to_bf16_by_hardware(a);
+  else
+    stored = to_bf16_lanes(a.part[0]);
   hn::BlendedStore(stored, hn::FirstN(U16(), static_cast<std::size_t>(n)), U16(), reinterpret_cast<std::uint16_t*>(x));
 }
 
@@ -123,8 +126,10 @@ template <typename T>
 HWY_NOINLINE F16 load_tail(const T* x, Elems n, float fill = 0) {
   float all[lanes];
   for (Elems i = 0; i < lanes; ++i) {
-    if constexpr (sizeof(T) == 2) all[i] = i < n ? to_f32(x[i]) : fill;
-    else all[i] = i < n ? x[i] : fill;
+    if constexpr (sizeof(T) == 2)
+      all[i] = i < n ? to_f32(x[i]) : fill;
+    else
+      all[i] = i < n ? x[i] : fill;
   }
   return load(all);
 }
@@ -133,8 +138,10 @@ HWY_NOINLINE void store_tail(T* x, F16 a, Elems n) {
   float all[lanes];
   store(all, a);
   for (Elems i = 0; i < n; ++i) {
-    if constexpr (sizeof(T) == 2) x[i] = to_bf16(all[i]);
-    else x[i] = all[i];
+    if constexpr (sizeof(T) == 2)
+      x[i] = to_bf16(all[i]);
+    else
+      x[i] = all[i];
   }
 }
 
@@ -147,8 +154,10 @@ HWY_INLINE F16 load_at(const T* x, Elems i, Elems n, float fill = 0) {
 }
 template <typename T>
 HWY_INLINE void store_at(T* x, F16 a, Elems i, Elems n) {
-  if (n - i >= lanes) store(x + i, a);
-  else store_tail(x + i, a, n - i);
+  if (n - i >= lanes)
+    store(x + i, a);
+  else
+    store_tail(x + i, a, n - i);
 }
 /// Row `row` of a view, as T. Its type was checked.
 template <typename T, typename Pointer>
