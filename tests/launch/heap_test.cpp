@@ -35,7 +35,8 @@ TEST_CASE("Executor: binding a schedule takes what bound_bytes says") {
   OpTable table;
   for (int kind = 0; kind < op_kind_count; ++kind) table.set(static_cast<OpKind>(kind), [](const OpContext&) {});
   const std::unique_ptr<Device> device = make_cpu_device(static_cast<int>(run_streams.size()), 1);
-  std::byte* arena = device->allocate(1);
+  const Bytes arena_bytes = planned.plan.device.peak_bytes;
+  const Arenas arenas{.device = {device->allocate(arena_bytes), static_cast<std::size_t>(arena_bytes)}};
   Bytes expected = 0;
   std::vector<const Schedule*> schedules;
   for (const Schedule& schedule : planned.programs.run.schedules) {
@@ -43,7 +44,7 @@ TEST_CASE("Executor: binding a schedule takes what bound_bytes says") {
     expected += Executor::bound_bytes(schedule);
   }
   const HeapMeter meter;
-  const Executor executor(*device, arena, schedules, table, {}, nullptr);
+  const Executor executor(*device, arenas, schedules, table, {});
   // The device's list of events doubles as it grows; untouched pages of it are not held.
   CHECK(meter.held_bytes() >= expected * 99 / 100);
   CHECK(meter.held_bytes() <= expected * 125 / 100 + 16 * KiB);
