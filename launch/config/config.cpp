@@ -283,8 +283,8 @@ void check_together(const Config& config) {
     if (!holds) throw Error(ErrorKind::config, message);
   };
   const TrainConfig& t = config.train;
-  validate(config.model);
   check_limits(config);
+  validate(config.model);
   check(t.global_batch % t.micro_batch == 0,
         fmt::format("train.global_batch = {} is not divisible by train.micro_batch = {}; both count sequences",
                     t.global_batch, t.micro_batch));

@@ -62,8 +62,10 @@ Found Hazards::check_source(OpId op, std::size_t run, Identity id) const {
 
 Found Hazards::check_write(OpId op, Identity id) const {
   const Last& last = last_[static_cast<std::size_t>(id)];
+  // A token has no bytes to overwrite: who waited for it before has waited for its earlier record.
+  const bool is_token = sequence_.buffer(id).role == Role::token;
   for (OpId read : last.reads)
-    if (read >= 0 && read != op && !sequence_.before(read, op))
+    if (!is_token && read >= 0 && read != op && !sequence_.before(read, op))
       return Finding{op, fmt::format("{} writes {}, which {} reads, but no event orders the write after the read",
                                      sequence_.describe(op), sequence_.buffer(id).name, sequence_.describe(read))};
   if (last.write >= 0 && last.write != op && !sequence_.before(last.write, op))

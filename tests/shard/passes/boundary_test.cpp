@@ -241,7 +241,9 @@ TEST_CASE(
     "add_boundary: what io reads of persistent buffers runs on into the next schedule, held up by its token alone") {
   const Schedule s = saving(Lifetime::persistent, true);
   const std::array sequence = {&s, &s};
-  CHECK_FALSE(check_sequence(sequence));
+  const auto problem = check_sequence(sequence);
+  INFO((problem ? problem->message : ""));
+  CHECK_FALSE(problem);
   const HappensBefore happens(sequence);
   CHECK_FALSE(happens.before(2, 3));  // the next forward does not wait for the file
   CHECK(happens.before(2, 4));        // the next copy over its bytes does
