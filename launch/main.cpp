@@ -36,7 +36,7 @@
 #include "runtime/base/system_call.h"
 #include "runtime/base/unfetched_file.h"
 #include "runtime/kernels/cpu/isa.h"
-#include "runtime/schedule/text.h"
+#include "runtime/schedule/text/text.h"
 #include "shard/passes/pass_list.h"
 
 namespace trireme {

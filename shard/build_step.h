@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/schedule/memory_plan.h"
+#include "runtime/schedule/plan/memory_plan.h"
 #include "runtime/schedule/schedule.h"
 #include "shard/step_spec.h"
 #include "shard/unit.h"

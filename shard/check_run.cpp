@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "runtime/base/error.h"
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 
 namespace trireme {
 namespace {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 #include "runtime/schedule/timeline.h"
 
 namespace trireme {

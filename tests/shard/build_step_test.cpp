@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "runtime/schedule/check.h"
-#include "runtime/schedule/text.h"
+#include "runtime/schedule/check/check.h"
+#include "runtime/schedule/text/text.h"
 #include "shard/check_run.h"
 #include "shard/flat_layout.h"
 #include "shard/rank_classes.h"

@@ -9,9 +9,9 @@
 #include <memory>
 
 #include "runtime/execute/executor.h"
-#include "runtime/schedule/check.h"
-#include "runtime/schedule/memory_plan.h"
+#include "runtime/schedule/check/check.h"
 #include "runtime/schedule/per_stream.h"
+#include "runtime/schedule/plan/memory_plan.h"
 #include "shard/passes/derive_events.h"
 #include "tests/runtime/schedule/random_schedule.h"
 #include "tests/support/random_cases.h"

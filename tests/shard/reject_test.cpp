@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 #include "shard/build_step.h"
 #include "tests/shard/random_spec.h"
 

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <ctime>
 
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 #include "shard/build_step.h"
 #include "tests/shard/random_spec.h"
 

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "runtime/base/random.h"
-#include "runtime/schedule/text.h"
-#include "runtime/schedule/text_compare.h"
+#include "runtime/schedule/text/text.h"
+#include "runtime/schedule/text/text_compare.h"
 #include "shard/check_run.h"
 #include "tests/support/local_run.h"
 #include "tests/support/random_cases.h"

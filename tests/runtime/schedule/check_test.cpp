@@ -1,10 +1,10 @@
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 
 #include <catch2/catch.hpp>
 
 #include <array>
 
-#include "runtime/schedule/text.h"
+#include "runtime/schedule/text/text.h"
 #include "tests/runtime/schedule/random_schedule.h"
 
 using namespace trireme;

@@ -1,15 +1,15 @@
 // The parts of the memory plan that know nothing of schedules.
 
-#include "runtime/schedule/memory_plan_pack.h"
+#include "runtime/schedule/plan/memory_plan_pack.h"
 
 #include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <random>
 
-#include "runtime/schedule/memory_plan_occupancy.h"
-#include "runtime/schedule/memory_plan_orders.h"
-#include "runtime/schedule/memory_plan_skyline.h"
+#include "runtime/schedule/plan/memory_plan_occupancy.h"
+#include "runtime/schedule/plan/memory_plan_orders.h"
+#include "runtime/schedule/plan/memory_plan_skyline.h"
 
 namespace trireme::planning {
 namespace {

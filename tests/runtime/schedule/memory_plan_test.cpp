@@ -1,4 +1,4 @@
-#include "runtime/schedule/memory_plan.h"
+#include "runtime/schedule/plan/memory_plan.h"
 
 #include <catch2/catch.hpp>
 

@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 
 using namespace trireme;
 

@@ -1,12 +1,12 @@
-#include "runtime/schedule/text.h"
+#include "runtime/schedule/text/text.h"
 
 #include <catch2/catch.hpp>
 
 #include <array>
 
 #include "runtime/base/error.h"
-#include "runtime/schedule/check.h"
-#include "runtime/schedule/text_compare.h"
+#include "runtime/schedule/check/check.h"
+#include "runtime/schedule/text/text_compare.h"
 #include "tests/runtime/schedule/random_schedule.h"
 
 using namespace trireme;

@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 #include "runtime/schedule/happens_before.h"
 #include "shard/passes/derive_events.h"
 #include "tests/shard/passes/operand_order.h"

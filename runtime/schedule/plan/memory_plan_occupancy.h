@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/schedule/memory_plan_liveness.h"
+#include "runtime/schedule/plan/memory_plan_liveness.h"
 
 namespace trireme::planning {
 

@@ -1,4 +1,4 @@
-#include "runtime/schedule/check_hazards.h"
+#include "runtime/schedule/check/check_hazards.h"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/check/check_sequence.h"
 
 namespace trireme::checking {
 

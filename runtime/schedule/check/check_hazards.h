@@ -3,7 +3,7 @@
 #include <optional>
 #include <vector>
 
-#include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/check/check_sequence.h"
 #include "runtime/schedule/per_stream.h"
 
 namespace trireme::checking {

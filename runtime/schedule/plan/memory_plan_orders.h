@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "runtime/schedule/memory_plan_pack.h"
+#include "runtime/schedule/plan/memory_plan_pack.h"
 
 namespace trireme::planning {
 

@@ -1,9 +1,9 @@
-#include "runtime/schedule/memory_plan.h"
+#include "runtime/schedule/plan/memory_plan.h"
 
 #include <algorithm>
 
 #include "runtime/base/error.h"
-#include "runtime/schedule/memory_plan_arena.h"
+#include "runtime/schedule/plan/memory_plan_arena.h"
 
 namespace trireme {
 namespace {

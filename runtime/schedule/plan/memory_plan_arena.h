@@ -7,9 +7,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "runtime/schedule/memory_plan.h"
-#include "runtime/schedule/memory_plan_liveness.h"
-#include "runtime/schedule/memory_plan_pack.h"
+#include "runtime/schedule/plan/memory_plan.h"
+#include "runtime/schedule/plan/memory_plan_liveness.h"
+#include "runtime/schedule/plan/memory_plan_pack.h"
 
 namespace trireme::planning {
 

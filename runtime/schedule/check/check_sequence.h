@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 #include "runtime/schedule/happens_before.h"
 
 namespace trireme::checking {

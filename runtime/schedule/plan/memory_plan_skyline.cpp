@@ -1,4 +1,4 @@
-#include "runtime/schedule/memory_plan_skyline.h"
+#include "runtime/schedule/plan/memory_plan_skyline.h"
 
 #include <algorithm>
 #include <limits>

@@ -1,8 +1,8 @@
 #pragma once
 // A packing that grows from the bottom, without holes under what it places next.
 
-#include "runtime/schedule/memory_plan_orders.h"
-#include "runtime/schedule/memory_plan_pack.h"
+#include "runtime/schedule/plan/memory_plan_orders.h"
+#include "runtime/schedule/plan/memory_plan_pack.h"
 
 namespace trireme::planning {
 

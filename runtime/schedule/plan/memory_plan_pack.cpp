@@ -1,4 +1,4 @@
-#include "runtime/schedule/memory_plan_pack.h"
+#include "runtime/schedule/plan/memory_plan_pack.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "runtime/base/random.h"
-#include "runtime/schedule/memory_plan_occupancy.h"
-#include "runtime/schedule/memory_plan_orders.h"
-#include "runtime/schedule/memory_plan_skyline.h"
+#include "runtime/schedule/plan/memory_plan_occupancy.h"
+#include "runtime/schedule/plan/memory_plan_orders.h"
+#include "runtime/schedule/plan/memory_plan_skyline.h"
 
 namespace trireme::planning {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/schedule/memory_plan_liveness.h"
+#include "runtime/schedule/plan/memory_plan_liveness.h"
 
 #include <algorithm>
 #include <optional>

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "runtime/base/error.h"
-#include "runtime/schedule/text.h"
-#include "runtime/schedule/text_columns.h"
-#include "runtime/schedule/text_lists.h"
+#include "runtime/schedule/text/text.h"
+#include "runtime/schedule/text/text_columns.h"
+#include "runtime/schedule/text/text_lists.h"
 
 namespace trireme {
 namespace {

@@ -1,4 +1,4 @@
-#include "runtime/schedule/check_accumulators.h"
+#include "runtime/schedule/check/check_accumulators.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "runtime/schedule/memory_plan_orders.h"
+#include "runtime/schedule/plan/memory_plan_orders.h"
 
 #include <algorithm>
 #include <array>

@@ -1,11 +1,11 @@
-#include "runtime/schedule/text_compare.h"
+#include "runtime/schedule/text/text_compare.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <vector>
 
-#include "runtime/schedule/text_lists.h"
+#include "runtime/schedule/text/text_lists.h"
 
 namespace trireme {
 namespace {

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/check/check_sequence.h"
 #include "runtime/schedule/op_kinds.h"
 
 namespace trireme::checking {

@@ -1,4 +1,4 @@
-#include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/check/check_sequence.h"
 
 #include <fmt/format.h>
 

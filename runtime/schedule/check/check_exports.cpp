@@ -1,4 +1,4 @@
-#include "runtime/schedule/check_exports.h"
+#include "runtime/schedule/check/check_exports.h"
 
 #include <fmt/format.h>
 

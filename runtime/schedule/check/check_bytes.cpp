@@ -1,4 +1,4 @@
-#include "runtime/schedule/check_bytes.h"
+#include "runtime/schedule/check/check_bytes.h"
 
 #include <fmt/format.h>
 

@@ -1,14 +1,14 @@
-#include "runtime/schedule/check.h"
+#include "runtime/schedule/check/check.h"
 
 #include <fmt/format.h>
 
 #include <array>
 
-#include "runtime/schedule/check_accumulators.h"
-#include "runtime/schedule/check_bytes.h"
-#include "runtime/schedule/check_exports.h"
-#include "runtime/schedule/check_hazards.h"
-#include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/check/check_accumulators.h"
+#include "runtime/schedule/check/check_bytes.h"
+#include "runtime/schedule/check/check_exports.h"
+#include "runtime/schedule/check/check_hazards.h"
+#include "runtime/schedule/check/check_sequence.h"
 #include "runtime/schedule/op_kinds.h"
 
 namespace trireme {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "runtime/schedule/memory_plan_liveness.h"
+#include "runtime/schedule/plan/memory_plan_liveness.h"
 
 namespace trireme::planning {
 

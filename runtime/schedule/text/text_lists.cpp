@@ -1,4 +1,4 @@
-#include "runtime/schedule/text_lists.h"
+#include "runtime/schedule/text/text_lists.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <limits>
 #include <utility>
 
-#include "runtime/schedule/text_columns.h"
+#include "runtime/schedule/text/text_columns.h"
 
 namespace trireme::text {
 namespace {

@@ -4,7 +4,7 @@
 #include <map>
 #include <vector>
 
-#include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/check/check_sequence.h"
 #include "runtime/schedule/per_stream.h"
 
 namespace trireme::checking {

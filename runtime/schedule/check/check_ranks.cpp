@@ -5,11 +5,11 @@
 #include <set>
 #include <utility>
 
-#include "runtime/schedule/check.h"
-#include "runtime/schedule/check_sequence.h"
+#include "runtime/schedule/check/check.h"
+#include "runtime/schedule/check/check_sequence.h"
 #include "runtime/schedule/op_kinds.h"
 #include "runtime/schedule/replay.h"
-#include "runtime/schedule/text_lists.h"
+#include "runtime/schedule/text/text_lists.h"
 
 namespace trireme {
 namespace {

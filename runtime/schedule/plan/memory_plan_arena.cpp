@@ -1,4 +1,4 @@
-#include "runtime/schedule/memory_plan_arena.h"
+#include "runtime/schedule/plan/memory_plan_arena.h"
 
 #include <algorithm>
 #include <numeric>
