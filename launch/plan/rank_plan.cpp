@@ -132,13 +132,13 @@ std::vector<RankPlan> plan_ranks(const TrainerSettings& settings, int ranks, int
   std::vector<RankPlan> plans;
   for (const RankClass& rank_class : classes) {
     // A rank of a run holds its own programs in the place of those that are kept here.
-    const bool is_first = plans.empty();
-    const Bytes kept = is_first ? meter.held_bytes() : 0;
+    const bool is_kept = plans.empty() && !first.run.schedules.empty();
+    const Bytes kept = is_kept ? meter.held_bytes() : 0;
     RankPlan plan;
     const Bytes planning = kept + build_within(limits.heap_bytes - kept, [&] {
                              const PlannedPrograms planned =
-                                 is_first ? plan_programs(std::move(first), limited.device_memory)
-                                          : plan_programs(limited, rank_class.rank, ranks);
+                                 is_kept ? plan_programs(std::move(first), limited.device_memory)
+                                         : plan_programs(limited, rank_class.rank, ranks);
                              plan = plan_of(planned, rank_class, std::min(ranks, ranks_per_node), limited.threads);
                            });
     plan.building_bytes = std::max(proving, planning);

@@ -67,7 +67,7 @@ std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks
   }
   give_back_free_heap();
   check_together(runs);
-  if (first) {
+  if (first && classes.size() > 1) {
     *first = std::move(common);
     first->run = std::move(runs.front());
   }

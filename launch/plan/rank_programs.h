@@ -45,8 +45,9 @@ struct RankPrograms {
 /// `after`: the last pass that runs (shard/passes/pass_list.h); all of them, unless given.
 RankPrograms build_programs(const TrainerSettings& settings, int rank, int ranks, std::string_view after = {});
 
-/// Builds one rank of every class and proves them together; keeps those of rank 0 in `first`, if it is given, and none
-/// of the others. Alone each proves itself when planned. Errors: Error(bug) from check_together().
+/// Builds one rank of every class and proves them together; keeps those of rank 0 in `first`, if it is given and there
+/// are several classes (kept programs leave holes in the heap), and none of the others. Alone each proves itself when
+/// planned. Errors: Error(bug) from check_together().
 std::vector<RankClass> prove_programs(const TrainerSettings& settings, int ranks, RankPrograms* first = nullptr);
 
 /// The programs of one rank with all bytes placed: a search for good places may take seconds, so it is made once.

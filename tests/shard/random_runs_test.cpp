@@ -80,7 +80,7 @@ void run_and_compare(const Schedule& s, const MemoryPlan& plan, Device& device) 
 TEST_CASE("random programs on four streams in three spaces pass check, and run as one after the other", "[shard]") {
   PerStream<int> on_stream;
   std::map<Space, int> in_space;
-  for (std::uint64_t seed = 0; seed < (is_sanitized ? 20u : 100u); ++seed) {
+  for (std::uint64_t seed = 0; seed < (is_sanitized ? 40u : 100u); ++seed) {
     CAPTURE(seed);
     Schedule s = derive_events(RandomSchedule(seed).build_order(40));
     const MemoryPlan plan = plan_memory(std::array<const Schedule*, 1>{&s}, INT64_MAX);
