@@ -21,6 +21,11 @@ const char* name(Family family) {
   return "llama";
 }
 
+std::optional<Family> find_family(std::string_view text) {
+  const auto found = std::ranges::find(families, text, [](Family family) { return std::string_view(name(family)); });
+  return found == std::end(families) ? std::nullopt : std::optional(*found);
+}
+
 std::string family_names(const char* before_last) {
   std::string text;
   for (const Family family : families) {

@@ -1,7 +1,9 @@
 #pragma once
 // What a model is, as its configuration says it.
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "runtime/kernels/rope.h"
 
@@ -12,6 +14,7 @@ inline constexpr Family families[] = {Family::gpt2, Family::llama, Family::qwen2
 
 /// As it is called in model.family and in Hugging Face's model_type.
 const char* name(Family family);
+std::optional<Family> find_family(std::string_view text);
 /// "gpt2, llama, qwen2, qwen3 and mistral".
 std::string family_names(const char* before_last);
 

@@ -28,6 +28,7 @@ Recompute parse_recompute(std::string_view text);
 
 /// The streams on which the programs of a run have ops.
 inline constexpr std::array run_streams = {StreamId::compute, StreamId::comm};
+inline constexpr int run_stream_count = static_cast<int>(run_streams.size());
 
 /// A tensor-shaped state that the optimizer keeps for every parameter, sharded like it.
 struct OptimizerState {

@@ -83,12 +83,9 @@ class Setter {
   }
   void operator()(Family* field) const {
     const auto text = value_.value_exact<std::string>();
-    for (const Family family : families)
-      if (text && *text == name(family)) {
-        *field = family;
-        return;
-      }
-    refuse(where_, fmt::format("model.family = {}; use {}", shown(value_), family_names(" or ")));
+    const std::optional<Family> family = text ? find_family(*text) : std::nullopt;
+    if (!family) refuse(where_, fmt::format("model.family = {}; use {}", shown(value_), family_names(" or ")));
+    *field = *family;
   }
   void operator()(std::vector<ParameterGroup>* field) const {
     *field = read_groups(value_, where_ + ": " + key_.full_name());

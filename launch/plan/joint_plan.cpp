@@ -104,7 +104,7 @@ void JointPlanner::check_memory() {
 // about as large as this rank's.
 void JointPlanner::check_process_limits() {
   const int peers = sharing_peers(plan_.own.programs.spec);
-  ProcessRoom room = threads_room(static_cast<int>(run_streams.size()) + settings_.threads - 1);
+  ProcessRoom room = threads_room(run_stream_count + settings_.threads - 1);
   room.address_bytes += plan_.arena_bytes * (1 + peers) + 4 * MiB;
   room.data_bytes += peers > 0 ? 0 : plan_.arena_bytes + 4 * MiB;
   on_all_ranks(communicator_, [&] {

@@ -23,8 +23,7 @@ double ms_since(Clock::time_point start) {
 // Where a rank of the node reads this one's memory, it must be able to map it.
 std::unique_ptr<Device> make_device(const RunStart& start) {
   const bool is_read = sharing_peers(start.plan.own.programs.spec) > 0;
-  return make_cpu_device(static_cast<int>(run_streams.size()), start.settings.threads,
-                         is_read ? Pages::shared : Pages::own);
+  return make_cpu_device(run_stream_count, start.settings.threads, is_read ? Pages::shared : Pages::own);
 }
 
 BatchSources sources_of(const RunInputs& inputs) {

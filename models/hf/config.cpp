@@ -47,8 +47,7 @@ void check_common(const Keys& keys, Family family) {
 
 Family family_in(const Keys& keys) {
   const std::string type = keys.text("model_type", "");
-  for (const Family family : families)
-    if (type == name(family)) return family;
+  if (const std::optional<Family> family = find_family(type)) return *family;
   keys.refuse(type.empty() ? "model_type is missing" : fmt::format("model_type = {}", shown(type)),
               family_names(" and ") + " are read");
 }

@@ -110,8 +110,7 @@ StreamId parse_stream(std::string_view text) {
 }
 
 Group parse_group(std::string_view text) {
-  for (Group group : {Group::self, Group::data, Group::node})
-    if (text == name(group)) return group;
+  if (const auto found = find_by_name<Group>(text, group_count)) return *found;
   throw Error(ErrorKind::config, fmt::format("'{}' is not a group; expected self, data or node", text));
 }
 

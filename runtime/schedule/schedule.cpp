@@ -103,8 +103,7 @@ Space parse_space(std::string_view text) {
 }
 
 Lifetime parse_lifetime(std::string_view text) {
-  for (Lifetime lifetime : {Lifetime::step, Lifetime::carried, Lifetime::persistent})
-    if (text == name(lifetime)) return lifetime;
+  if (const auto found = find_by_name<Lifetime>(text, lifetime_count)) return *found;
   throw Error(ErrorKind::config, fmt::format("'{}' is not a lifetime; expected step, carried or persistent", text));
 }
 

@@ -58,6 +58,7 @@ inline constexpr int space_count = 3;
 /// at the end of one schedule (enter, step), read at the start of the next; free in all others.
 /// Persistent and carried buffers of equal name are one buffer in all schedules of a run.
 enum class Lifetime : std::uint8_t { step, carried, persistent };
+inline constexpr int lifetime_count = 3;
 
 /// The programs of a run. A step is any that ends with updates.
 enum class ScheduleKind : std::uint8_t { init, load, enter, step, step_with_audit, diagnose, validate, sample };

@@ -20,6 +20,7 @@ struct Timeline {
 };
 
 /// Runs the list on paper: an op starts when its stream is free and its waits are recorded, and takes duration_us(op).
+/// What replay() finds of one rank alone, in one walk that keeps nothing per op beside the result.
 Timeline plan_timeline(const Schedule& schedule, const std::function<double(OpId)>& duration_us);
 
 /// When compute stood still before ops that wait for events: from the end of the op before to the start, ascending.

@@ -34,7 +34,7 @@ TEST_CASE("Executor: binding a schedule takes what bound_bytes says") {
   const PlannedPrograms planned = plan_programs(settings, 1, 3);
   OpTable table;
   for (int kind = 0; kind < op_kind_count; ++kind) table.set(static_cast<OpKind>(kind), [](const OpContext&) {});
-  const std::unique_ptr<Device> device = make_cpu_device(static_cast<int>(run_streams.size()), 1);
+  const std::unique_ptr<Device> device = make_cpu_device(run_stream_count, 1);
   const Bytes arena_bytes = planned.plan.device.peak_bytes;
   const Arenas arenas{.device = {device->allocate(arena_bytes), static_cast<std::size_t>(arena_bytes)}};
   Bytes expected = 0;

@@ -43,8 +43,8 @@ double validate(Trainer& trainer, int ranks) {
 }
 
 std::unique_ptr<Device> make_device(const TrainerSettings& settings, const LocalLayout& layout, int rank) {
-  if (layout.checked_seed < 0) return make_cpu_device(static_cast<int>(run_streams.size()), settings.threads);
-  return make_checked_device(static_cast<int>(run_streams.size()), settings.threads,
+  if (layout.checked_seed < 0) return make_cpu_device(run_stream_count, settings.threads);
+  return make_checked_device(run_stream_count, settings.threads,
                              {.seed = static_cast<std::uint64_t>(layout.checked_seed * 100 + rank)});
 }
 

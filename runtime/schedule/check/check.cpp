@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <vector>
 
 #include "runtime/schedule/check/check_accumulators.h"
 #include "runtime/schedule/check/check_bytes.h"
@@ -58,9 +58,8 @@ std::optional<Problem> check_operands(const Schedule& schedule) {
 }  // namespace
 
 std::optional<Problem> check(const Schedule& schedule) {
-  if (auto problem = checking::check_structure(schedule, checking::RecordPlace::above)) return problem;
-  if (auto problem = check_operands(schedule)) return problem;
-  return check_sequence(std::array<const Schedule*, 1>{&schedule});
+  const std::vector<const Schedule*> alone = {&schedule};
+  return check_sequences(alone, {&alone, 1});
 }
 
 std::optional<Problem> check_sequence(std::span<const Schedule* const> sequence) {

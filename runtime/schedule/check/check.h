@@ -25,7 +25,7 @@ struct Problem {
 ///         may come from an earlier schedule, but no record that the schedule makes itself); an exported buffer that a
 ///         collective read is released before the next write of it (which the release is ordered before), and, if it is
 ///         a step buffer, before the schedule ends; the first add into an accumulator stores, the others read it too,
-///         in ascending microbatch; Where offsets are set: buffers alive at the same time share no byte (by bytes: the
+///         in ascending microbatch; where offsets are set: buffers alive at the same time share no byte (by bytes: the
 ///         last writer of every byte read is the buffer read; all conflicting accesses of bytes are ordered); offsets
 ///         are multiples of 256.
 /// Cost    O(n log n) in ops + operands.

@@ -78,7 +78,7 @@ double loss_of(const std::string& path, const std::vector<int>& tokens, int sequ
   };
   const TrainerSettings settings = settings_of(path, sequence);
   Trainer trainer(settings, plan_programs(settings, 0, 1), *communicator, {fill, fill},
-                  {.device = make_cpu_device(static_cast<int>(run_streams.size()), 1)});
+                  {.device = make_cpu_device(run_stream_count, 1)});
   ExactSum loss;
   std::int64_t valid_tokens = 0;
   trainer.validate_round(0, loss, valid_tokens);
