@@ -23,8 +23,8 @@ namespace trireme {
 /// Who is told what runs.
 struct RunWatch {
   std::span<OpObserver* const> observers = {};
-  std::function<void()> on_failure =
-      {};  // at once, on the stream whose op threw: it must wake what waits for other ranks
+  // At once, on the stream whose op threw: it must wake what waits for other ranks.
+  std::function<void()> on_failure = {};
 };
 
 /// Runs the schedules of one rank over one arena per space.
