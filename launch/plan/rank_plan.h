@@ -18,8 +18,8 @@ struct RankPlan {
   RankClass ranks;
   ArenaPlan arena;
   std::string peak_op;  // in words
-  Bytes building_bytes =
-      0;  // of the heap, at its peak while programs are built, proved and planned: before the arena is there
+  // of the heap, at its peak while programs are built, proved and planned: before the arena is there
+  Bytes building_bytes = 0;
   Remainder remainder;  // what the arena does not hold
   PlannedStates states;
   PlannedTraffic wire;   // of a step
